@@ -1,0 +1,275 @@
+"""How good predictions are: one visible table of scores.
+
+Predictions are float64 arrays: class probabilities [row, class] for classification (binary has two columns),
+values [row, output] for regression. Targets are class codes [row] or values [row, output]. A score is NaN,
+never an exception, where it is not defined: a member whose predictions are not all finite has failed, and a
+fold with a single class has no ranking to judge.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.metrics import (
+    accuracy_score,
+    average_precision_score,
+    f1_score,
+    r2_score,
+    recall_score,
+    roc_auc_score,
+    root_mean_squared_error,
+)
+
+from caviar.errors import OptionError
+
+Score = Callable[[np.ndarray, np.ndarray, np.ndarray | None], float]
+RowLosses = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+CLASSIFICATION = ("binary", "multiclass")
+REGRESSION = ("regression", "multi-output regression")
+
+PROBABILITY_FLOOR = 1e-7
+"""Smallest probability that log-loss believes: the epsilon that Keras' cross-entropies clip with."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A score of predictions against the truth.
+
+    Attributes:
+        name: What `--metric` calls it.
+        title: What a sentence or an axis calls it.
+        higher_is_better: Whether more is better.
+        tasks: The tasks it can judge.
+        score: `(target, prediction, weight or None) -> float`; NaN where the score is not defined.
+        row_losses: `(target, prediction) -> [row]`, for the metrics that are (weighted) means of a loss per
+            row, where lower is better; None for all others.
+
+    >>> find_metric("accuracy", "binary").score(np.array([0, 1]), np.array([[0.9, 0.1], [0.6, 0.4]]), None)
+    0.5
+    """
+
+    name: str
+    title: str
+    higher_is_better: bool
+    tasks: tuple[str, ...]
+    score: Score
+    row_losses: RowLosses | None = None
+
+
+def _defined_or_nan(score: Score) -> Score:
+    """The score of the rows that carry weight; NaN without any, or where a value is not finite."""
+
+    def guarded(target: np.ndarray, prediction: np.ndarray, weight: np.ndarray | None) -> float:
+        if not np.isfinite(prediction).all():
+            return math.nan
+        if weight is not None:
+            carries = weight > 0
+            target, prediction, weight = target[carries], prediction[carries], weight[carries]
+        if len(target) == 0:
+            return math.nan
+        with np.errstate(over="ignore"):
+            value = float(score(target, prediction, weight))
+        return value if math.isfinite(value) else math.nan
+
+    return guarded
+
+
+def _mean_of(row_losses: RowLosses) -> Score:
+    """The weighted mean of a loss per row, as a score."""
+
+    def mean(target: np.ndarray, prediction: np.ndarray, weight: np.ndarray | None) -> float:
+        return float(np.average(row_losses(target, prediction), weights=weight))
+
+    return _defined_or_nan(mean)
+
+
+def log_losses(target: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+    """Minus log probability of each row's true class, in nats [row]; probabilities clipped at 1e-7.
+
+    >>> log_losses(np.array([1]), np.array([[0.5, 0.5]])).round(3)
+    array([0.693])
+    """
+    believed = prediction[np.arange(len(target)), target]
+    return -np.log(np.clip(believed, PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR))
+
+
+def brier_losses(target: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+    """Squared distance of each row's probabilities to the truth [row]; halved for two classes.
+
+    >>> brier_losses(np.array([1]), np.array([[0.5, 0.5]]))
+    array([0.25])
+    """
+    truth = np.eye(prediction.shape[1])[target]
+    distance = np.square(prediction - truth).sum(axis=1)
+    return distance / 2 if prediction.shape[1] == 2 else distance
+
+
+def absolute_losses(target: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+    """Absolute error of each row, averaged over its outputs [row].
+
+    >>> absolute_losses(np.array([[1.0, 2.0]]), np.array([[0.0, 5.0]]))
+    array([2.])
+    """
+    return np.abs(target - prediction).mean(axis=1)
+
+
+def squared_losses(target: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+    """Squared error of each row, averaged over its outputs [row].
+
+    >>> squared_losses(np.array([[1.0, 2.0]]), np.array([[0.0, 5.0]]))
+    array([5.])
+    """
+    return np.square(target - prediction).mean(axis=1)
+
+
+def _ranking(binary_score: Callable[..., float]) -> Score:
+    """A ranking score: of class 1 of two, else the mean over the classes that occur, one against the rest.
+
+    NaN when the rows hold a single class, because then nothing can be ranked.
+    """
+
+    def score(target: np.ndarray, prediction: np.ndarray, weight: np.ndarray | None) -> float:
+        present = np.unique(target)
+        if len(present) < 2:
+            return math.nan
+        judged = [1] if prediction.shape[1] == 2 else present
+        return float(
+            np.mean(
+                [binary_score(target == code, prediction[:, code], sample_weight=weight) for code in judged]
+            )
+        )
+
+    return _defined_or_nan(score)
+
+
+@_defined_or_nan
+def _accuracy(target: np.ndarray, prediction: np.ndarray, weight: np.ndarray | None) -> float:
+    return accuracy_score(target, prediction.argmax(axis=1), sample_weight=weight)
+
+
+@_defined_or_nan
+def _balanced_accuracy(target: np.ndarray, prediction: np.ndarray, weight: np.ndarray | None) -> float:
+    # Mean recall over the classes that occur: what scikit-learn's balanced accuracy is, without its warning
+    # about predicted classes that the fold does not hold.
+    return recall_score(
+        target,
+        prediction.argmax(axis=1),
+        labels=np.unique(target),
+        average="macro",
+        sample_weight=weight,
+        zero_division=0,
+    )
+
+
+@_defined_or_nan
+def _f1(target: np.ndarray, prediction: np.ndarray, weight: np.ndarray | None) -> float:
+    return f1_score(target, prediction.argmax(axis=1), average="macro", sample_weight=weight, zero_division=0)
+
+
+@_defined_or_nan
+def _rmse(target: np.ndarray, prediction: np.ndarray, weight: np.ndarray | None) -> float:
+    return root_mean_squared_error(target, prediction, sample_weight=weight)
+
+
+@_defined_or_nan
+def _r2(target: np.ndarray, prediction: np.ndarray, weight: np.ndarray | None) -> float:
+    if (np.ptp(target, axis=0) == 0).any():
+        return math.nan
+    return r2_score(target, prediction, sample_weight=weight)
+
+
+METRICS: tuple[Metric, ...] = (
+    Metric(
+        "log-loss",
+        "log-loss",
+        higher_is_better=False,
+        tasks=CLASSIFICATION,
+        score=_mean_of(log_losses),
+        row_losses=log_losses,
+    ),
+    Metric(
+        "brier",
+        "Brier score",
+        higher_is_better=False,
+        tasks=CLASSIFICATION,
+        score=_mean_of(brier_losses),
+        row_losses=brier_losses,
+    ),
+    Metric("auc", "AUC", higher_is_better=True, tasks=CLASSIFICATION, score=_ranking(roc_auc_score)),
+    Metric(
+        "average-precision",
+        "average precision",
+        higher_is_better=True,
+        tasks=CLASSIFICATION,
+        score=_ranking(average_precision_score),
+    ),
+    Metric(
+        "balanced-accuracy",
+        "balanced accuracy",
+        higher_is_better=True,
+        tasks=CLASSIFICATION,
+        score=_balanced_accuracy,
+    ),
+    Metric("accuracy", "accuracy", higher_is_better=True, tasks=CLASSIFICATION, score=_accuracy),
+    Metric("f1", "F1", higher_is_better=True, tasks=CLASSIFICATION, score=_f1),
+    Metric(
+        "mae",
+        "mean absolute error",
+        higher_is_better=False,
+        tasks=REGRESSION,
+        score=_mean_of(absolute_losses),
+        row_losses=absolute_losses,
+    ),
+    Metric("rmse", "root mean squared error", higher_is_better=False, tasks=REGRESSION, score=_rmse),
+    Metric("r2", "R²", higher_is_better=True, tasks=REGRESSION, score=_r2),
+    Metric(
+        "mse",
+        "mean squared error",
+        higher_is_better=False,
+        tasks=REGRESSION,
+        score=_mean_of(squared_losses),
+        row_losses=squared_losses,
+    ),
+)
+
+
+def default_metric(task: str) -> Metric:
+    """The score that decides unless another is named: log-loss for classes, mean absolute error for values.
+
+    >>> default_metric("binary").name, default_metric("regression").name
+    ('log-loss', 'mae')
+    """
+    return find_metric("log-loss" if task in CLASSIFICATION else "mae", task)
+
+
+def shown_metrics(task: str) -> tuple[Metric, ...]:
+    """The scores shown beside the one that decides.
+
+    >>> [metric.name for metric in shown_metrics("regression")]
+    ['rmse', 'r2']
+    """
+    names = (
+        ("auc", "average-precision", "balanced-accuracy", "accuracy")
+        if task in CLASSIFICATION
+        else ("rmse", "r2")
+    )
+    return tuple(find_metric(name, task) for name in names)
+
+
+def find_metric(name: str, task: str) -> Metric:
+    """The metric of that name, if it can judge that task.
+
+    Raises:
+        OptionError: No metric has the name, or it does not fit the task.
+
+    >>> find_metric("auc", "multiclass").title
+    'AUC'
+    """
+    fitting = {metric.name: metric for metric in METRICS if task in metric.tasks}
+    if name not in fitting:
+        raise OptionError(
+            f"Expected a metric that fits a {task} target, got {name!r}. Pass one of: {', '.join(fitting)}."
+        )
+    return fitting[name]

@@ -1,0 +1,309 @@
+"""What simple predictors reach on the same folds.
+
+A network has to beat these rows to be worth its trouble. They see the inputs that the networks see, prepared
+by what was fitted on the fold's training rows, and are fitted on those rows only.
+"""
+
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from sklearn.dummy import DummyClassifier, DummyRegressor
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression, RidgeCV
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from caviar.evaluate.metrics import Metric
+
+FitPredict = Callable[[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray, int], np.ndarray]
+"""`(inputs_train, target_train, weight_train, inputs_held_out, n_classes) -> prediction`; 0 classes:
+regression."""
+
+RIDGE_PENALTIES = np.logspace(-2, 4, 13)
+"""Candidate penalties of the linear regression: wide enough for standardized inputs of any table."""
+
+CELLS_PER_THREAD = 200_000
+"""Table cells below which more threads bring little (15 % on two idle cores) and hinder a busy machine."""
+
+
+class Fold(Protocol):
+    """The rows of one fold: what is read of `caviar.data.split.Split`."""
+
+    @property
+    def repeat(self) -> int:
+        """Which repeat, from 0."""
+
+    @property
+    def fold(self) -> int:
+        """Which fold of the repeat, from 0."""
+
+    @property
+    def train(self) -> np.ndarray:
+        """Row numbers to fit on."""
+
+    @property
+    def held_out(self) -> np.ndarray:
+        """Row numbers to score."""
+
+
+class Table(Protocol):
+    """What is scored: what is read of `caviar.data.dataset.Dataset`."""
+
+    @property
+    def target(self) -> np.ndarray:
+        """Class codes [row] or values [row, output]."""
+
+    @property
+    def weight(self) -> np.ndarray | None:
+        """Weights [row], or None."""
+
+    @property
+    def is_classification(self) -> bool:
+        """Whether the target is a class."""
+
+    @property
+    def schema(self) -> Any:  # noqa: ANN401 - only `classes` is read
+        """Names and classes."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A simple predictor that every network is compared to.
+
+    Attributes:
+        name: What the record calls it.
+        title: What the report calls it.
+        fit_predict: Fits on the training rows and predicts the held-out rows, float64 [row, class] or
+            [row, output].
+        fit_predict_absolute: Used in its place where the score is an absolute error, if not None.
+    """
+
+    name: str
+    title: str
+    fit_predict: FitPredict
+    fit_predict_absolute: FitPredict | None = None
+
+
+def _predict(
+    model: Any,  # noqa: ANN401 - any scikit-learn estimator
+    inputs: np.ndarray,
+    target: np.ndarray,
+    weight: np.ndarray | None,
+    held_out: np.ndarray,
+    *,
+    n_classes: int,
+) -> np.ndarray:
+    """Fit a scikit-learn estimator; its predictions have a column for every class, trained on or not."""
+    if not n_classes:
+        single = target.shape[1] == 1
+        model.fit(inputs, target.ravel() if single else target, sample_weight=weight)
+        return np.asarray(model.predict(held_out), np.float64).reshape(len(held_out), -1)
+    model.fit(inputs, target, sample_weight=weight)
+    probabilities = np.zeros((len(held_out), n_classes))
+    probabilities[:, model.classes_] = model.predict_proba(held_out)
+    return probabilities
+
+
+def _no_skill(
+    inputs: np.ndarray,
+    target: np.ndarray,
+    weight: np.ndarray | None,
+    held_out: np.ndarray,
+    n_classes: int,
+) -> np.ndarray:
+    model = DummyClassifier(strategy="prior") if n_classes else DummyRegressor(strategy="mean")
+    return _predict(model, inputs, target, weight, held_out, n_classes=n_classes)
+
+
+def _median(
+    inputs: np.ndarray,
+    target: np.ndarray,
+    weight: np.ndarray | None,
+    held_out: np.ndarray,
+    n_classes: int,
+) -> np.ndarray:
+    return _predict(DummyRegressor(strategy="median"), inputs, target, weight, held_out, n_classes=n_classes)
+
+
+def _linear(
+    inputs: np.ndarray,
+    target: np.ndarray,
+    weight: np.ndarray | None,
+    held_out: np.ndarray,
+    n_classes: int,
+) -> np.ndarray:
+    if n_classes and len(np.unique(target)) < 2:
+        return _no_skill(inputs, target, weight, held_out, n_classes)
+    model = (
+        LogisticRegression(max_iter=1000)
+        if n_classes
+        else RidgeCV(RIDGE_PENALTIES, alpha_per_target=target.shape[1] > 1)
+    )
+    with warnings.catch_warnings():
+        # A reference row that stopped a little early is still a fair reference row.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return _predict(model, inputs.astype(np.float64), target, weight, held_out, n_classes=n_classes)
+
+
+def _boosting(
+    inputs: np.ndarray,
+    target: np.ndarray,
+    weight: np.ndarray | None,
+    held_out: np.ndarray,
+    n_classes: int,
+) -> np.ndarray:
+    if n_classes and len(np.unique(target)) < 2:
+        return _no_skill(inputs, target, weight, held_out, n_classes)
+    with threadpool_limits(1 if inputs.size < CELLS_PER_THREAD else None):
+        if n_classes:
+            model = HistGradientBoostingClassifier(random_state=0)
+            return _predict(model, inputs, target, weight, held_out, n_classes=n_classes)
+        outputs = [
+            _predict(
+                HistGradientBoostingRegressor(random_state=0),
+                inputs,
+                target[:, [output]],
+                weight,
+                held_out,
+                n_classes=0,
+            )
+            for output in range(target.shape[1])
+        ]
+    return np.concatenate(outputs, axis=1)
+
+
+REFERENCES: tuple[Reference, ...] = (
+    Reference("no-skill", "no skill (class frequencies, mean or median)", _no_skill, _median),
+    Reference("linear", "linear model (logistic or ridge regression)", _linear),
+    Reference("boosting", "histogram gradient boosting", _boosting),
+)
+
+
+def no_skill_scores(
+    dataset: Table, metrics: Sequence[Metric], splits: Sequence[Fold] | None = None
+) -> dict[str, float]:
+    """What predicting the same for every row scores: class frequencies, the median for mae, else the mean.
+
+    With splits, the mean over the folds of a prediction fitted on each fold's training rows. Without them
+    (before any split exists) the score of all rows under what was fitted on all of them, which is the most a
+    constant can reach.
+
+    Args:
+        dataset: The table; weights are respected in the fit and in the score.
+        metrics: The metrics asked for.
+        splits: The folds, or None.
+
+    Returns:
+        The score by metric name; NaN where it is undefined for every fold.
+
+    >>> from types import SimpleNamespace
+    >>> from caviar.evaluate.metrics import find_metric
+    >>> table = SimpleNamespace(target=np.array([0, 0, 0, 1]), weight=None, is_classification=True,
+    ...                         schema=SimpleNamespace(classes=["no", "yes"]))
+    >>> no_skill_scores(table, [find_metric("accuracy", "binary")])
+    {'accuracy': 0.75}
+    """
+    rows = np.arange(len(dataset.target))
+    folds = [(split.train, split.held_out) for split in splits] if splits else [(rows, rows)]
+    scores: dict[str, list[float]] = {metric.name: [] for metric in metrics}
+    for train, held_out in folds:
+        # The constant predictors look at the number of rows and at nothing else.
+        inputs = np.zeros((len(rows), 1))
+        found = _scores(REFERENCES[0], dataset, train, held_out, metrics=metrics, inputs=inputs)
+        for name, score in found.items():
+            scores[name].append(score)
+    return {name: _finite_mean(np.array(values)) for name, values in scores.items()}
+
+
+def _finite_mean(values: np.ndarray) -> float:
+    finite = values[np.isfinite(values)]
+    return float(finite.mean()) if len(finite) else float("nan")
+
+
+def score_references(
+    dataset: Table,
+    splits: Sequence[Fold],
+    metrics: Sequence[Metric],
+    inputs_of: Callable[[Any], np.ndarray],
+    *,
+    deadline: float | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, dict[str, np.ndarray]]:
+    """The scores of every reference row on the folds that the networks are scored on.
+
+    Args:
+        dataset: The table; its weights reach the fit and the score.
+        splits: The folds; the first one is always run.
+        metrics: The metrics to compute.
+        inputs_of: Gives the prepared inputs of all rows, float32 [row, input], fitted on that split's
+            training rows.
+        deadline: Value of `time.monotonic()` after which no further fold is begun.
+        progress: Called with (fits done, fits in all) after each fit.
+
+    Returns:
+        `{reference name: {metric name: scores [repeat, fold]}}`; NaN where a fold was not run or
+        has no score.
+
+    >>> from types import SimpleNamespace
+    >>> from caviar.evaluate.metrics import find_metric
+    >>> inputs = np.arange(40, dtype=np.float32)[:, None]
+    >>> table = SimpleNamespace(target=2.0 * inputs, weight=None, is_classification=False, schema=None)
+    >>> split = SimpleNamespace(repeat=0, fold=0, train=np.arange(30), held_out=np.arange(30, 40))
+    >>> scores = score_references(table, [split], [find_metric("r2", "regression")], lambda split: inputs)
+    >>> scores["linear"]["r2"].round(2)
+    array([[1.]])
+    """
+    shape = (max(split.repeat for split in splits) + 1, max(split.fold for split in splits) + 1)
+    scores = {
+        reference.name: {metric.name: np.full(shape, np.nan) for metric in metrics}
+        for reference in REFERENCES
+    }
+    for n_split, split in enumerate(splits):
+        if n_split and deadline is not None and time.monotonic() > deadline:
+            break
+        inputs = inputs_of(split)
+        for n_reference, reference in enumerate(REFERENCES):
+            found = _scores(reference, dataset, split.train, split.held_out, metrics=metrics, inputs=inputs)
+            for name, score in found.items():
+                scores[reference.name][name][split.repeat, split.fold] = score
+            if progress is not None:
+                progress(n_split * len(REFERENCES) + n_reference + 1, len(splits) * len(REFERENCES))
+    return scores
+
+
+def _scores(
+    reference: Reference,
+    dataset: Table,
+    train: np.ndarray,
+    held_out: np.ndarray,
+    *,
+    metrics: Sequence[Metric],
+    inputs: np.ndarray,
+) -> dict[str, float]:
+    """One reference on one fold, by metric name; no way of fitting it is fitted twice."""
+    n_classes = len(dataset.schema.classes) if dataset.is_classification else 0
+    weight = dataset.weight
+    predictions: dict[FitPredict, np.ndarray] = {}
+    scores = {}
+    for metric in metrics:
+        fit_predict = reference.fit_predict
+        if metric.name == "mae" and reference.fit_predict_absolute is not None:
+            fit_predict = reference.fit_predict_absolute
+        if fit_predict not in predictions:
+            predictions[fit_predict] = fit_predict(
+                inputs[train],
+                dataset.target[train],
+                None if weight is None else weight[train],
+                inputs[held_out],
+                n_classes,
+            )
+        scores[metric.name] = metric.score(
+            dataset.target[held_out],
+            predictions[fit_predict],
+            None if weight is None else weight[held_out],
+        )
+    return scores
