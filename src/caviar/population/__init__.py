@@ -1,1 +1,1 @@
-"""Package."""
+"""The engine: the only folder that knows JAX and Keras' internals."""

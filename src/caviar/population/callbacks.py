@@ -1,0 +1,229 @@
+"""Keras' callbacks as carried numbers, so that each member of a population stops and slows down on its own.
+
+The rules are those of Keras 3.15's `EarlyStopping` and `ReduceLROnPlateau`, to the epoch.
+"""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import keras
+import numpy as np
+
+from caviar.errors import ModelError
+from caviar.population.step import Logs, MemberState
+
+
+@dataclass(frozen=True)
+class Watch:
+    """A monitored log and what counts as an improvement of it."""
+
+    monitor: str
+    lower_is_better: bool
+    min_delta: float
+
+    def improves(self, value: jax.Array, reference: jax.Array | float) -> jax.Array:
+        """Whether `value` beats `reference` by more than the smallest change that counts."""
+        if self.lower_is_better:
+            return value + self.min_delta < reference
+        return value - self.min_delta > reference
+
+
+@dataclass(frozen=True)
+class Stop:
+    """`keras.callbacks.EarlyStopping` as numbers."""
+
+    watch: Watch
+    patience: int
+    baseline: float | None
+    restore: bool
+    start_from_epoch: int
+
+
+@dataclass(frozen=True)
+class Plateau:
+    """`keras.callbacks.ReduceLROnPlateau` as numbers; `ladder[k]` is the rate after k reductions."""
+
+    watch: Watch
+    patience: int
+    cooldown: int
+    ladder: tuple[float, ...]
+
+
+Rule = Stop | Plateau
+
+
+class NotInProgram(Exception):  # noqa: N818 - an outcome, not an error
+    """Why a callback cannot run inside a population's program."""
+
+
+def rules(callbacks: Sequence[keras.callbacks.Callback], model: keras.Model, epochs: int) -> tuple[Rule, ...]:
+    """Translate Keras callbacks, in their order.
+
+    Raises:
+        NotInProgram: One of them can only run in a loop of its own.
+        ModelError: Keras itself would refuse the combination.
+    """
+    found: list[Rule] = []
+    for callback in callbacks:
+        if type(callback) is keras.callbacks.EarlyStopping:
+            found.append(
+                Stop(
+                    _watch(callback, model),
+                    callback.patience,
+                    callback.baseline,
+                    callback.restore_best_weights,
+                    callback.start_from_epoch,
+                )
+            )
+        elif type(callback) is keras.callbacks.ReduceLROnPlateau:
+            rate = rate_variable(model)
+            if rate is None:
+                raise ModelError(
+                    "Expected a learning rate that ReduceLROnPlateau can lower, but the optimizer has a "
+                    "schedule object. Use one of the two."
+                )
+            first = float(np.asarray(rate._value))
+            found.append(
+                Plateau(
+                    _watch(callback, model),
+                    callback.patience,
+                    callback.cooldown,
+                    _ladder(first, callback.factor, callback.min_lr, epochs),
+                )
+            )
+        else:
+            raise NotInProgram(f"the callback {type(callback).__name__} runs only beside a single model")
+    return tuple(found)
+
+
+def rate_variable(model: keras.Model) -> Any | None:  # noqa: ANN401
+    """The optimizer's learning-rate variable, or None where a schedule decides."""
+    optimizer = model.optimizer
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+    rate = optimizer._learning_rate
+    return rate if isinstance(rate, keras.Variable) else None
+
+
+def rate_position(model: keras.Model) -> int | None:
+    """Where the learning rate stands among the optimizer's variables."""
+    rate = rate_variable(model)
+    return next((i for i, v in enumerate(model.optimizer.variables) if v is rate), None)
+
+
+def begin(rules: Sequence[Rule], state: MemberState) -> list[dict[str, Any]]:
+    """The numbers a member carries for its rules, before the first epoch."""
+    carried = []
+    for rule in rules:
+        numbers: dict[str, Any] = {"best": jnp.float32(0), "seen": jnp.bool_(False), "wait": jnp.int32(0)}
+        if isinstance(rule, Plateau):
+            numbers |= {"cooldown": jnp.int32(0), "reductions": jnp.int32(0)}
+        elif rule.restore:
+            numbers |= {"trainable": list(state[0]), "non_trainable": list(state[1])}
+        carried.append(numbers)
+    return carried
+
+
+def after_epoch(
+    rules: Sequence[Rule],
+    carried: list[dict[str, Any]],
+    state: MemberState,
+    logs: Logs,
+    epoch: jax.Array,
+    rate_at: int | None,
+) -> tuple[list[dict[str, Any]], MemberState, jax.Array]:
+    """Let each rule see the epoch's logs.
+
+    Returns:
+        The carried numbers, the state (with a lowered rate where due), and whether the member stops.
+    """
+    stops = jnp.bool_(False)
+    new = []
+    for rule, numbers in zip(rules, carried, strict=True):
+        value = logs[rule.watch.monitor]
+        if isinstance(rule, Stop):
+            numbers, stop = _early_stopping(rule, numbers, state, value, epoch)  # noqa: PLW2901
+            stops = stops | stop
+        else:
+            numbers = _plateau(rule, numbers, value)  # noqa: PLW2901
+            optimizer = list(state[2])
+            assert rate_at is not None
+            ladder = jnp.asarray(rule.ladder, jnp.float32)
+            optimizer[rate_at] = jnp.where(
+                numbers["reductions"] > 0, ladder[numbers["reductions"]], optimizer[rate_at]
+            )
+            state = (state[0], state[1], optimizer, state[3])
+        new.append(numbers)
+    return new, state, stops
+
+
+def at_end(rules: Sequence[Rule], carried: list[dict[str, Any]], state: MemberState, keep: set[int]) -> MemberState:
+    """Put the best weights back where a rule asks for it; variables in `keep` (seed states) stay."""
+    for rule, numbers in zip(rules, carried, strict=True):
+        if isinstance(rule, Stop) and rule.restore:
+            seen = numbers["seen"]
+            trainable = [
+                jnp.where(seen, best, now) for best, now in zip(numbers["trainable"], state[0], strict=True)
+            ]
+            non_trainable = [
+                now if i in keep else jnp.where(seen, best, now)
+                for i, (best, now) in enumerate(zip(numbers["non_trainable"], state[1], strict=True))
+            ]
+            state = (trainable, non_trainable, state[2], state[3])
+    return state
+
+
+def _early_stopping(
+    rule: Stop, numbers: dict[str, Any], state: MemberState, value: jax.Array, epoch: jax.Array
+) -> tuple[dict[str, Any], jax.Array]:
+    live = epoch >= rule.start_from_epoch
+    improved = live & (~numbers["seen"] | rule.watch.improves(value, numbers["best"]))
+    resets = improved
+    if rule.baseline is not None:
+        resets = improved & rule.watch.improves(value, rule.baseline)
+    wait = jnp.where(resets, 0, numbers["wait"] + live.astype(jnp.int32))
+    new = {
+        "best": jnp.where(improved, value, numbers["best"]),
+        "seen": numbers["seen"] | live,
+        "wait": wait,
+    }
+    if rule.restore:
+        for name, group in (("trainable", state[0]), ("non_trainable", state[1])):
+            new[name] = [jnp.where(improved, v, best) for v, best in zip(group, numbers[name], strict=True)]
+    return new, live & ~improved & (wait >= rule.patience) & (epoch > 0)
+
+
+def _plateau(rule: Plateau, numbers: dict[str, Any], value: jax.Array) -> dict[str, Any]:
+    cooling = numbers["cooldown"] > 0
+    cooldown = jnp.where(cooling, numbers["cooldown"] - 1, 0)
+    wait = jnp.where(cooling, 0, numbers["wait"])
+    improved = ~numbers["seen"] | rule.watch.improves(value, numbers["best"])
+    waits = ~improved & (cooldown == 0)
+    wait = jnp.where(improved, 0, wait + waits.astype(jnp.int32))
+    reduces = waits & (wait >= rule.patience) & (numbers["reductions"] < len(rule.ladder) - 1)
+    return {
+        "best": jnp.where(improved, value, numbers["best"]),
+        "seen": jnp.bool_(True),
+        "wait": jnp.where(reduces, 0, wait),
+        "cooldown": jnp.where(reduces, rule.cooldown, cooldown),
+        "reductions": numbers["reductions"] + reduces.astype(jnp.int32),
+    }
+
+
+def _watch(callback: Any, model: keras.Model) -> Watch:  # noqa: ANN401
+    """Read direction and smallest change from Keras' own resolution of mode "auto"."""
+    probe = copy.copy(callback)
+    probe.set_model(model)
+    probe._set_monitor_op()
+    return Watch(callback.monitor, probe.monitor_op is keras.ops.less, abs(callback.min_delta))
+
+
+def _ladder(first: float, factor: float, floor: float, epochs: int) -> tuple[float, ...]:
+    """Rates after 0, 1, 2 … reductions, rounded as Keras does: a double product stored as float32."""
+    rates = [first]
+    while len(rates) <= epochs and rates[-1] > np.float32(floor):
+        rates.append(float(np.float32(max(rates[-1] * factor, floor))))
+    return tuple(rates)

@@ -1,0 +1,84 @@
+"""The first state of every member: drawn for all at once, equal to what Keras itself would draw."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import keras
+import numpy as np
+from keras.src.random.seed_generator import SeedGenerator  # the gate to Keras' internals
+
+from caviar.population.template import Build, Origin, Template, build_alone, seed_draws, variables
+
+# (trainable, non-trainable, optimizer, metrics), each a list of arrays with the member axis first.
+State = tuple[list[Any], list[Any], list[Any], list[Any]]
+
+
+class _Given(SeedGenerator):
+    """A seed generator that hands out one seed given from outside, so that a seed can be traced."""
+
+    def __init__(self, seed: jax.Array) -> None:
+        self._seed = seed
+
+    def next(self, ordered: bool = True) -> jax.Array:  # noqa: ARG002, FBT001, FBT002 - Keras' signature
+        return jnp.stack([self._seed, jnp.zeros_like(self._seed)])
+
+
+def draw(template: Template, build: Build, batch: tuple[Any, ...], seeds: Sequence[int]) -> State:
+    """First values of all variables for all members.
+
+    Member `i` gets what `keras.utils.set_random_seed(seeds[i]); build()` would give it.
+
+    Returns:
+        Four lists of arrays of shape (member, ...).
+    """
+    flat = _rebuilt(build, batch, seeds) if template.rebuild else _drawn(template, seeds)
+    groups, start = [], 0
+    for count in template.counts:
+        groups.append(flat[start : start + count])
+        start += count
+    return groups[0], groups[1], groups[2], groups[3]
+
+
+def _drawn(template: Template, seeds: Sequence[int]) -> list[Any]:
+    flat = [v for group in variables(template.model) for v in group]
+    last = max((o.draw for o in template.origins if o.draw is not None), default=-1)
+    sequence = np.array([seed_draws(seed, last + 1) for seed in seeds], np.uint32).reshape(len(seeds), -1)
+
+    def one_member(row: jax.Array) -> list[jax.Array]:
+        return [
+            _first_value(origin, variable, row) for origin, variable in zip(template.origins, flat, strict=True)
+        ]
+
+    return jax.jit(jax.vmap(one_member, axis_size=len(seeds)))(sequence)
+
+
+def _first_value(origin: Origin, variable: Any, row: jax.Array) -> jax.Array:  # noqa: ANN401
+    dtype = variable._dtype
+    if origin.initializer is None:
+        return jnp.asarray(origin.value, dtype)
+    if origin.draw is None:
+        return jnp.asarray(origin.initializer(variable.shape, dtype=dtype), dtype)
+    seed = row[origin.draw]
+    if origin.is_generator:
+        return jnp.stack([seed, jnp.zeros_like(seed)]).astype(dtype)
+    kept = origin.initializer.seed  # type: ignore[attr-defined]
+    origin.initializer.seed = _Given(seed)  # type: ignore[attr-defined]
+    try:
+        return jnp.asarray(origin.initializer(variable.shape, dtype=dtype), dtype)
+    finally:
+        origin.initializer.seed = kept  # type: ignore[attr-defined]
+
+
+def _rebuilt(build: Build, batch: tuple[Any, ...], seeds: Sequence[int]) -> list[Any]:
+    members = [build_alone(build, batch, seed) for seed in seeds]
+    values = [[v.numpy() for group in variables(model) for v in group] for model in members]
+    return [np.stack(column) for column in zip(*values, strict=True)]
+
+
+def fill(model: keras.Model, state: State, member: int) -> None:
+    """Write one member's values into a built model's own variables."""
+    for group, values in zip(variables(model), state, strict=True):
+        for variable, value in zip(group, values, strict=True):
+            variable.assign(np.asarray(value[member]))

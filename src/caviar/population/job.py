@@ -1,0 +1,140 @@
+"""What a population is asked to train, and what comes back."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+import numpy as np
+import xarray as xr
+
+from caviar.population.template import Build
+
+
+@dataclass(frozen=True, eq=False)
+class Seat:
+    """One member's place: its seed, and the rows it trains on, may watch, and is scored on.
+
+    Attributes:
+        repeat: Which repetition of the split.
+        fold: Which fold of it.
+        seed: The member is what `keras.utils.set_random_seed(seed)`, then build and fit, would give.
+        split: Which of the job's inputs it sees (first axis of `Job.x`).
+        fit: Row numbers it trains on.
+        watch: Row numbers that its callbacks see as `val_`; may be empty.
+        scored: Row numbers that are predicted at the end; never watched.
+    """
+
+    repeat: int
+    fold: int
+    seed: int
+    split: int
+    fit: np.ndarray
+    watch: np.ndarray
+    scored: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """Members of one recipe.
+
+    Attributes:
+        build: Returns a compiled model.
+        x: Inputs, (split, row, …); a first axis of one is shared by all splits.
+        y: Targets as the loss takes them, (split, row, …), likewise.
+        weight: Sample weights (row,) or None.
+        seats: The members.
+        batch_size: Rows per gradient step.
+        epochs: Passes over the training rows.
+        callbacks: Keras callbacks.
+        show: Also record the scored rows' logs after each epoch, as `held_out_…`.
+        validation_batch_size: Rows per validation step; None as in `fit`: the batch size.
+    """
+
+    build: Build
+    x: np.ndarray
+    y: np.ndarray
+    weight: np.ndarray | None
+    seats: Sequence[Seat]
+    batch_size: int
+    epochs: int
+    callbacks: Sequence[keras.callbacks.Callback] = ()
+    show: bool = False
+    validation_batch_size: int | None = None
+
+    def sample(self, rows: int = 2) -> tuple[Any, ...]:
+        """A few rows that fix shapes and types."""
+        batch = (self.x[0][:rows], self.y[0][:rows])
+        return batch if self.weight is None else (*batch, self.weight[:rows])
+
+    def steps(self) -> int:
+        """Gradient steps of all members together, if none stops early."""
+        return sum(-(-len(seat.fit) // self.batch_size) * self.epochs for seat in self.seats)
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """What training gave, in the order of the job's seats.
+
+    Attributes:
+        history: (member, epoch) with coordinates repeat, fold, seed; NaN after a member's stop.
+        outputs: What each member says of its scored rows, in inference mode.
+        weights: Per member the values of trainable and non-trainable variables.
+        engine: `"population"` or `"loop"`.
+        why: Why a loop was needed, or empty.
+        fixed: Variables whose seed the builder fixed.
+        seconds: Wall time, compilation included.
+    """
+
+    history: xr.Dataset
+    outputs: list[np.ndarray]
+    weights: list[tuple[list[np.ndarray], list[np.ndarray]]]
+    engine: str
+    why: str = ""
+    fixed: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
+@dataclass
+class Monitor:
+    """Told what happens while a job runs; may stop it by raising.
+
+    `advance(steps)` is called after every block with the gradient steps just done, all members together.
+    """
+
+    advance: Callable[[int], None] = field(default=lambda _: None)
+
+
+def make_history(
+    seats: Sequence[Seat], logs: dict[str, np.ndarray], *, engine: str, why: str, seconds: float
+) -> xr.Dataset:
+    """Logs on named axes."""
+    epochs = next(iter(logs.values())).shape[1]
+    return xr.Dataset(
+        {name: (("member", "epoch"), values.astype(np.float32)) for name, values in logs.items()},
+        coords={
+            "repeat": ("member", [s.repeat for s in seats]),
+            "fold": ("member", [s.fold for s in seats]),
+            "seed": ("member", [s.seed for s in seats]),
+            "epoch": np.arange(1, epochs + 1),
+        },
+        attrs={"engine": engine, "why": why, "seconds": seconds},
+    )
+
+
+def row_orders(seed: int) -> Callable[[int], np.ndarray]:
+    """The row orders that `fit(shuffle=True)` takes after `set_random_seed(seed)`, one per call.
+
+    Keras draws one permutation per epoch from NumPy's global state, after one that only fixes shapes.
+    """
+    rng = np.random.RandomState(seed)  # noqa: NPY002 - reproduces Keras' own draws
+    used = False
+
+    def next_order(rows: int) -> np.ndarray:
+        nonlocal used
+        if not used:
+            rng.permutation(rows)
+            used = True
+        return rng.permutation(rows)
+
+    return next_order

@@ -1,0 +1,46 @@
+"""One gradient step, one evaluation, one prediction of one member: Keras' own steps, and nothing else."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import keras
+
+Logs = dict[str, jax.Array]
+# (trainable, non-trainable, optimizer, metrics) of one member, each a list of arrays.
+MemberState = tuple[list[Any], list[Any], list[Any], list[Any]]
+
+
+def train_step(model: keras.Model, state: MemberState, batch: tuple[Any, ...]) -> tuple[Logs, MemberState]:
+    """Move one member along its gradient; logs are those since the metrics were last reset."""
+    logs, new = model.train_step(state, batch)
+    return dict(logs), (list(new[0]), list(new[1]), list(new[2]), list(new[3]))
+
+
+def test_step(
+    model: keras.Model, state: MemberState, metrics: Sequence[Any], batch: tuple[Any, ...]
+) -> tuple[Logs, list[Any]]:
+    """Score one member on a batch, on top of what `metrics` has gathered; the member stays as it is."""
+    trainable, non_trainable, _, _ = state
+    logs, new = model.test_step((trainable, non_trainable, list(metrics)), batch)
+    return dict(logs), list(new[2])
+
+
+def predict(model: keras.Model, state: MemberState, inputs: jax.Array) -> Any:  # noqa: ANN401
+    """What one member says of some rows, in inference mode."""
+    outputs, _ = model.predict_step((state[0], state[1]), (inputs,))
+    return outputs
+
+
+def finish(model: keras.Model, state: MemberState) -> MemberState:
+    """What `fit` does after the last epoch: averaged weights (`use_ema`) take their place."""
+    trainable, non_trainable, optimizer, metrics = state
+    if not getattr(model.optimizer, "use_ema", False):
+        return state
+    reference = list(model.trainable_variables)
+    mapping = list(zip(reference, trainable, strict=True))
+    mapping += list(zip(model.optimizer.variables, optimizer, strict=True))
+    with keras.StatelessScope(state_mapping=mapping) as scope:
+        model.optimizer.finalize_variable_values(reference)
+    finished = [scope.get_current_value(v) for v in reference]
+    return finished, non_trainable, optimizer, metrics
