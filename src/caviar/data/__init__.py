@@ -1,1 +1,1 @@
-"""Package."""
+"""From a table of any kind to numbers, folds and a data record."""
