@@ -1,1 +1,1 @@
-"""Package."""
+"""How a run is shown: one HTML page, and a few lines in the terminal."""

@@ -1,0 +1,112 @@
+// Draws the figures: unpacks the drawing library, fills each place, and follows the reader's theme and choice.
+(async () => {
+  "use strict";
+  const LIGHTER = {
+    "#1b1f24": "#e6e9ec", "#5b6470": "#a0a9b3", "#d7dce1": "#363d45", "#e9edf0": "#262c32",
+    "#0067a3": "#6cc0f0", "#b84a00": "#f2a65e", "#007a59": "#52cfa6",
+    "rgba(0,103,163,0.16)": "rgba(108,192,240,0.18)", "rgba(91,100,112,0.14)": "rgba(160,169,179,0.16)",
+    "rgba(184,74,0,0.16)": "rgba(242,166,94,0.18)",
+  };
+  const dark = window.matchMedia("(prefers-color-scheme: dark)");
+  const drawn = new Map();
+  let printing = false;
+
+  const unpacked = async (id) => {
+    const bytes = Uint8Array.from(atob(document.getElementById(id).textContent.trim()), (c) => c.charCodeAt(0));
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+    return new Response(stream).text();
+  };
+
+  const themed = (value) => {
+    if (typeof value === "string") return LIGHTER[value] ?? value;
+    if (Array.isArray(value)) return typeof value[0] === "number" ? value : value.map(themed);
+    if (value === null || typeof value !== "object") return value;
+    return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, themed(part)]));
+  };
+
+  const draw = (canvas, figure) => {
+    drawn.set(canvas, figure);
+    const shown = dark.matches && !printing ? themed(figure) : structuredClone(figure);
+    const width = canvas.clientWidth || undefined;
+    return Plotly.react(canvas, shown.data, { ...shown.layout, width }, { displayModeBar: false, scrollZoom: false });
+  };
+
+  const redraw = () => drawn.forEach((figure, canvas) => draw(canvas, figure));
+
+  const place = (parent, { figure, description }) => {
+    const holder = document.createElement("figure");
+    const canvas = document.createElement("div");
+    canvas.className = "canvas";
+    canvas.setAttribute("role", "img");
+    canvas.setAttribute("aria-label", description);
+    holder.append(canvas);
+    parent.append(holder);
+    draw(canvas, figure);
+  };
+
+  const showArm = (slot, arm) => {
+    const panels = slot.querySelector(".panels");
+    panels.querySelectorAll(".canvas").forEach((canvas) => {
+      drawn.delete(canvas);
+      Plotly.purge(canvas);
+    });
+    panels.replaceChildren();
+    arm.panels.forEach((panel) => place(panels, panel));
+    slot.querySelector(".notes").textContent = arm.notes.join(" ");
+  };
+
+  const drawAll = () => {
+    const data = JSON.parse(document.getElementById("figure-data").textContent);
+    document.querySelectorAll("[data-figure]").forEach((holder) => {
+      draw(holder.querySelector(".canvas"), data.figures[holder.dataset.figure].figure);
+    });
+    const arms = new Map(Object.entries(data.curves));
+    const first = document.querySelector('[data-slot="first"]');
+    if (first) showArm(first, arms.get(first.querySelector(".panels").dataset.arm));
+    const second = document.querySelector('[data-slot="second"]');
+    if (second) {
+      const select = document.getElementById("arm-select");
+      select.addEventListener("change", () => showArm(second, arms.get(select.value)));
+      showArm(second, arms.get(select.value));
+    }
+  };
+
+  const opened = [];
+  const beforePrint = () => {
+    printing = true;
+    document.querySelectorAll("details:not([open])").forEach((details) => {
+      details.open = true;
+      opened.push(details);
+    });
+    redraw();
+  };
+  const afterPrint = () => {
+    printing = false;
+    opened.splice(0).forEach((details) => { details.open = false; });
+    redraw();
+  };
+
+  try {
+    const library = document.createElement("script");
+    library.textContent = await unpacked("plotly");
+    document.head.append(library);
+    drawAll();
+    dark.addEventListener("change", redraw);
+    window.addEventListener("beforeprint", beforePrint);
+    window.addEventListener("afterprint", afterPrint);
+    let waiting = 0;
+    window.addEventListener("resize", () => {
+      window.clearTimeout(waiting);
+      waiting = window.setTimeout(redraw, 150);
+    });
+    document.documentElement.dataset.figures = "drawn";
+  } catch (error) {
+    document.documentElement.dataset.figures = "failed";
+    document.querySelectorAll("[data-figure], .panels").forEach((holder) => {
+      const note = document.createElement("p");
+      note.className = "quiet";
+      note.textContent = `This browser could not draw the figure (${error.message}). The table has the same numbers.`;
+      holder.replaceChildren(note);
+    });
+  }
+})();

@@ -1,0 +1,252 @@
+"""The report of a run: one HTML page that opens without a network, drawn from the record and the histories alone."""
+
+import base64
+import gzip
+import hashlib
+import json
+import os
+import tempfile
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import xarray as xr
+from pydantic import ValidationError
+
+from caviar.errors import RunError
+from caviar.report import curves, figures, wording
+from caviar.report import verdict as found
+from caviar.report.figures import Figure
+from caviar.run.record import FORMAT, ArmRecord, Record
+
+RECORD = "record.json"
+REPORT = "report.html"
+
+# The two arms that everybody looks at are drawn in full; the others with fewer single trainings.
+_FULL = curves.Limits()
+_BRIEF = curves.Limits(members=6)
+
+
+def write_report(run_folder: Path) -> Path:
+    """Draw the report of a run from what lies in its folder; nothing is trained.
+
+    Args:
+        run_folder: Holds `record.json` and the histories it names.
+
+    Returns:
+        Where the page was written: `report.html` in that folder.
+
+    Raises:
+        RunError: There is no record, it cannot be read, or the page cannot be written.
+
+    >>> write_report(Path("runs/nowhere"))
+    Traceback (most recent call last):
+    ...
+    caviar.errors.RunError: Expected a run's folder with a record.json, ...
+    """
+    run_folder = Path(run_folder)
+    record = read_record(run_folder)
+    histories, problems = read_histories(run_folder, record)
+    page = render(record, histories, run=str(run_folder), problems=problems)
+    path = run_folder / REPORT
+    _write(path, page)
+    return path
+
+
+def read_record(run_folder: Path) -> Record:
+    """The record in a run's folder.
+
+    Raises:
+        RunError: It is missing, is no record, or was written by another version.
+    """
+    path = run_folder / RECORD
+    try:
+        return Record.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise RunError(
+            f"Expected a run's folder with a {RECORD}, but {path} cannot be read ({error.strerror}). "
+            "Pass the folder that caviar improve printed."
+        ) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the file as a whole"
+        raise RunError(
+            f"Expected {path} to be a record in format {FORMAT}, but {place} is wrong ({first['msg']}; "
+            f"{wording.count(error.error_count(), 'problem')}). It was changed by hand or written by another "
+            "version: run caviar improve again."
+        ) from error
+
+
+def read_histories(run_folder: Path, record: Record) -> tuple[dict[str, xr.Dataset], dict[str, str]]:
+    """The histories of all arms by arm name, and for each arm without one the sentence that says why.
+
+    A history outside the run's folder is not read: the record may come from somebody else.
+    """
+    histories: dict[str, xr.Dataset] = {}
+    problems: dict[str, str] = {}
+    for arm in found.arms(record):
+        if arm.history is None:
+            problems[arm.name] = "No learning curves were recorded for this recipe."
+            continue
+        path = (run_folder / arm.history).resolve()
+        if not path.is_relative_to(run_folder.resolve()):
+            problems[arm.name] = f"Its history {arm.history} lies outside the run's folder and was not read."
+            continue
+        try:
+            histories[arm.name] = xr.load_dataset(path, engine="h5netcdf")
+        except (OSError, ValueError) as error:
+            problems[arm.name] = f"Its history {arm.history} cannot be read ({type(error).__name__})."
+    return histories, problems
+
+
+@dataclass(frozen=True)
+class ArmCurves:
+    """The learning curves of one arm, ready for the page."""
+
+    name: str
+    title: str
+    facts: curves.CurveFacts
+    milestones: tuple[curves.Milestones, ...]
+
+
+def render(record: Record, histories: dict[str, xr.Dataset], *, run: str, problems: dict[str, str]) -> str:
+    """The page as text.
+
+    Args:
+        record: What the run learned; any part may be missing.
+        histories: Learning curves by arm name.
+        run: The run's folder as the reader would type it.
+        problems: For arms without curves, why.
+    """
+    shown = _arm_curves(record, histories)
+    rows = {
+        "scores": figures.score_facts(record),
+        "comparisons": figures.comparison_facts(record),
+        "spread": figures.spread_facts(record),
+    }
+    parts = {name: _part(name) for name in ("page.css", "page.js")}
+    bundle, bundle_hash = _plotly()
+    data = {
+        "figures": {name: _figure(facts) for name, facts in rows.items() if facts and facts.rows},
+        "curves": {arm.name: _curve_figures(arm) for arm in shown},
+    }
+    return _template().render(
+        record=record,
+        run=run,
+        verdict=found.verdict(record, run),
+        found=found,
+        rows=rows,
+        arms=found.arms(record),
+        curves=shown,
+        curve_problems=problems,
+        chosen=found.chosen_name(record),
+        baseline=found.BASELINE,
+        figures_json=embedded_json(data),
+        plotly=bundle,
+        css=parts["page.css"],
+        js=parts["page.js"],
+        script_hashes=[_hash(parts["page.js"]), bundle_hash],
+    )
+
+
+def _arm_curves(record: Record, histories: dict[str, xr.Dataset]) -> list[ArmCurves]:
+    shown = []
+    for arm in found.arms(record):
+        if arm.name not in histories:
+            continue
+        is_main = arm.name in (found.BASELINE, found.chosen_name(record)) or arm is record.baseline
+        facts = curves.curve_facts(histories[arm.name], _FULL if is_main else _BRIEF)
+        if facts.panels:
+            title = found.title_of(record, found.BASELINE) if arm is record.baseline else arm.title
+            shown.append(ArmCurves(arm.name, title, facts, tuple(curves.milestones(facts))))
+    return shown
+
+
+def _figure(facts: figures.Rows) -> dict[str, Any]:
+    return {"figure": figures.draw_rows(facts), "description": facts.description}
+
+
+def _curve_figures(arm: ArmCurves) -> dict[str, Any]:
+    return {
+        "title": arm.title,
+        "notes": arm.facts.notes,
+        "panels": [
+            {"figure": curves.draw_panel(panel), "description": curves.described(panel, arm.title)}
+            for panel in arm.facts.panels
+        ],
+    }
+
+
+def embedded_json(data: dict[str, Any]) -> str:
+    """`data` as JSON that can stand inside a script element: no letter of it can end that element.
+
+    >>> embedded_json({"name": "</script>"})
+    '{"name":"\\\\u003c/script>"}'
+    """
+    text = json.dumps(data, allow_nan=False, ensure_ascii=True, separators=(",", ":"))
+    return text.replace("<", "\\u003c")
+
+
+@cache
+def _plotly() -> tuple[str, str]:
+    """The drawing library, compressed and as base64, and the hash that allows it to run."""
+    packed = files("caviar.report").joinpath("vendor/plotly-basic.min.js.gz").read_bytes()
+    return base64.b64encode(packed).decode("ascii"), _hash(gzip.decompress(packed).decode("utf-8"))
+
+
+def _hash(script: str) -> str:
+    """A script's hash as a content security policy wants it."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
+
+
+def _part(name: str) -> str:
+    return files("caviar.report").joinpath(name).read_text(encoding="utf-8")
+
+
+@cache
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {
+        "number": wording.number,
+        "value_of": wording.value_of,
+        "interval_of": wording.interval_of,
+        "with_interval": wording.with_interval,
+        "signed": wording.signed,
+        "percent": wording.percent,
+        "p_value": wording.p_value,
+        "duration": wording.duration,
+        "counted": wording.count,
+        "shortened": wording.shortened,
+        "metric_title": wording.metric_title,
+        "listed": wording.listed,
+        "quoted": found.quoted,
+        "python_string": repr,
+    }
+    environment.globals |= {"zip": zip}
+    environment.tests["known"] = wording.is_known
+    return environment.from_string(_part("page.html.jinja"))
+
+
+def _write(path: Path, page: str) -> None:
+    """Write all of the page or nothing: a reader never meets half of one."""
+    temporary = ""
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", encoding="utf-8", newline="\n", dir=path.parent, prefix=".report-", delete=False
+        ) as file:
+            temporary = file.name
+            file.write(page)
+        Path(temporary).chmod(0o644)
+        os.replace(temporary, path)
+    except OSError as error:
+        if temporary:
+            Path(temporary).unlink(missing_ok=True)
+        raise RunError(
+            f"Expected to write the report to {path}, but that failed ({error.strerror}). "
+            "Make the folder writable and run caviar report again."
+        ) from error

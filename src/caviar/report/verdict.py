@@ -1,0 +1,293 @@
+"""What a run found, in a few plain sentences, and what to do next."""
+
+import math
+import shlex
+from dataclasses import dataclass
+
+from caviar.evaluate.estimate import Estimate
+from caviar.report import wording
+from caviar.run.record import ArmRecord, ComparisonRecord, Record, RowRecord
+
+BASELINE = "baseline"
+NO_SKILL = "no-skill"
+
+
+@dataclass(frozen=True)
+class KeyNumber:
+    """One number that a reader takes away: its name, its value, and what stands behind it."""
+
+    label: str
+    value: str
+    interval: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class NextStep:
+    """One thing to do next, with the command that does it when there is one."""
+
+    text: str
+    command: str = ""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The first thing a reader sees."""
+
+    headline: str
+    sentences: tuple[str, ...]
+    key_numbers: tuple[KeyNumber, ...]
+    next_steps: tuple[NextStep, ...]
+
+
+def verdict(record: Record, run: str) -> Verdict:
+    """The record of the run in folder `run`, said in a few sentences.
+
+    >>> verdict(Record(status="interrupted"), "runs/wine").headline
+    'This run stopped before the model was measured.'
+    """
+    return Verdict(
+        headline=_headline(record),
+        sentences=tuple(_sentences(record)),
+        key_numbers=tuple(_key_numbers(record)),
+        next_steps=tuple(_next_steps(record, run)),
+    )
+
+
+def arms(record: Record) -> list[ArmRecord]:
+    """All measured recipes, the baseline first."""
+    measured = [record.baseline] if record.baseline else []
+    known = {arm.name for arm in measured}
+    return measured + [arm for arm in (record.trial.arms if record.trial else []) if arm.name not in known]
+
+
+def title_of(record: Record, name: str) -> str:
+    """What a recipe is called in the report; its plain name if it was never measured as an arm."""
+    if name == BASELINE:
+        return "Your model as it is"
+    titles = {arm.name: arm.title for arm in arms(record)}
+    if record.trial:
+        titles |= {skipped.remedy: skipped.title for skipped in record.trial.skipped}
+    return titles.get(name, name)
+
+
+def score_of(record: Record, arm: ArmRecord | RowRecord | None) -> Estimate | None:
+    """The deciding score of an arm or of a reference row; None if it was not measured."""
+    return arm.scores.get(record.metric.name) if arm and record.metric else None
+
+
+def no_skill_of(record: Record) -> float | None:
+    """The deciding score of a prediction that ignores the inputs; None if it was not measured."""
+    if record.metric is None:
+        return None
+    value = record.no_skill.get(record.metric.name)
+    if value is None:
+        rows = [score_of(record, row) for row in record.references if row.name == NO_SKILL]
+        value = rows[0].value if rows and rows[0] else None
+    return value if value is not None and math.isfinite(value) else None
+
+
+def best_reference(record: Record) -> RowRecord | None:
+    """The reference row with the best deciding score, no-skill left out; None if there is none."""
+    if record.metric is None:
+        return None
+    sign = 1 if record.metric.higher_is_better else -1
+    scored = [
+        (sign * score.value, row)
+        for row in record.references
+        if row.name != NO_SKILL and (score := score_of(record, row)) and math.isfinite(score.value)
+    ]
+    return max(scored, key=lambda pair: pair[0])[1] if scored else None
+
+
+def chosen_name(record: Record) -> str | None:
+    """The recipe the run settled on; None if it never came to a choice."""
+    if record.final:
+        return record.final.recipe
+    return record.trial.chosen if record.trial and record.trial.chosen_reason else None
+
+
+def chosen_arm(record: Record) -> ArmRecord | None:
+    """The measured arm of the chosen recipe; None if nothing was chosen or it was not an arm of its own."""
+    name = chosen_name(record)
+    return next((arm for arm in arms(record) if arm.name == name), None)
+
+
+def comparison_of(record: Record, name: str | None) -> ComparisonRecord | None:
+    """The comparison of one remedy with the baseline; None if there is none."""
+    compared = record.trial.comparisons if record.trial else []
+    return next((comparison for comparison in compared if comparison.remedy == name), None)
+
+
+def is_broken(record: Record) -> bool:
+    """Whether the baseline was trained and has no finite deciding score."""
+    return record.baseline is not None and not wording.is_known(score_of(record, record.baseline))
+
+
+def direction(record: Record) -> str:
+    """Which way is better, for a caption."""
+    return "higher is better" if record.metric and record.metric.higher_is_better else "lower is better"
+
+
+def _headline(record: Record) -> str:
+    if record.data is None:
+        return "This run stopped before the table was read."
+    if record.baseline is None:
+        return "This run stopped before the model was measured."
+    chosen = chosen_name(record)
+    if chosen not in (None, BASELINE):
+        return _headline_of_choice(record, str(chosen))
+    if is_broken(record):
+        return "Your model cannot be trained as it is: no training ended with a usable score."
+    if chosen is None or record.trial is None:
+        return "Your model was measured; this run stopped before remedies could be judged."
+    if not record.trial.comparisons:
+        return "Your model was measured and kept as it is: no remedy was tried."
+    return "Your model was kept as it is: no remedy is proven to make it better."
+
+
+def _headline_of_choice(record: Record, chosen: str) -> str:
+    title = title_of(record, chosen)
+    comparison = comparison_of(record, chosen)
+    if comparison and comparison.verdict == "helps":
+        return f"Your model gets better with this remedy: {title}."
+    return f"The model handed over is not your model as it is, but: {title}."
+
+
+def _sentences(record: Record) -> list[str]:
+    said = []
+    if record.diagnosis:
+        said.append(record.diagnosis.sentence)
+    comparison = comparison_of(record, chosen_name(record))
+    if comparison and record.metric and wording.is_known(comparison.difference):
+        better = "better" if comparison.difference.value > 0 else "worse"
+        amount = wording.value_of(comparison.difference).lstrip(wording.MINUS)
+        said.append(
+            f"On the same folds and seeds its {record.metric.title} is {amount} {better} than that of your model "
+            f"as it is (95\N{NO-BREAK SPACE}% interval of the improvement: "
+            f"{wording.interval_of(comparison.difference)})."
+        )
+    elif record.trial and record.trial.chosen_reason:
+        said.append(record.trial.chosen_reason)
+    reference = _against_reference(record)
+    return [*said, reference] if reference else said
+
+
+def _against_reference(record: Record) -> str:
+    """How the better of baseline and chosen recipe stands beside the best simple model; "" if unknown."""
+    row = best_reference(record)
+    arm = chosen_arm(record) or record.baseline
+    ours, theirs = score_of(record, arm), score_of(record, row)
+    if not (row and arm and ours and theirs and record.metric and wording.is_known(ours)):
+        return ""
+    lead = ours.value - theirs.value if record.metric.higher_is_better else theirs.value - ours.value
+    overlap = ours.low <= theirs.high and theirs.low <= ours.high
+    if overlap:
+        standing = "the intervals overlap, so neither is clearly ahead"
+    else:
+        standing = "the network is ahead" if lead > 0 else "the simple model is ahead"
+    return (
+        f"The best simple model, {row.title}, reaches {wording.value_of(theirs)} where the network reaches "
+        f"{wording.value_of(ours)}: {standing}."
+    )
+
+
+def _key_numbers(record: Record) -> list[KeyNumber]:
+    if record.metric is None:
+        return []
+    shown: list[KeyNumber] = []
+    if record.baseline:
+        shown.append(_key_number("Your model as it is", score_of(record, record.baseline)))
+    if (name := chosen_name(record)) not in (None, BASELINE):
+        corrected = record.trial.corrected_score if record.trial else None
+        score = corrected or score_of(record, chosen_arm(record))
+        if score is None and record.final:
+            score = record.final.scores.get(record.metric.name)
+        note = "corrected for having been chosen" if corrected else "not corrected for having been chosen"
+        shown.append(_key_number(title_of(record, str(name)), score, note))
+    if row := best_reference(record):
+        shown.append(_key_number(row.title, score_of(record, row), "best simple model"))
+    if (no_skill := no_skill_of(record)) is not None:
+        shown.append(
+            KeyNumber("No skill", wording.number(no_skill), "", "a prediction that ignores the inputs")
+        )
+    test = (record.final.test or {}).get(record.metric.name) if record.final else None
+    if record.final and test is not None:
+        rows = wording.count(record.final.test_rows, "test row")
+        shown.append(KeyNumber("Final model, test file", wording.number(test), "", f"scored once on {rows}"))
+    return shown
+
+
+def _key_number(label: str, estimate: Estimate | None, note: str = "") -> KeyNumber:
+    interval = wording.interval_of(estimate) if wording.is_known(estimate) else ""
+    return KeyNumber(label, wording.value_of(estimate), interval, note)
+
+
+def _next_steps(record: Record, run: str) -> list[NextStep]:
+    steps = []
+    if record.status != "finished":
+        steps.append(
+            NextStep(
+                f"The run ended during the stage “{record.stage}”. Start it again, with more --minutes if "
+                "the time was used up."
+            )
+        )
+    if record.final:
+        steps.append(
+            NextStep("Predict new rows with the final model.", f"caviar predict {quoted(run)} new_rows.csv")
+        )
+    warnings = [r for r in (record.data.remarks if record.data else []) if r.level == "warning"]
+    if warnings:
+        titles = wording.listed([wording.shortened(remark.title, 80) for remark in warnings[:3]])
+        more = f" and {len(warnings) - 3} more" if len(warnings) > 3 else ""
+        steps.append(NextStep(f"Look at the warnings about the data first: {titles}{more}."))
+    steps += _undecided(record)
+    steps += _reference_step(record)
+    return steps
+
+
+def _undecided(record: Record) -> list[NextStep]:
+    """More repeats, if they would settle a remedy that looks good."""
+    if record.trial is None or record.plan is None:
+        return []
+    promising = [
+        (comparison.repeats_needed, comparison.remedy)
+        for comparison in record.trial.comparisons
+        if comparison.verdict == "not enough data"
+        and comparison.repeats_needed
+        and comparison.difference.value > 0
+    ]
+    if not promising:
+        return []
+    repeats, name = min(promising)
+    return [
+        NextStep(
+            f"{title_of(record, name)} looks better but is not proven. About {wording.count(repeats, 'repeat')} "
+            f"instead of {record.plan.repeats} would decide it."
+        )
+    ]
+
+
+def _reference_step(record: Record) -> list[NextStep]:
+    row = best_reference(record)
+    ours, theirs = score_of(record, chosen_arm(record) or record.baseline), score_of(record, row)
+    if not (row and ours and theirs and record.metric):
+        return []
+    is_ahead = theirs.low > ours.high if record.metric.higher_is_better else theirs.high < ours.low
+    if not is_ahead:
+        return []
+    return [
+        NextStep(
+            f"Consider {row.title} for this table: it scores better than the network, and it trains in "
+            f"{wording.duration(row.seconds)} on all folds together."
+        )
+    ]
+
+
+def quoted(path: str) -> str:
+    """`path` as one word of a shell command.
+
+    >>> quoted("runs/my table")
+    "'runs/my table'"
+    """
+    return shlex.quote(path)
