@@ -32,7 +32,7 @@ _MICROSECONDS_PER_DAY = 86_400_000_000
 def texts(cells: pl.Series) -> pl.Series:
     """Each cell as the user spelled it, without outer blanks; missing marks become null.
 
-    Whole numbers lose a trailing ``.0``, because ``1.0`` in a float column is how most tools write the label 1.
+    Whole numbers in a float column lose their ``.0``: that is how most tools write the label 1.
 
     >>> texts(pl.Series([" M ", "?", "'-1'"])).to_list()
     ['M', None, "'-1'"]

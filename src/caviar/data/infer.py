@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from caviar.data.cells import TRUTH_WORDS, date_format_of, days, numbers, places, texts
-from caviar.data.schema import OTHER, Column, Task, require_present
+from caviar.data.schema import OTHER, Column, Kind, Task, require_present
 from caviar.errors import DataError, OptionError
 from caviar.run.record import Remark
 
@@ -14,7 +14,7 @@ TASKS: tuple[Task, ...] = ("binary", "multiclass", "regression", "multi-output r
 
 @dataclass(frozen=True)
 class Learned:
-    """What one column turned out to be: an input column, or the reason why it is none, with what was noticed."""
+    """What one column turned out to be: an input column, or why it is none; and what was noticed."""
 
     column: Column | None
     left_out: str = ""
@@ -45,32 +45,21 @@ def learn_column(cells: pl.Series, *, max_levels: int = 30, identifier_share: fl
     filled = words.drop_nulls()
     if filled.is_empty():
         return _leave_out(cells.name, "empty", "Empty column", "holds no value at all")
-    has_missing = len(filled) < len(words)
-    if cells.dtype in (pl.Date, pl.Datetime, pl.Duration, pl.Time):
-        return Learned(Column(name=cells.name, kind="datetime", has_missing=has_missing))
-    if cells.dtype == pl.Boolean:
-        return Learned(Column(name=cells.name, kind="boolean", has_missing=has_missing))
-    if cells.dtype in (pl.Categorical, pl.Enum):
-        return _category(cells.name, filled, max_levels, identifier_share, has_missing=has_missing)
-    values = numbers(cells)
-    if values.null_count() == len(words) - len(filled):
-        return _numeric(cells.name, values)
-    if _is_truth(filled):
-        return Learned(Column(name=cells.name, kind="boolean", has_missing=has_missing))
-    date_format = date_format_of(filled)
-    if date_format is not None:
-        return _dates(cells, filled, date_format, has_missing=has_missing)
-    strays = words.filter(values.is_null() & words.is_not_null())
-    if len(strays) <= 0.1 * len(filled) and filled.n_unique() > max_levels:
-        return _numeric_with_strays(cells.name, words, values)
-    return _category(cells.name, filled, max_levels, identifier_share, has_missing=has_missing)
+    kind = _kind_of_type(cells.dtype) or _kind_of_text(filled, max_levels)
+    if kind == "numeric":
+        return _numeric(cells.name, words, numbers(cells))
+    if kind == "category":
+        return _category(words, max_levels, identifier_share)
+    column = Column(name=cells.name, kind=kind, has_missing=len(filled) < len(words))
+    return _dates(column, filled) if kind == "datetime" and cells.dtype == pl.String else Learned(column)
 
 
 def learn_goal(targets: list[pl.Series], task: str | None) -> Goal:
     """Find out what is predicted, or check that `task` can be.
 
     Several targets are multi-output regression. One target is classification if it is text, or if it has two
-    values, or at most 20 whole-number values that are fewer than 5 % of the rows and each come more than once.
+    whole-number values, or at most 20 of them that are fewer than 5 % of the rows and each come more than
+    once; everything else is regression.
 
     Raises:
         DataError: Values are missing, there is one class only, or a class has a single row.
@@ -89,8 +78,9 @@ def learn_goal(targets: list[pl.Series], task: str | None) -> Goal:
     labels = require_present(cells)
     if labels.n_unique() < 2:
         raise DataError(
-            f"Expected the target {cells.name!r} to have at least two different values, but all {len(labels)} rows "
-            f"hold {labels[0]!r}. There is nothing to predict: choose another target, or add rows of other classes."
+            f"Expected the target {cells.name!r} to have at least two different values, but all "
+            f"{len(labels)} rows hold {labels[0]!r}. There is nothing to predict: choose another target, "
+            "or add rows of other classes."
         )
     if task is None:
         wants_classes, reason = _looks_like_classes(cells, labels)
@@ -108,33 +98,52 @@ def _leave_out(name: str, code: str, title: str, why: str) -> Learned:
     return Learned(None, sentence, (Remark(code=code, title=title, text=sentence, level="warning"),))
 
 
-def _numeric(name: str, values: pl.Series) -> Learned:
-    infinite = int(values.is_infinite().sum() or 0)
-    if infinite + values.null_count() == len(values):
-        return _leave_out(name, "empty", "Empty column", "holds no finite number at all")
-    column = Column(name=name, kind="numeric", has_missing=infinite + values.null_count() > 0)
-    if not infinite:
-        return Learned(column)
-    text = (
-        f"Column {name!r} is infinite in {places(values.is_infinite().fill_null(value=False))} ({infinite} in all): "
-        "networks cannot compute with infinity, so these cells are read as missing. Correct them if a value is known."
-    )
-    return Learned(
-        column, remarks=(Remark(code="infinite", title="Infinite values", text=text, level="warning"),)
-    )
+def _kind_of_type(dtype: pl.DataType) -> Kind | None:
+    """The kind that a column's type settles; None for texts, which may be anything."""
+    if dtype == pl.Boolean:
+        return "boolean"
+    if dtype.is_temporal():
+        return "datetime"
+    if dtype.is_numeric():
+        return "numeric"
+    return None if dtype == pl.String else "category"
 
 
-def _numeric_with_strays(name: str, words: pl.Series, values: pl.Series) -> Learned:
+def _kind_of_text(filled: pl.Series, max_levels: int, *, stray_share: float = 0.1) -> Kind:
+    """What texts are: numbers (a few cells of many may fail to be one), truth values, dates or levels."""
+    strays = numbers(filled).null_count()
+    if strays == 0:
+        return "numeric"
+    if _is_truth(filled):
+        return "boolean"
+    if date_format_of(filled) is not None:
+        return "datetime"
+    few_strays = strays <= stray_share * len(filled) and filled.n_unique() > max_levels
+    return "numeric" if few_strays else "category"
+
+
+def _numeric(name: str, words: pl.Series, values: pl.Series) -> Learned:
+    infinite = values.is_infinite().fill_null(value=False)
     stray = values.is_null() & words.is_not_null()
-    text = (
-        f"Column {name!r} holds numbers except for {stray.sum()} cells with text such as "
-        f"{words.filter(stray)[0]!r} ({places(stray)}): those are read as missing. "
-        f"Correct them, or leave the column out with --drop {name}."
-    )
-    remark = Remark(code="stray-text", title="Text among numbers", text=text, level="warning")
-    return Learned(
-        Column(name=name, kind="numeric", has_missing=True, text_is_missing=True), remarks=(remark,)
-    )
+    n_missing = int(infinite.sum()) + values.null_count()
+    if n_missing == len(values):
+        return _leave_out(name, "empty", "Empty column", "holds no finite number at all")
+    column = Column(name=name, kind="numeric", has_missing=n_missing > 0, text_is_missing=bool(stray.any()))
+    remarks = []
+    if infinite.any():
+        text = (
+            f"Column {name!r} is infinite in {infinite.sum()} cells ({places(infinite)}): networks cannot "
+            "compute with infinity, so these are read as missing. Correct them where a value is known."
+        )
+        remarks.append(Remark(code="infinite", title="Infinite values", text=text, level="warning"))
+    if stray.any():
+        text = (
+            f"Column {name!r} holds numbers except for {stray.sum()} cells with text such as "
+            f"{words.filter(stray)[0]!r} ({places(stray)}): those are read as missing. "
+            f"Correct them, or leave the column out with --drop {name}."
+        )
+        remarks.append(Remark(code="stray-text", title="Text among numbers", text=text, level="warning"))
+    return Learned(column, remarks=tuple(remarks))
 
 
 def _is_truth(filled: pl.Series) -> bool:
@@ -142,34 +151,36 @@ def _is_truth(filled: pl.Series) -> bool:
     return len(seen) == 2 and any(seen == set(pair) for pair in TRUTH_WORDS)
 
 
-def _dates(cells: pl.Series, filled: pl.Series, date_format: str, *, has_missing: bool) -> Learned:
-    column = Column(name=cells.name, kind="datetime", has_missing=has_missing, date_format=date_format)
+def _dates(column: Column, filled: pl.Series) -> Learned:
+    date_format = date_format_of(filled) or ""
+    column = column.model_copy(update={"date_format": date_format})
     if not date_format.startswith("%m/%d") or days(filled, "%d/%m" + date_format[5:]).null_count():
         return Learned(column)
     text = (
-        f"The dates of column {cells.name!r} can be read as month/day or as day/month; they are read as month/day. "
-        "Write them as year-month-day if that is wrong."
+        f"The dates of column {column.name!r} can be read as month/day or as day/month; they are read as "
+        "month/day. Write them as year-month-day if that is wrong."
     )
     remark = Remark(code="ambiguous-date", title="Ambiguous dates", text=text, level="warning")
     return Learned(column, remarks=(remark,))
 
 
-def _category(
-    name: str, filled: pl.Series, max_levels: int, identifier_share: float, *, has_missing: bool
-) -> Learned:
-    counts = filled.value_counts().sort(["count", name or ""], descending=[True, False])
-    levels = counts[:, 0].to_list()
+def _category(words: pl.Series, max_levels: int, identifier_share: float) -> Learned:
+    name = words.name
+    filled = words.drop_nulls().alias("level")
+    counts = filled.value_counts(name="rows").sort(["rows", "level"], descending=[True, False])
+    levels = counts["level"].to_list()
+    has_missing = len(filled) < len(words)
     if len(levels) <= max_levels:
         column = Column(name=name, kind="category", categories=tuple(sorted(levels)), has_missing=has_missing)
         return Learned(column)
     if len(levels) > identifier_share * len(filled):
         why = (
-            f"is text that differs in nearly every row ({len(levels)} different values in {len(filled)} rows), "
-            "like a name or an identifier"
+            f"is text that differs in nearly every row ({len(levels)} different values in {len(filled)} "
+            "rows), like a name or an identifier"
         )
         return _leave_out(name, "identifier-text", "Identifier-like text", why)
     kept = sorted(level for level in levels[:max_levels] if level != OTHER)
-    rows = int(counts["count"][:max_levels].sum())
+    rows = int(counts["rows"][:max_levels].sum())
     text = (
         f"Column {name!r} has {len(levels)} different texts: the {max_levels} most frequent are kept "
         f"({rows / len(filled):.0%} of the rows), the others count as {OTHER!r}. "
@@ -182,8 +193,8 @@ def _category(
 def _many_targets(targets: list[pl.Series], task: str | None) -> Goal:
     if task not in (None, "multi-output regression", "regression"):
         raise OptionError(
-            f"Expected one target for the task {task}, got {len(targets)}. Several targets are learned together as "
-            "multi-output regression only: pass one --target, or leave --task out."
+            f"Expected one target for the task {task}, got {len(targets)}. Several targets are learned "
+            "together as multi-output regression only: pass one --target, or leave --task out."
         )
     for cells in targets:
         labels = require_present(cells)
@@ -211,36 +222,20 @@ def _require_numbers(cells: pl.Series, labels: pl.Series) -> None:
 def _looks_like_classes(cells: pl.Series, labels: pl.Series, *, max_values: int = 20) -> tuple[bool, str]:
     """Whether the target holds class labels, and the sentence that says why."""
     values = numbers(cells)
-    n_values = labels.n_unique()
-    if cells.dtype == pl.Boolean or values.null_count() == len(values):
-        return (
-            True,
-            f"The target {cells.name!r} is text with {n_values} labels, so it is classification; --task overrides.",
-        )
-    if values.null_count():
-        if values.null_count() <= 0.1 * len(values) and values.n_unique() > max_values:
+    n_text = values.null_count()
+    if n_text or cells.dtype == pl.Boolean:
+        if n_text <= 0.1 * len(values) and values.n_unique() > max_values:
             _require_numbers(cells, labels)
-        return (
-            True,
-            f"The target {cells.name!r} holds text with {n_values} labels, so it is classification; --task overrides.",
-        )
-    counts = values.value_counts()["count"]
-    whole = bool((values == values.round()).all())
-    if whole and len(counts) == 2:
-        return (
-            True,
-            f"The target {cells.name!r} has two values, so it is binary classification; --task regression overrides.",
-        )
-    few = len(counts) <= max_values and len(counts) < 0.05 * len(values)
-    if whole and few and counts.min() > 1:  # type: ignore[operator]
-        return True, (
-            f"The target {cells.name!r} has {len(counts)} whole-number values that each come often, so it is "
-            "classification; --task regression overrides."
-        )
-    return False, (
-        f"The target {cells.name!r} has {len(counts)} different numbers, so it is regression; "
-        "--task classification overrides."
-    )
+        seen, is_classes = f"is text with {labels.n_unique()} labels", True
+    else:
+        rows = values.value_counts(name="rows")["rows"].to_list()
+        whole = bool((values == values.round()).all())
+        come_again = len(rows) <= max_values and len(rows) < 0.05 * len(values) and min(rows) > 1
+        is_classes = whole and (len(rows) == 2 or come_again)
+        kind = "whole-number values that come again and again" if is_classes else "different numbers"
+        seen = f"has {len(rows)} {kind}"
+    found, other = ("classification", "regression") if is_classes else ("regression", "classification")
+    return is_classes, f"The target {cells.name!r} {seen}, so it is {found}; --task {other} overrides."
 
 
 def _classes(cells: pl.Series, labels: pl.Series, task: str | None, reason: str) -> Goal:
@@ -254,8 +249,8 @@ def _classes(cells: pl.Series, labels: pl.Series, task: str | None, reason: str)
         names = counts["label"].to_list()
     if len(names) > 30 and len(names) > 0.5 * len(labels):
         raise DataError(
-            f"Expected the target {cells.name!r} to hold labels that come again, but it has {len(names)} different "
-            f"texts in {len(labels)} rows. Choose another target with --target."
+            f"Expected the target {cells.name!r} to hold labels that come again, but it has {len(names)} "
+            f"different texts in {len(labels)} rows. Choose another target with --target."
         )
     lonely = [name for name, rows in zip(names, counts["rows"], strict=True) if rows < 2]
     if lonely:
@@ -266,7 +261,8 @@ def _classes(cells: pl.Series, labels: pl.Series, task: str | None, reason: str)
         )
     if task == "binary" and len(names) != 2:
         raise OptionError(
-            f"Expected two classes for --task binary, but {cells.name!r} has {len(names)}. Pass --task multiclass."
+            f"Expected two classes for --task binary, but {cells.name!r} has {len(names)}. Pass --task "
+            "multiclass."
         )
     several = len(names) > 2 or task == "multiclass"
     return Goal("multiclass" if several else "binary", tuple(names), reason)

@@ -46,14 +46,15 @@ def load(
     weight: ColumnRef | None = None,
     name: str | None = None,
 ) -> Dataset:
-    """Read a table and understand it: which columns are inputs, what is predicted, which rows belong together.
+    """Read a table and understand it: what is predicted, from what, and which rows belong together.
 
     Args:
-        source: Path of a CSV or Parquet file, a pandas or polars data frame, a NumPy array [row, column], a pair
-            (X, y), or "sample:NAME" with one of the names in `caviar.data.samples.SAMPLES`.
-        target: The column to predict, by name or position (from 0; negative from the end); several of them are
-            predicted together. By default the last column.
-        task: "classification", "binary", "multiclass", "regression" or "multi-output regression"; found by default.
+        source: Path of a CSV or Parquet file, a pandas or polars data frame, a NumPy array [row, column], a
+            pair (X, y), or "sample:NAME" with one of the names in `caviar.data.samples.SAMPLES`.
+        target: The column to predict, by name or position (from 0; negative from the end); several of them
+            are predicted together. By default the last column.
+        task: "classification", "binary", "multiclass", "regression" or "multi-output regression"; by default
+            what the target looks like.
         header: Whether the first line of a CSV file names the columns; detected by default.
         sep: What separates the cells of a CSV file; detected by default.
         drop: Columns that are no inputs.
@@ -70,11 +71,12 @@ def load(
     >>> dataset.n_rows, dataset.task, dataset.schema.classes
     (150, 'multiclass', ('setosa', 'versicolor', 'virginica'))
     """
-    opened = _open(source, header, sep)
+    opened = _open(source, header=header, sep=sep)
     frame = opened.frame
     if frame.height < 2:
         raise DataError(
-            f"Expected at least 2 rows, the table has {frame.height}. Training needs many; check what was passed."
+            f"Expected at least 2 rows, the table has {frame.height}. Training needs many; check what was "
+            "passed."
         )
     targets, target_remarks = _targets(opened, target)
     dropped = [_column(reference, frame.columns, "--drop") for reference in _several(drop)]
@@ -84,28 +86,11 @@ def load(
     }
     _require_apart(targets, dropped, roles)
     goal = learn_goal([frame[column] for column in targets], task)
-    no_input = {column: "was dropped" for column in dropped}
+    no_input = dict.fromkeys(dropped, "was dropped")
     no_input |= {
         column: f"says the {role} of each row" for role, column in roles.items() if column is not None
     }
-    columns: list[Column] = []
-    left_out: list[str] = []
-    column_remarks: list[Remark] = []
-    for column in frame.columns:
-        if column in targets:
-            continue
-        if column in no_input:
-            left_out.append(f"Column {column!r} {no_input[column]}, so it is not an input.")
-            continue
-        learned = learn_column(frame[column])
-        column_remarks += learned.remarks
-        if learned.column is None:
-            left_out.append(learned.left_out)
-        else:
-            columns.append(learned.column)
-    if not columns:
-        reasons = " ".join(left_out) or "The table has only its target."
-        raise DataError(f"Expected at least one input column, but none is left. {reasons} Keep or add one.")
+    columns, left_out, column_remarks = _inputs(frame, targets, no_input)
     schema = Schema(
         task=goal.task,
         task_reason=goal.reason,
@@ -165,7 +150,32 @@ def load_test(source: object, schema: Schema) -> tuple[np.ndarray, np.ndarray, n
     return encode(frame, schema), encode_target(frame, schema), _weights(frame, weight)
 
 
-def _open(source: object, header: bool | None, sep: str | None) -> _Opened:
+def _inputs(
+    frame: pl.DataFrame, targets: Sequence[str], no_input: dict[str, str]
+) -> tuple[list[Column], list[str], list[Remark]]:
+    """The input columns, a sentence for each column that is none, and what was noticed on the way."""
+    columns: list[Column] = []
+    left_out: list[str] = []
+    remarks: list[Remark] = []
+    for name in frame.columns:
+        if name in targets:
+            continue
+        if name in no_input:
+            left_out.append(f"Column {name!r} {no_input[name]}, so it is not an input.")
+            continue
+        learned = learn_column(frame[name])
+        remarks += learned.remarks
+        if learned.column is None:
+            left_out.append(learned.left_out)
+        else:
+            columns.append(learned.column)
+    if not columns:
+        reasons = " ".join(left_out) or "The table has only its target."
+        raise DataError(f"Expected at least one input column, but none is left. {reasons} Keep or add one.")
+    return columns, left_out, remarks
+
+
+def _open(source: object, *, header: bool | None, sep: str | None) -> _Opened:
     if isinstance(source, str) and source.startswith("sample:"):
         sample = source.removeprefix("sample:")
         frame, target = sample_table(sample)
@@ -202,7 +212,8 @@ def _pair(source: tuple[object, ...], targets: list[str] | None = None) -> pl.Da
     inputs, target = (frame_from(part) for part in source)
     if inputs.height != target.height:
         raise DataError(
-            f"Expected as many rows in X as values in y, got {inputs.height} and {target.height}. Pass matching arrays."
+            f"Expected as many rows in X as values in y, got {inputs.height} and {target.height}. Pass "
+            "matching arrays."
         )
     if targets is None:
         own = isinstance(source[1], pl.DataFrame) or hasattr(source[1], "columns")
@@ -210,8 +221,8 @@ def _pair(source: tuple[object, ...], targets: list[str] | None = None) -> pl.Da
         targets = target.columns if own else plain
     if target.width != len(targets) or set(targets) & set(inputs.columns):
         raise DataError(
-            f"Expected y to hold the targets {', '.join(targets)} and X none of them, got {target.width} columns "
-            f"beside {', '.join(inputs.columns[:20])}. Rename or reorder them."
+            f"Expected y to hold the targets {', '.join(targets)} and X none of them, got {target.width} "
+            f"columns beside {', '.join(inputs.columns[:20])}. Rename or reorder them."
         )
     return pl.concat(
         [inputs, target.rename(dict(zip(target.columns, targets, strict=True)))], how="horizontal"
@@ -229,7 +240,9 @@ def _targets(
         return tuple(chosen), []
     if opened.targets is not None:
         return opened.targets, []
-    text = f"No target was named, so the last column, {columns[-1]!r}, is predicted. Name another one with --target."
+    text = (
+        f"No target was named, so the last column, {columns[-1]!r}, is predicted. Name another with --target."
+    )
     return (columns[-1],), [Remark(code="default-target", title="Target not named", text=text)]
 
 
@@ -246,8 +259,8 @@ def _column(reference: ColumnRef, columns: Sequence[str], option: str) -> str:
         if -len(columns) <= position < len(columns):
             return columns[position]
         raise DataError(
-            f"Expected {option} to be a column name or a position from 0 to {len(columns) - 1}, got {reference}. "
-            f"The table has {len(columns)} columns."
+            f"Expected {option} to be a column name or a position from 0 to {len(columns) - 1}, got "
+            f"{reference}. The table has {len(columns)} columns."
         )
     close = difflib.get_close_matches(str(reference), columns, n=1)
     hint = f" Did you mean {close[0]!r}?" if close else " Pass one of them."
@@ -261,8 +274,8 @@ def _require_apart(targets: Sequence[str], dropped: Sequence[str], roles: dict[s
     for column in targets:
         if column in dropped or column in roles.values():
             raise OptionError(
-                f"Expected the target {column!r} to have no other role, but it is also dropped or used as group, time "
-                "or weight. Give each column one role."
+                f"Expected the target {column!r} to have no other role, but it is also dropped or used as "
+                "group, time or weight. Give each column one role."
             )
 
 
@@ -281,8 +294,9 @@ def _new_frame(source: object, schema: Schema) -> pl.DataFrame:
         if len(names) == frame.width:
             return frame.rename(dict(zip(frame.columns, names, strict=True)))
     raise DataError(
-        f"Expected {len(schema.source_columns)} columns as in the training table, {len(without_targets)} without the "
-        f"target, or the {len(inputs)} inputs, got {frame.width}. Give new rows the columns of the training table."
+        f"Expected {len(schema.source_columns)} columns as in the training table, {len(without_targets)} "
+        f"without the target, or the {len(inputs)} inputs, got {frame.width}. Give new rows the columns "
+        "of the training table."
     )
 
 
@@ -321,7 +335,8 @@ def _weights(frame: pl.DataFrame, column: str | None) -> np.ndarray | None:
     weight = values.to_numpy().astype(np.float64)
     if (weight < 0).any():
         raise DataError(
-            f"Expected weights of 0 or more in {column!r}, got negative ones in {places(values < 0)}. Correct them."
+            f"Expected weights of 0 or more in {column!r}, got negative ones in {places(values < 0)}. "
+            "Correct them."
         )
     if not weight.any():
         raise DataError(
@@ -335,6 +350,7 @@ def _require_readable(values: pl.Series, cells: pl.Series, what: str, option: st
     if bad.any():
         example = texts(cells).filter(bad)[0]
         raise DataError(
-            f"Expected {what} in every row of {cells.name!r}, got {'nothing' if example is None else repr(example)} "
-            f"in {places(bad)}. Correct those cells, or leave {option} out."
+            f"Expected {what} in every row of {cells.name!r}, got "
+            f"{'nothing' if example is None else repr(example)} in {places(bad)}. Correct those cells, or "
+            f"leave {option} out."
         )

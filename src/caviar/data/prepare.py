@@ -111,13 +111,13 @@ class Prepared:
         return np.clip(np.hstack(parts), -largest, largest).astype(np.float32)
 
     def target(self, target: np.ndarray) -> np.ndarray:
-        """The target in the network's units: float32 [row, output] for regression; class codes stay as they are."""
+        """The target in the network's units: float32 [row, output] for regression; codes stay as they are."""
         if self.schema.is_classification:
             return target
         return ((target - self.target_mean) / self.target_scale).astype(np.float32)
 
     def restore(self, prediction: np.ndarray) -> np.ndarray:
-        """Predictions [..., output] back in the target's own units, float64; classification stays as it is."""
+        """Predictions [..., output] back in the target's own units, float64; labels stay as is."""
         if self.schema.is_classification:
             return prediction
         return np.asarray(prediction, dtype=np.float64) * self.target_scale + self.target_mean
@@ -142,7 +142,8 @@ class Prepared:
             _write(folder / _FACTS_FILE, json.dumps(facts, indent=1).encode())
         except OSError as error:
             raise RunError(
-                f"Expected to write the preparation into {folder}, but: {error.strerror}. Choose a writable folder."
+                f"Expected to write the preparation into {folder}, but: {error.strerror}. Choose a "
+                "writable folder."
             ) from error
 
     @classmethod
@@ -175,6 +176,7 @@ def fit_preparation(
     plan: PreparationPlan,
     features: np.ndarray,
     target: np.ndarray,
+    *,
     rows: np.ndarray,
     weight: np.ndarray | None = None,
 ) -> Prepared:

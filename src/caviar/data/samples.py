@@ -36,7 +36,8 @@ def sample_table(name: str) -> tuple[pl.DataFrame, str]:
     """
     if name not in SAMPLES:
         raise DataError(
-            f"Expected one of the samples {', '.join(SAMPLES)}, got {name!r}. Write sample:{next(iter(SAMPLES))}."
+            f"Expected one of the samples {', '.join(SAMPLES)}, got {name!r}. Write "
+            f"sample:{next(iter(SAMPLES))}."
         )
     sample = SAMPLES[name]
     bunch = sample.read()

@@ -116,8 +116,8 @@ def encode(frame: pl.DataFrame, schema: Schema) -> np.ndarray:
     absent = [column.name for column in schema.columns if column.name not in frame.columns]
     if absent:
         raise DataError(
-            f"Expected the input column{'s' if len(absent) > 1 else ''} {_listed(absent)}, but the table has only "
-            f"{_listed(frame.columns)}. Give new rows the same columns as the training table."
+            f"Expected the input column{'s' if len(absent) > 1 else ''} {_listed(absent)}, but the table "
+            f"has only {_listed(frame.columns)}. Give new rows the same columns as the training table."
         )
     features = np.empty((frame.height, len(schema.columns)), dtype=np.float64)
     for position, column in enumerate(schema.columns):

@@ -30,14 +30,14 @@ class Split:
 def make_splits(dataset: Dataset, folds: int, repeats: int, seed: int) -> list[Split]:
     """Repeated k-fold that respects classes, identical rows, groups and time; ordered by repeat, then fold.
 
-    - Plain rows: shuffled; every class is spread evenly over the folds, and rows with identical inputs stay in
-      one fold. Folds differ by at most one row wherever the sets of identical rows allow it, because every
+    - Plain rows: shuffled; every class is spread evenly over the folds, and rows with identical inputs stay
+      in one fold. Folds differ by at most one row wherever the sets of identical rows allow it, because every
       distinct number of training rows is one more program to compile.
     - Groups: a group stays in one fold; identical rows of different groups may part, since joining all groups
       that share a row could join everything. Folds are as equal as the groups allow.
     - Time: rows in order of time, cut into `folds` + 1 stretches of equally many moments; each fold holds out
-      one stretch and trains on all earlier ones. Nothing is shuffled, so there is one repeat only. Rows of one
-      moment are never parted. With groups as well, training rows whose group is held out are left out.
+      one stretch and trains on all earlier ones. Nothing is shuffled, so there is one repeat only. Rows of
+      one moment are never parted. With groups as well, training rows whose group is held out are left out.
 
     Raises:
         OptionError: Fewer than 2 folds or 1 repeat.
@@ -50,7 +50,8 @@ def make_splits(dataset: Dataset, folds: int, repeats: int, seed: int) -> list[S
     """
     if folds < 2 or repeats < 1:
         raise OptionError(
-            f"Expected at least 2 folds and 1 repeat, got {folds} and {repeats}. Pass for example --folds 10 --repeats 3."
+            f"Expected at least 2 folds and 1 repeat, got {folds} and {repeats}. Pass for example --folds "
+            "10 --repeats 3."
         )
     _require_enough(dataset, folds)
     rows = np.arange(dataset.n_rows)
@@ -114,9 +115,9 @@ def inner_split(
         fit, watch = rows[~watched], rows[watched]
     if not len(fit) or not len(watch):
         raise DataError(
-            f"Expected training rows that can be divided to watch the validation loss, but all {len(rows)} of them "
-            "belong together (one group, one moment or identical inputs). Use fewer folds, or a recipe that "
-            "watches no validation loss."
+            "Expected training rows that can be divided to watch the validation loss, but all "
+            f"{len(rows)} of them belong together (one group, one moment or identical inputs). Use fewer "
+            "folds, or a recipe that watches no validation loss."
         )
     return np.sort(fit).astype(np.int32), np.sort(watch).astype(np.int32)
 
@@ -187,7 +188,7 @@ def _last_part(dataset: Dataset, rows: np.ndarray, n_watch: int) -> tuple[np.nda
 def _group_part(
     dataset: Dataset, rows: np.ndarray, fraction: float, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Whole groups that make up about `fraction` of the rows, leaving every class to be fitted where possible."""
+    """Whole groups that make up about `fraction` of the rows, if possible leaving every class to fit."""
     n_groups = len(np.unique(dataset.groups[rows]))  # type: ignore[index]
     if n_groups < 2:
         return rows, rows[:0]
@@ -219,8 +220,7 @@ def _deal(
     wanted = np.zeros((int(labels.max()) + 1, n_parts))
     np.add.at(wanted, (by_class, pattern), 1)
     part_of = np.full(len(labels), -1, dtype=np.int64)
-    _, set_of, set_size = np.unique(identical, return_inverse=True, return_counts=True)
-    _place_sets(part_of, labels, set_of.ravel(), set_size, wanted, rng)
+    _place_sets(part_of, labels, identical, wanted, rng)
     _place_singles(part_of, labels, wanted, np.bincount(pattern, minlength=n_parts), rng)
     return part_of
 
@@ -228,23 +228,21 @@ def _deal(
 def _place_sets(
     part_of: np.ndarray,
     labels: np.ndarray,
-    set_of: np.ndarray,
-    set_size: np.ndarray,
+    identical: np.ndarray,
     wanted: np.ndarray,
     rng: np.random.Generator,
 ) -> None:
-    """Place sets of two or more identical rows, largest first, where their class is wanted most and they fit.
+    """Place sets of two or more identical rows, largest first, where they fit and their class is wanted most.
 
     Fills `part_of` and lowers `wanted` in place.
     """
-    order = np.argsort(set_of, kind="stable")
-    starts = np.concatenate([[0], np.cumsum(set_size)])
-    several = np.flatnonzero(set_size > 1)
-    several = rng.permutation(several)
-    several = several[np.argsort(-set_size[several], kind="stable")]
+    _, set_of, set_size = np.unique(identical, return_inverse=True, return_counts=True)
+    by_set = np.argsort(set_of, kind="stable")
+    starts = np.cumsum(set_size) - set_size
+    several = rng.permutation(np.flatnonzero(set_size > 1))
     room = wanted.sum(axis=0)
-    for index in several:
-        members = order[starts[index] : starts[index + 1]]
+    for index in several[np.argsort(-set_size[several], kind="stable")]:
+        members = by_set[starts[index] : starts[index] + set_size[index]]
         counts = np.bincount(labels[members], minlength=len(wanted))
         overflow = np.maximum(len(members) - room, 0)
         part = np.lexsort((-room, -wanted[counts.argmax()], overflow))[0]
@@ -256,7 +254,7 @@ def _place_sets(
 def _place_singles(
     part_of: np.ndarray, labels: np.ndarray, wanted: np.ndarray, sizes: np.ndarray, rng: np.random.Generator
 ) -> None:
-    """Fill the parts up to their sizes with the rows that are free: rare classes first, the commonest last."""
+    """Fill the parts up to their sizes with the rows that are free: the commonest class last."""
     free = np.flatnonzero(part_of < 0)
     placed = np.bincount(part_of[part_of >= 0], minlength=len(sizes))
     room = _fill(placed - sizes, np.full(len(sizes), len(free)), len(free), sizes)
@@ -326,14 +324,15 @@ def _too_many_folds(what: str, seen: int, folds: int, possible: int) -> DataErro
 def _require_trainable(dataset: Dataset, split: Split, folds: int) -> None:
     if not len(split.train) or not len(split.held_out):
         raise DataError(
-            f"Expected rows on both sides of fold {split.fold + 1} of {folds}, but groups or times leave one side "
-            "empty. Use fewer --folds."
+            f"Expected rows on both sides of fold {split.fold + 1} of {folds}, but groups or times leave "
+            "one side empty. Use fewer --folds."
         )
     if dataset.is_classification:
         counts = np.bincount(dataset.target[split.train], minlength=len(dataset.schema.classes))
         if counts.min() == 0:
             raise DataError(
-                f"Expected rows of every class in the training rows of fold {split.fold + 1} of {folds}, but the class "
-                f"{dataset.schema.classes[int(counts.argmin())]!r} is absent there, because its rows belong together "
-                "(groups, times or identical inputs). Use fewer --folds, or merge that class with another."
+                f"Expected rows of every class in the training rows of fold {split.fold + 1} of {folds}, "
+                f"but the class {dataset.schema.classes[int(counts.argmin())]!r} is absent there, because "
+                "its rows belong together (groups, times or identical inputs). Use fewer --folds, or "
+                "merge that class with another."
             )

@@ -31,7 +31,7 @@ _DECIMAL_COMMA = r"^\s*([+-]?\d*),(\d+)\s*$"
 
 
 def read_table(path: str | Path, options: ReadOptions | None = None) -> pl.DataFrame:
-    """Read a CSV or Parquet file; what `options` leaves open is detected.
+    r"""Read a CSV or Parquet file; what `options` leaves open is detected.
 
     Cells of a CSV file stay texts, exactly as spelled, so that labels such as ``'-1'`` survive. Without a
     header the columns are named "0", "1", and so on.
@@ -41,7 +41,7 @@ def read_table(path: str | Path, options: ReadOptions | None = None) -> pl.DataF
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     _ = Path(folder, "t.csv").write_text("a;b\\n1;'x'\\n2;'y'")
+    ...     _ = Path(folder, "t.csv").write_text("a;b\n1;'x'\n2;'y'")
     ...     read_table(Path(folder, "t.csv")).rows()
     [('1', "'x'"), ('2', "'y'")]
     """
@@ -144,7 +144,8 @@ def _decode(content: bytes, path: Path, encoding: str | None) -> tuple[str, str]
             return _unix_lines(content.decode("utf-8-sig" if encoding == "utf-8" else encoding)), encoding
         except (UnicodeDecodeError, LookupError) as error:
             raise DataError(
-                f"Expected {path} to be written in {encoding}, but it is not ({error}). Save it in that encoding."
+                f"Expected {path} to be written in {encoding}, but it is not ({error}). Save it in that "
+                "encoding."
             ) from error
     for start, kind in _BINARY.items():
         if content.startswith(start):
@@ -297,10 +298,10 @@ def _ragged(text: str, path: Path, separator: str, width: int, reason: str) -> s
     for number, row in enumerate(csv.reader(io.StringIO(text), delimiter=separator), start=1):
         if len(row) > width:
             return (
-                f"Expected {width} columns in every line of {path} (separator {separator!r}), but line {number} has "
-                f"{len(row)}. Correct that line, or pass the right separator with --sep."
+                f"Expected {width} columns in every line of {path} (separator {separator!r}), but line "
+                f"{number} has {len(row)}. Correct that line, or pass the right separator with --sep."
             )
-    return f"Expected a table with separator {separator!r} in {path}, but: {reason}. Check the file, or pass --sep."
+    return f"Expected a table cut by {separator!r} in {path}, but: {reason}. Check the file, or pass --sep."
 
 
 def _from_pandas(part: object, name: str) -> pl.Series:
