@@ -235,7 +235,8 @@ def _looks_like_classes(cells: pl.Series, labels: pl.Series, *, max_values: int 
         kind = "whole-number values that come again and again" if is_classes else "different numbers"
         seen = f"has {len(rows)} {kind}"
     found, other = ("classification", "regression") if is_classes else ("regression", "classification")
-    return is_classes, f"The target {cells.name!r} {seen}, so it is {found}; --task {other} overrides."
+    needs = " would need numbers" if n_text else " overrides that"
+    return is_classes, f"The target {cells.name!r} {seen}, so it is {found}; --task {other}{needs}."
 
 
 def _classes(cells: pl.Series, labels: pl.Series, task: str | None, reason: str) -> Goal:
