@@ -16,6 +16,7 @@ from scipy import stats
 
 from caviar.evaluate.estimate import Estimate
 from caviar.evaluate.intervals import corrected_error, degrees_of_freedom, mean_estimate
+from caviar.evaluate.wording import digits
 from caviar.run.record import ComparisonRecord
 
 Verdict = Literal["helps", "harms", "no practical difference", "not enough data"]
@@ -27,7 +28,7 @@ MOST_REPEATS = 100
 ROPE_SHARE = 0.02
 """Share of the way from no-skill to the best reference row that counts as a practical difference."""
 ROPE_FLOOR = 0.001
-"""Smallest region, as a share of the no-skill score's size: used when no reference row beats no-skill."""
+"""Smallest region, as a share of the way from no-skill to perfect: used where no row beats no-skill."""
 
 
 @dataclass(frozen=True)
@@ -248,9 +249,7 @@ def _would_decide(comparison: Comparison, n_scores: float, multiplier: int) -> b
     error = comparison.deviation * math.sqrt(1 / n_scores + comparison.test_share)
     if error == 0:
         return size != comparison.rope
-    folds = comparison.folds
-    scores = int(min(n_scores, 1e9))
-    dof = degrees_of_freedom(scores, folds, comparison.n_rows)
+    dof = degrees_of_freedom(n_scores, comparison.folds, comparison.n_rows)
     if size > comparison.rope:
         return bool(multiplier * 2 * stats.t.sf(size / error, dof) < ALPHA)
     return bool(size + stats.t.ppf(0.95, dof) * error <= comparison.rope)
@@ -258,21 +257,17 @@ def _would_decide(comparison: Comparison, n_scores: float, multiplier: int) -> b
 
 def _sentence(comparison: Comparison, verdict: Verdict, repeats_needed: int | None) -> str:
     """The verdict for a person who knows Keras and not statistics; always states the region."""
-    parts = {
-        "helps": f"beyond the {_digits(comparison.rope)} that counts as a practical difference",
-        "harms": f"beyond the {_digits(comparison.rope)} that counts as a practical difference",
-        "no practical difference": (
-            f"within the {_digits(comparison.rope)} below which a difference does not matter in practice"
-        ),
-        "not enough data": f"where {_digits(comparison.rope)} counts as a practical difference",
-    }
-    end = parts[verdict]
-    if comparison.decided_by_failures and verdict in {"helps", "harms"}:
-        end = f"{_digits(comparison.rope)} counts as a practical difference, but the failed trainings decide"
-    text = f"{verdict}: {_size(comparison)}, {end}{_failures(comparison)}"
-    if verdict == "not enough data":
-        text += _advice(comparison, repeats_needed)
-    return text
+    rope = digits(comparison.rope)
+    if verdict == "no practical difference":
+        end = f"within the {rope} below which a difference does not matter in practice"
+    elif verdict == "not enough data":
+        end = f"where {rope} counts as a practical difference"
+    elif comparison.decided_by_failures:
+        end = f"{rope} counts as a practical difference, but the failed trainings decide"
+    else:
+        end = f"beyond the {rope} that counts as a practical difference"
+    advice = _advice(comparison, repeats_needed) if verdict == "not enough data" else ""
+    return f"{verdict}: {_size(comparison)}, {end}{_failures(comparison)}{advice}"
 
 
 def _size(comparison: Comparison) -> str:
@@ -283,10 +278,10 @@ def _size(comparison: Comparison) -> str:
     better = difference.value >= 0
     word = "higher" if better == comparison.higher_is_better else "lower"
     low, high = (difference.low, difference.high) if better else (-difference.high, -difference.low)
-    size = f"{comparison.metric_title} {_digits(abs(difference.value))} {word}"
+    size = f"{comparison.metric_title} {digits(abs(difference.value))} {word}"
     if difference.n == 1:
         return f"{size} in the only fold with a score from both arms"
-    return f"{size} (95 % interval {_digits(low)} to {_digits(high)}, unadjusted)"
+    return f"{size} (95 % interval {digits(low)} to {digits(high)}, unadjusted)"
 
 
 def _failures(comparison: Comparison) -> str:
@@ -313,49 +308,50 @@ def _advice(comparison: Comparison, repeats_needed: int | None) -> str:
     return "; more repeats on these rows would not decide: only more rows could"
 
 
-def _digits(value: float) -> str:
-    """Three significant digits without an exponent where people write none."""
-    if not math.isfinite(value):
-        return str(value)
-    if value == 0:
-        return "0"
-    places = max(0, 2 - math.floor(math.log10(abs(value))))
-    return f"{value:.{min(places, 6)}f}" if abs(value) >= 1e-5 else f"{value:.2e}"
-
-
-def rope_of(no_skill: float, best_reference: float, share: float = ROPE_SHARE) -> float:
+def rope_of(
+    no_skill: float, best_reference: float, share: float = ROPE_SHARE, *, perfect: float = 0.0
+) -> float:
     """Half-width of the region of practical equivalence: a share of the way from no-skill to the best row.
 
     Where no reference row beats no-skill, or a score is undefined, that way has no length. The region then is
-    0.1 % of the size of the no-skill score (0.001 where that is zero or undefined), so that it is never
-    empty; `rope_reason` says which of the two was used.
+    0.1 % of the way from no-skill to perfect predictions (0.001 where that is zero or undefined), so that it
+    is never empty; `rope_reason` says which of the two was used.
 
     Args:
         no_skill: Score of the no-skill prediction, in the metric's unit.
         best_reference: Best score among the reference rows, no-skill being one of them.
         share: Share of the distance that counts as a practical difference.
+        perfect: Score of perfect predictions: 0 for losses and errors, 1 for AUC, accuracy, R² and their like.
 
     >>> round(rope_of(0.69, 0.19), 3)
     0.01
     """
     distance = abs(best_reference - no_skill)
-    floor = ROPE_FLOOR * (abs(no_skill) if math.isfinite(no_skill) and no_skill else 1.0)
+    possible = abs(perfect - no_skill)
+    floor = ROPE_FLOOR * possible if math.isfinite(possible) and possible > _ROUNDING else ROPE_FLOOR
     return max(share * distance, floor) if math.isfinite(distance) else floor
 
 
-def rope_reason(no_skill: float, best_reference: float, metric_title: str, share: float = ROPE_SHARE) -> str:
+def rope_reason(
+    no_skill: float,
+    best_reference: float,
+    metric_title: str,
+    share: float = ROPE_SHARE,
+    *,
+    perfect: float = 0.0,
+) -> str:
     """One sentence that says where the region of practical equivalence comes from.
 
     >>> rope_reason(0.69, 0.19, "log-loss")
     '2 % of the way from no-skill (log-loss 0.690) to the best reference row (0.190)'
     """
-    rope = rope_of(no_skill, best_reference, share)
+    rope = rope_of(no_skill, best_reference, share, perfect=perfect)
     if rope == share * abs(best_reference - no_skill):
         return (
-            f"{100 * share:g} % of the way from no-skill ({metric_title} {_digits(no_skill)}) "
-            f"to the best reference row ({_digits(best_reference)})"
+            f"{100 * share:g} % of the way from no-skill ({metric_title} {digits(no_skill)}) "
+            f"to the best reference row ({digits(best_reference)})"
         )
     return (
-        f"no reference row is clearly better than no-skill ({metric_title} {_digits(no_skill)}), "
-        f"so the smallest region is used: {_digits(rope)}"
+        f"no reference row is clearly better than no-skill ({metric_title} {digits(no_skill)}), "
+        f"so the smallest region is used: {digits(rope)}"
     )

@@ -2,7 +2,7 @@
 
 Scores of overlapping training sets are not independent, so the usual standard error is several times too
 small. Nadeau & Bengio (2003), "Inference for the generalization error", add the ratio of test to training
-rows to the variance of the mean. `benchmarks/statistics.py` measures how far that holds.
+rows to the variance of the mean. `benchmarks/error_rates.py` measures how far that holds.
 """
 
 import math
@@ -14,16 +14,16 @@ from caviar.evaluate.estimate import Estimate
 
 SMALL_TABLE = 200
 """Rows below which the degrees of freedom are folds - 1, not scores - 1 (source:
-benchmarks/statistics.py)."""
+benchmarks/error_rates.py)."""
 
 
 def degrees_of_freedom(
-    n_scores: int, folds: int, n_rows: int | None, small_table: int = SMALL_TABLE
+    n_scores: float, folds: int, n_rows: int | None, small_table: int = SMALL_TABLE
 ) -> float:
     """Degrees of freedom of the corrected resampled t: scores - 1, or folds - 1 for tables of few rows.
 
     Args:
-        n_scores: How many scores were averaged.
+        n_scores: How many scores were averaged; inf asks for the limit of many repeats.
         folds: How many folds a repeat has.
         n_rows: Rows of the table; None asks for the usual scores - 1.
         small_table: Rows below which repeats are not counted as information of their own.

@@ -1,0 +1,106 @@
+"""How much of the spread comes from the split and how much from the seed?
+
+A one-way random effects model: the score of a member is the mean, plus what its fold adds (the rows that
+happened to be held out, and those left to train on), plus what its seed adds (initial weights, batch order,
+dropout masks).
+"""
+
+import math
+
+import numpy as np
+from scipy import stats
+
+from caviar.evaluate.estimate import Estimate
+from caviar.evaluate.wording import digits, interval
+from caviar.run.record import SpreadRecord
+
+_SEED_METHOD = "analysis of variance, chi-square interval"
+_SPLIT_METHOD = "analysis of variance, Williams-Tukey interval"
+
+
+def spread(scores: np.ndarray, level: float = 0.95) -> SpreadRecord:
+    """Standard deviations due to the split and due to the seed, and which of the two dominates.
+
+    The seed's interval is the chi-square one, the split's that of Williams (1962) and Tukey (1951) as Burdick
+    & Graybill (1992) give it, truncated at zero. Members that failed (not finite) are left out; unequal
+    numbers of seeds are handled by unweighted fold means and the harmonic mean of the counts (Thomas &
+    Hultquist 1978). Both intervals assume normal effects: `benchmarks/error_rates.py` measures what heavy
+    tails do to them. With fewer than two folds, or no fold with two seeds, nothing can be told apart: NaN
+    with an interval from 0 to inf.
+
+    Args:
+        scores: Scores [fold, seed] of one repeat, in the metric's unit.
+        level: Coverage asked of each interval, 0 to 1.
+
+    >>> record = spread(np.array([[0.70, 0.71, 0.69], [0.80, 0.81, 0.79], [0.90, 0.91, 0.89]]))
+    >>> round(record.split.value, 3), round(record.seed.value, 3)
+    (0.1, 0.01)
+    """
+    finite = [row[np.isfinite(row)] for row in scores]
+    folds = [row for row in finite if len(row)]
+    within = sum(len(row) - 1 for row in folds)
+    if len(folds) < 2 or within < 1:
+        split = _unknown(_SPLIT_METHOD, len(folds), level)
+        seed = _unknown(_SEED_METHOD, sum(map(len, folds)), level)
+        return SpreadRecord(split=split, seed=seed, sentence=_UNKNOWN_SENTENCE)
+    seeds = stats.hmean([len(row) for row in folds])
+    seed_square = sum(float(np.square(row - row.mean()).sum()) for row in folds) / within
+    fold_square = seeds * float(np.var([row.mean() for row in folds], ddof=1))
+    between = len(folds) - 1
+    tails = ((1 + level) / 2, (1 - level) / 2)
+    seed = Estimate(
+        value=math.sqrt(seed_square),
+        low=math.sqrt(seed_square * within / stats.chi2.ppf(tails[0], within)),
+        high=math.sqrt(seed_square * within / stats.chi2.ppf(tails[1], within)),
+        level=level,
+        method=_SEED_METHOD,
+        n=sum(map(len, folds)),
+    )
+    # Williams-Tukey: the exact interval of the variance ratio, scaled by the chi-square interval of its
+    # numerator.
+    ends = [
+        (fold_square - seed_square * stats.f.ppf(tail, between, within))
+        * between
+        / (seeds * stats.chi2.ppf(tail, between))
+        for tail in tails
+    ]
+    split = Estimate(
+        value=math.sqrt(max(0.0, (fold_square - seed_square) / seeds)),
+        low=math.sqrt(max(0.0, ends[0])),
+        high=math.sqrt(max(0.0, ends[1])),
+        level=level,
+        method=_SPLIT_METHOD,
+        n=len(folds),
+    )
+    # Exact for normal effects: the ratio (split variance / seed variance) exceeds 1 where the scaled F does.
+    ratios = [
+        (fold_square - seed_square * stats.f.ppf(tail, between, within))
+        - seed_square * seeds * stats.f.ppf(tail, between, within)
+        for tail in tails
+    ]
+    return SpreadRecord(split=split, seed=seed, sentence=_sentence(split, seed, ratios[0], ratios[1]))
+
+
+_UNKNOWN_SENTENCE = (
+    "The spread due to the split and the spread due to the seed cannot be told apart: "
+    "that takes two folds or more that each hold two trained seeds or more."
+)
+
+
+def _unknown(method: str, n: int, level: float) -> Estimate:
+    return Estimate(value=math.nan, low=0.0, high=math.inf, level=level, method=method, n=n)
+
+
+def _sentence(split: Estimate, seed: Estimate, surely: float, possibly: float) -> str:
+    """Which spread dominates, when the interval of their ratio leaves no doubt."""
+    sizes = (
+        f"standard deviation {digits(split.value)} due to the split ({interval(split)}), "
+        f"{digits(seed.value)} due to the seed ({interval(seed)})"
+    )
+    if split.value == seed.value == 0:
+        return f"The score depends neither on the split nor on the seed: {sizes}."
+    if surely > 0:
+        return f"The split dominates: {sizes}. Which rows are held out matters more than how training starts."
+    if possibly < 0:
+        return f"The seed dominates: {sizes}. How training starts matters more than which rows are held out."
+    return f"Neither split nor seed clearly dominates: {sizes}."
