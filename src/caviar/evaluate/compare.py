@@ -321,7 +321,7 @@ def rope_of(
         no_skill: Score of the no-skill prediction, in the metric's unit.
         best_reference: Best score among the reference rows, no-skill being one of them.
         share: Share of the distance that counts as a practical difference.
-        perfect: Score of perfect predictions: 0 for losses and errors, 1 for AUC, accuracy, R² and their like.
+        perfect: Score of perfect predictions: 0 for losses and errors, 1 for AUC, accuracy, R² and the like.
 
     >>> round(rope_of(0.69, 0.19), 3)
     0.01

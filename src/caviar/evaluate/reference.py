@@ -26,9 +26,6 @@ regression."""
 RIDGE_PENALTIES = np.logspace(-2, 4, 13)
 """Candidate penalties of the linear regression: wide enough for standardized inputs of any table."""
 
-CELLS_PER_THREAD = 200_000
-"""Table cells below which more threads bring little (15 % on two idle cores) and hinder a busy machine."""
-
 
 class Fold(Protocol):
     """The rows of one fold: what is read of `caviar.data.split.Split`."""
@@ -158,7 +155,9 @@ def _boosting(
 ) -> np.ndarray:
     if n_classes and len(np.unique(target)) < 2:
         return _no_skill(inputs, target, weight, held_out, n_classes)
-    with threadpool_limits(1 if inputs.size < CELLS_PER_THREAD else None):
+    # One thread: a second brought 15 to 30 % on two idle cores, and made it ten times slower on two busy ones,
+    # because OpenMP's threads wait by spinning.
+    with threadpool_limits(1):
         if n_classes:
             model = HistGradientBoostingClassifier(random_state=0)
             return _predict(model, inputs, target, weight, held_out, n_classes=n_classes)
