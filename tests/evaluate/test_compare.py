@@ -210,12 +210,22 @@ def test_one_who_may_stop_is_not_asked_for_repeats():
 
 def test_the_sentence_tells_direction_interval_and_region():
     assert judged(BASE, BASE - 0.03 + NOISE).sentence == (
-        "helps: log-loss 0.0300 lower (95 % interval 0.0221 to 0.0379, unadjusted), "
-        "beyond the 0.00400 that counts as a practical difference"
+        "helps: log-loss 0.03 lower (95 % interval 0.0221 to 0.0379, unadjusted), "
+        "beyond the 0.004 that counts as a practical difference"
     )
     assert judged(BASE, BASE + 0.03 + NOISE).sentence.startswith(
-        "harms: log-loss 0.0300 higher (95 % interval 0.02"
+        "harms: log-loss 0.03 higher (95 % interval 0.02"
     )
+
+
+def test_an_interval_with_both_signs_is_told_in_words():
+    found = judged(BASE, BASE - 0.001 + NOISE, rope=0.02)
+    assert found.sentence == (
+        "no practical difference: log-loss 0.001 lower "
+        "(95 % interval 0.00693 higher to 0.00893 lower, unadjusted), "
+        "and its 90 % interval lies within the 0.02 that counts as a practical difference"
+    )
+    assert "log-loss equal on average (95 % interval 0 to 0, unadjusted)" in judged(BASE, BASE).sentence
 
 
 @pytest.mark.parametrize("effect", [-0.03, -0.005, 0.0, 0.005, 0.03])
@@ -247,6 +257,6 @@ def test_the_smallest_region_is_a_share_of_the_way_to_perfect_predictions():
 
 def test_the_reason_says_when_no_row_beats_no_skill():
     assert rope_reason(0.69, 0.69, "log-loss") == (
-        "no reference row is clearly better than no-skill (log-loss 0.690), "
-        "so the smallest region is used: 0.000690"
+        "no reference row is clearly better than no-skill (log-loss 0.69), "
+        "so the smallest region is used: 0.00069"
     )

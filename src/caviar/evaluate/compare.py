@@ -259,7 +259,7 @@ def _sentence(comparison: Comparison, verdict: Verdict, repeats_needed: int | No
     """The verdict for a person who knows Keras and not statistics; always states the region."""
     rope = digits(comparison.rope)
     if verdict == "no practical difference":
-        end = f"within the {rope} below which a difference does not matter in practice"
+        end = f"and its 90 % interval lies within the {rope} that counts as a practical difference"
     elif verdict == "not enough data":
         end = f"where {rope} counts as a practical difference"
     elif comparison.decided_by_failures:
@@ -277,11 +277,19 @@ def _size(comparison: Comparison) -> str:
         return f"no fold has a {comparison.metric_title} from both arms"
     better = difference.value >= 0
     word = "higher" if better == comparison.higher_is_better else "lower"
+    opposite = "lower" if word == "higher" else "higher"
     low, high = (difference.low, difference.high) if better else (-difference.high, -difference.low)
     size = f"{comparison.metric_title} {digits(abs(difference.value))} {word}"
     if difference.n == 1:
         return f"{size} in the only fold with a score from both arms"
-    return f"{size} (95 % interval {digits(low)} to {digits(high)}, unadjusted)"
+    if abs(difference.value) <= _ROUNDING * high:
+        size = f"{comparison.metric_title} equal on average"
+    start = (
+        f"{digits(-low)} {opposite} to {digits(high)} {word}"
+        if low < 0
+        else f"{digits(low)} to {digits(high)}"
+    )
+    return f"{size} (95 % interval {start}, unadjusted)"
 
 
 def _failures(comparison: Comparison) -> str:
@@ -343,7 +351,7 @@ def rope_reason(
     """One sentence that says where the region of practical equivalence comes from.
 
     >>> rope_reason(0.69, 0.19, "log-loss")
-    '2 % of the way from no-skill (log-loss 0.690) to the best reference row (0.190)'
+    '2 % of the way from no-skill (log-loss 0.69) to the best reference row (0.19)'
     """
     rope = rope_of(no_skill, best_reference, share, perfect=perfect)
     if rope == share * abs(best_reference - no_skill):

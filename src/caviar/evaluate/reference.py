@@ -155,7 +155,7 @@ def _boosting(
 ) -> np.ndarray:
     if n_classes and len(np.unique(target)) < 2:
         return _no_skill(inputs, target, weight, held_out, n_classes)
-    # One thread: a second brought 15 to 30 % on two idle cores, and made it ten times slower on two busy ones,
+    # One thread: a second brought 15 to 30 % on two idle cores, and made it ten times slower on busy ones,
     # because OpenMP's threads wait by spinning.
     with threadpool_limits(1):
         if n_classes:
