@@ -62,8 +62,9 @@ class SmoothClip(TransformerMixin, BaseEstimator):
         return self
 
     def transform(self, X: np.ndarray) -> np.ndarray:  # noqa: N803 (scikit-learn's name)
-        """The values [row, column], each strictly inside ±`limit`."""
-        return X / np.sqrt(1.0 + np.square(X / self.limit))
+        """The values [row, column], each inside ±`limit`."""
+        # Not sqrt(1 + square): a square beyond 1e308 is infinite, and the largest outliers would become 0.
+        return X / np.hypot(1.0, X / self.limit)
 
 
 @dataclass(frozen=True, eq=False)

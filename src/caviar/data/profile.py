@@ -213,13 +213,15 @@ def duplicates(dataset: Dataset, seen: Sequence[_Seen]) -> Remark | None:  # noq
     largest = int(np.bincount(dataset.identical).max())
     repeat = "rows repeat" if repeated > 1 else "row repeats"
     text = (
-        f"{repeated} {repeat} the inputs of an earlier row (at most {largest} rows are alike): if a copy trains "
-        "while its twin is scored, the score is too good. Identical rows are therefore kept in one fold."
+        f"{repeated} {repeat} the inputs of an earlier row (at most {largest} rows are alike): if a copy "
+        "trains while its twin is scored, the score is too good. Identical rows are therefore kept in "
+        "one fold."
     )
     if largest > dataset.n_rows / 10:
         text += (
             f" The {largest} identical rows are more than a tenth of the table, so that folds cannot be "
-            "equally large. If they are copies of one measurement, keep one of them (or give each a small --weight)."
+            "equally large. If they are copies of one measurement, keep one of them (or give each a "
+            "small --weight)."
         )
     return Remark(code="duplicates", title="Repeated rows", text=text, level="warning")
 
@@ -288,7 +290,8 @@ def unscaled(
     text = (
         f"The columns are not of one size near 1: {largest!r} reaches {sizes[largest]:,.4g}, {smallest!r} "
         f"{sizes[smallest]:,.4g}. Unscaled inputs make training slow and unstable. Caviar's own network "
-        "scales them; a model of your own should start with a normalization layer, or take scaling as a remedy."
+        "scales them; a model of your own should start with a normalization layer, or take scaling as a "
+        "remedy."
     )
     return Remark(code="unscaled", title="Very different ranges", text=text, level="warning")
 
