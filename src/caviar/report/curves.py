@@ -1,4 +1,4 @@
-"""What the learning curves show: the median of all members, the band most of them lie in, and single members."""
+"""What the learning curves show: the median of all members, the band around it, and single members."""
 
 import math
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ _BANDS: dict[Role, str] = {
 
 @dataclass(frozen=True)
 class Member:
-    """One training's curve, thinned: its values at every `stride`-th epoch from `first` on; None after it stopped."""
+    """One training's curve: its values at every `stride`-th epoch from `first` on; None after it stopped."""
 
     name: str
     first: int
@@ -92,7 +92,7 @@ class Limits:
     metrics: int = 2
 
 
-def curve_facts(history: xr.Dataset, limits: Limits = Limits()) -> CurveFacts:  # noqa: B008 (frozen)
+def curve_facts(history: xr.Dataset, limits: Limits = Limits()) -> CurveFacts:
     """Read an arm's curves from its history.
 
     Medians and bands rest on all members; they are computed before anything is thinned.
@@ -117,7 +117,7 @@ def curve_facts(history: xr.Dataset, limits: Limits = Limits()) -> CurveFacts:  
 
 
 def _quantities(history: xr.Dataset) -> list[str]:
-    """Names of what was recorded, without prefixes: the loss first; a learning rate that never moves is left out."""
+    """What was recorded, without prefixes: the loss first; a learning rate that never moves is left out."""
     names = list(dict.fromkeys(_split_name(str(name))[0] for name in history.data_vars))
     names.sort(key=lambda name: (name != "loss", name == "learning_rate"))
     return [name for name in names if name != "learning_rate" or _moves(_values(history, name))]
@@ -238,9 +238,11 @@ def _notes(history: xr.Dataset, left_out: list[str], limits: Limits) -> list[str
         notes.append(f"Single trainings show one epoch in {step}, to keep the page small.")
     if "loss" in history and members and epochs:
         stopped = int(np.isnan(_values(history, "loss")[:, -1]).sum())
-        if stopped:
+        if stopped == members:
+            notes.append("All trainings ended before the last epoch of the plan.")
+        elif stopped:
             notes.append(
-                f"{wording.count(stopped, 'training')} of {members} ended before the last epoch; "
+                f"{stopped} of {members} trainings ended before the last epoch; "
                 "from there on median and band rest on the others."
             )
     if left_out:
@@ -251,10 +253,18 @@ def _notes(history: xr.Dataset, left_out: list[str], limits: Limits) -> list[str
 def draw_panel(panel: Panel) -> Figure:
     """Draw one quantity: single members faint, the band shaded, the median strong."""
     figure = layout("epoch", height=300, y_title=panel.title)
-    faint: dict[str, Any] = {"mode": "lines", "line": {"width": 1}, "opacity": 0.22, "showlegend": False}
+    faint: dict[str, Any] = {"mode": "lines", "line": {"width": 1}, "opacity": 0.18, "showlegend": False}
     hover = "%{fullData.name}<br>epoch %{x}: %{y:.4g}<extra></extra>"
     figure["layout"]["template"] = {"data": {"scatter": [faint | {"hovertemplate": hover}]}}
-    figure["layout"] |= {"legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}}
+    figure["layout"] |= {
+        "legend": {
+            "orientation": "h",
+            "x": 0,
+            "y": 1.02,
+            "yanchor": "bottom",
+            "traceorder": "normal",
+        }
+    }
     figure["layout"]["margin"] |= {"t": 36}
     figure["layout"]["yaxis"] |= {"type": "log", "dtick": 1} if panel.is_logarithmic else {}
     figure["data"] = [
@@ -304,7 +314,8 @@ def described(panel: Panel, title: str) -> str:
     'Baseline: loss over 2 epochs; median on rows it learns from goes from 0.9 to 0.4.'
     """
     ends = [
-        f"median on {_LEGENDS[curve.role]} goes from {wording.number(known[0])} to {wording.number(known[-1])}"
+        f"median on {_LEGENDS[curve.role]} goes from {wording.number(known[0])} to "
+        f"{wording.number(known[-1])}"
         for curve in panel.curves
         if (known := [value for value in curve.median if value is not None])
     ]

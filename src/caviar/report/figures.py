@@ -12,6 +12,7 @@ from caviar.run.record import Record
 Figure = dict[str, Any]
 
 # Okabe & Ito (2008): told apart by colour-blind readers. page.js swaps them for lighter ones on dark pages.
+PAGE = "#ffffff"
 INK = "#1b1f24"
 QUIET = "#5b6470"
 FAINT = "#d7dce1"
@@ -20,14 +21,42 @@ ORANGE = "#b84a00"
 GREEN = "#007a59"
 BAND = "#e9edf0"
 
-_ROW_HEIGHT = 46
-_TITLE_LENGTH = 30
 _VERDICT_MARKS = {
     "helps": ("triangle-up", GREEN),
     "harms": ("triangle-down", ORANGE),
     "no practical difference": ("square", QUIET),
     "not enough data": ("circle-open", BLUE),
 }
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a row's label and note stand: beside its interval or above it. Lengths in pixels."""
+
+    is_beside: bool
+    row_height: int
+    headroom: float
+    shift: int
+    title_length: int
+    margin: dict[str, int]
+
+
+_BESIDE = _Place(
+    is_beside=True,
+    row_height=32,
+    headroom=0.5,
+    shift=0,
+    title_length=33,
+    margin={"l": 262, "r": 214, "t": 26, "b": 52},
+)
+_ABOVE = _Place(
+    is_beside=False,
+    row_height=50,
+    headroom=0.85,
+    shift=18,
+    title_length=26,
+    margin={"l": 4, "r": 4, "t": 26, "b": 52},
+)
 
 
 @dataclass(frozen=True)
@@ -95,7 +124,7 @@ def axis_range(rows: list[Row], *also: float, reach: float = 6.0) -> tuple[float
 
 
 def score_facts(record: Record) -> Rows | None:
-    """The deciding score of your model, of the chosen recipe and of the simple models; None before measuring."""
+    """The deciding score of your model, of the chosen recipe and of simple models; None before measuring."""
     if record.metric is None or record.baseline is None:
         return None
     named = [("Your model as it is", found.score_of(record, record.baseline), "circle", BLUE)]
@@ -107,8 +136,9 @@ def score_facts(record: Record) -> Rows | None:
         for row in record.references
         if row.name != found.NO_SKILL
     ]
+    decimals = wording.common_decimals(estimate for _, estimate, *_ in named)
     rows = [
-        Row(title, estimate, wording.with_interval(estimate), symbol, colour)
+        Row(title, estimate, wording.with_interval(estimate, decimals), symbol, colour)
         for title, estimate, symbol, colour in named
         if estimate is not None and math.isfinite(estimate.value)
     ]
@@ -131,11 +161,12 @@ def comparison_facts(record: Record) -> Rows | None:
     if record.trial is None or record.metric is None or not record.trial.comparisons:
         return None
     known = [c for c in record.trial.comparisons if math.isfinite(c.difference.value)]
+    decimals = wording.common_decimals(comparison.difference for comparison in known)
     rows = [
         Row(
             found.title_of(record, comparison.remedy),
             comparison.difference,
-            f"{comparison.verdict}  {wording.signed(comparison.difference)}",
+            f"{comparison.verdict}  {wording.signed(comparison.difference, decimals)}",
             *_VERDICT_MARKS[comparison.verdict],
         )
         for comparison in sorted(known, key=lambda c: -c.difference.value)
@@ -187,32 +218,33 @@ def _described(what: str, rows: list[Row]) -> str:
     return f"{what}. {said or 'Nothing to show'}."
 
 
-def draw_rows(facts: Rows) -> Figure:
-    """Draw intervals one below the other, each with its label above it: readable on a phone, too."""
+def draw_rows(facts: Rows, *, is_wide: bool) -> Figure:
+    """Draw intervals one below the other: labels beside them where there is room, else above them."""
     height = len(facts.rows)
-    shapes = [_band(facts.band)] if facts.band else []
+    place = _BESIDE if is_wide else _ABOVE
     notes: list[dict[str, Any]] = []
-    if facts.line and facts.low <= facts.line[0] <= facts.high:
-        shapes.append(_line(facts.line[0]))
-        notes.append(_line_name(facts))
-    traces = []
-    for place, row in enumerate(facts.rows):
-        y = height - place
+    traces: list[dict[str, Any]] = []
+    for position, row in enumerate(facts.rows):
+        y = height - position
         traces += _interval(row, y, facts)
         notes += [
-            _text(row.title, y, 0, "left", INK, _TITLE_LENGTH),
-            _text(row.note, y, 1, "right", QUIET, 60),
+            _text(row.title, y, place, is_left=True),
+            _text(row.note, y, place, is_left=False),
         ]
-    figure = layout(facts.axis, height=_ROW_HEIGHT * height + 74)
-    figure["layout"]["xaxis"] |= {"range": [facts.low, facts.high], "zeroline": False}
+    figure = layout(facts.axis, height=place.row_height * height + 84)
+    figure["data"] = traces
+    figure["layout"]["xaxis"] |= {"range": [facts.low, facts.high], "fixedrange": True}
     figure["layout"]["yaxis"] |= {
-        "range": [0.6, height + 0.85],
+        "range": [0.5, height + place.headroom],
         "visible": False,
         "fixedrange": True,
     }
-    figure["layout"] |= {"shapes": shapes, "annotations": notes, "showlegend": False}
-    figure["layout"]["margin"] |= {"l": 4, "r": 4, "t": 26}
-    figure["data"] = traces
+    figure["layout"] |= {
+        "shapes": _marks(facts),
+        "annotations": notes + _line_names(facts),
+        "showlegend": False,
+    }
+    figure["layout"]["margin"] = place.margin
     return figure
 
 
@@ -246,33 +278,51 @@ def _interval(row: Row, y: int, facts: Rows) -> list[dict[str, Any]]:
     return traces
 
 
-def _text(text: str, y: int, x: float, anchor: str, colour: str, length: int) -> dict[str, Any]:
+def _text(text: str, y: int, place: "_Place", *, is_left: bool) -> dict[str, Any]:
+    """A label at the left end of a row, or a note at its right end."""
+    inner = "right" if is_left else "left"
+    outer = "left" if is_left else "right"
+    anchor = inner if place.is_beside else outer
     return {
-        "text": escaped(wording.shortened(text, length)),
+        "text": escaped(wording.shortened(text, place.title_length if is_left else 60)),
         "xref": "paper",
-        "x": x,
+        "x": 0 if is_left else 1,
         "xanchor": anchor,
+        "xshift": (-12 if is_left else 12) if place.is_beside else 0,
         "y": y,
-        "yshift": 15,
+        "yshift": place.shift,
         "showarrow": False,
-        "font": {"color": colour, "size": 13},
+        "bgcolor": PAGE,
+        "borderpad": 1,
+        "font": {"color": INK if is_left else QUIET, "size": 13},
     }
 
 
-def _line_name(facts: Rows) -> dict[str, Any]:
-    value, name = facts.line or (0.0, "")
+def _line_names(facts: Rows) -> list[dict[str, Any]]:
+    """The reference line's name, above it and inside the figure."""
+    if facts.line is None or not facts.low <= facts.line[0] <= facts.high:
+        return []
+    value, name = facts.line
     share = (value - facts.low) / (facts.high - facts.low)
-    anchor = "left" if share < 0.15 else "right" if share > 0.85 else "center"
-    return {
-        "text": escaped(name),
-        "x": value,
-        "xanchor": anchor,
-        "yref": "paper",
-        "y": 1,
-        "yanchor": "bottom",
-        "showarrow": False,
-        "font": {"color": QUIET, "size": 12},
-    }
+    return [
+        {
+            "text": escaped(name),
+            "x": value,
+            "xanchor": "left" if share < 0.15 else "right" if share > 0.85 else "center",
+            "yref": "paper",
+            "y": 1,
+            "yanchor": "bottom",
+            "showarrow": False,
+            "font": {"color": QUIET, "size": 12},
+        }
+    ]
+
+
+def _marks(facts: Rows) -> list[dict[str, Any]]:
+    """The band of no practical difference, and the reference line."""
+    band = [_band(facts.band)] if facts.band else []
+    line = [_line(facts.line[0])] if facts.line and facts.low <= facts.line[0] <= facts.high else []
+    return band + line
 
 
 def _line(value: float) -> dict[str, Any]:

@@ -2,11 +2,13 @@
 (async () => {
   "use strict";
   const LIGHTER = {
-    "#1b1f24": "#e6e9ec", "#5b6470": "#a0a9b3", "#d7dce1": "#363d45", "#e9edf0": "#262c32",
+    "#ffffff": "#14171a", "#1b1f24": "#e6e9ec", "#5b6470": "#a0a9b3", "#d7dce1": "#363d45", "#e9edf0": "#262c32",
     "#0067a3": "#6cc0f0", "#b84a00": "#f2a65e", "#007a59": "#52cfa6",
     "rgba(0,103,163,0.16)": "rgba(108,192,240,0.18)", "rgba(91,100,112,0.14)": "rgba(160,169,179,0.16)",
     "rgba(184,74,0,0.16)": "rgba(242,166,94,0.18)",
   };
+  // Widths in pixels that fit A4 and Letter: while a browser prepares to print, the page still has its screen width.
+  const PAPER = { figure: 670, panel: 325 };
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
   const drawn = new Map();
   let printing = false;
@@ -24,24 +26,26 @@
     return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, themed(part)]));
   };
 
-  const draw = (canvas, figure) => {
-    drawn.set(canvas, figure);
+  // A figure may have a drawing of its own for narrow places.
+  const draw = (canvas, drawings) => {
+    drawn.set(canvas, drawings);
+    const width = printing ? PAPER[canvas.closest(".panels") ? "panel" : "figure"] : canvas.clientWidth || undefined;
+    const figure = (width < 620 && drawings.narrow) || drawings.wide;
     const shown = dark.matches && !printing ? themed(figure) : structuredClone(figure);
-    const width = canvas.clientWidth || undefined;
     return Plotly.react(canvas, shown.data, { ...shown.layout, width }, { displayModeBar: false, scrollZoom: false });
   };
 
-  const redraw = () => drawn.forEach((figure, canvas) => draw(canvas, figure));
+  const redraw = () => drawn.forEach((drawings, canvas) => draw(canvas, drawings));
 
-  const place = (parent, { figure, description }) => {
+  const place = (parent, drawings) => {
     const holder = document.createElement("figure");
     const canvas = document.createElement("div");
     canvas.className = "canvas";
     canvas.setAttribute("role", "img");
-    canvas.setAttribute("aria-label", description);
+    canvas.setAttribute("aria-label", drawings.description);
     holder.append(canvas);
     parent.append(holder);
-    draw(canvas, figure);
+    return () => draw(canvas, drawings);
   };
 
   const showArm = (slot, arm) => {
@@ -51,14 +55,15 @@
       Plotly.purge(canvas);
     });
     panels.replaceChildren();
-    arm.panels.forEach((panel) => place(panels, panel));
+    // All places first: each one's width depends on how many there are.
+    arm.panels.map((panel) => place(panels, panel)).forEach((fill) => fill());
     slot.querySelector(".notes").textContent = arm.notes.join(" ");
   };
 
   const drawAll = () => {
     const data = JSON.parse(document.getElementById("figure-data").textContent);
     document.querySelectorAll("[data-figure]").forEach((holder) => {
-      draw(holder.querySelector(".canvas"), data.figures[holder.dataset.figure].figure);
+      draw(holder.querySelector(".canvas"), data.figures[holder.dataset.figure]);
     });
     const arms = new Map(Object.entries(data.curves));
     const first = document.querySelector('[data-slot="first"]');
@@ -74,7 +79,7 @@
   const opened = [];
   const beforePrint = () => {
     printing = true;
-    document.querySelectorAll("details:not([open])").forEach((details) => {
+    document.querySelectorAll("details:not([open], .long)").forEach((details) => {
       details.open = true;
       opened.push(details);
     });

@@ -1,10 +1,9 @@
-"""The report of a run: one HTML page that opens without a network, drawn from the record and the histories alone."""
+"""The report of a run: one HTML page that opens without a network, drawn from record and histories alone."""
 
 import base64
 import gzip
 import hashlib
 import json
-import os
 import tempfile
 from dataclasses import dataclass
 from functools import cache
@@ -19,15 +18,14 @@ from pydantic import ValidationError
 from caviar.errors import RunError
 from caviar.report import curves, figures, wording
 from caviar.report import verdict as found
-from caviar.report.figures import Figure
-from caviar.run.record import FORMAT, ArmRecord, Record
+from caviar.run.record import FORMAT, Record
 
 RECORD = "record.json"
 REPORT = "report.html"
 
 # The two arms that everybody looks at are drawn in full; the others with fewer single trainings.
 _FULL = curves.Limits()
-_BRIEF = curves.Limits(members=6)
+_BRIEF = curves.Limits(members=6, points=34, band_points=50)
 
 
 def write_report(run_folder: Path) -> Path:
@@ -42,7 +40,7 @@ def write_report(run_folder: Path) -> Path:
     Raises:
         RunError: There is no record, it cannot be read, or the page cannot be written.
 
-    >>> write_report(Path("runs/nowhere"))
+    >>> write_report(Path("runs/nowhere"))  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ...
     caviar.errors.RunError: Expected a run's folder with a record.json, ...
@@ -166,7 +164,11 @@ def _arm_curves(record: Record, histories: dict[str, xr.Dataset]) -> list[ArmCur
 
 
 def _figure(facts: figures.Rows) -> dict[str, Any]:
-    return {"figure": figures.draw_rows(facts), "description": facts.description}
+    return {
+        "wide": figures.draw_rows(facts, is_wide=True),
+        "narrow": figures.draw_rows(facts, is_wide=False),
+        "description": facts.description,
+    }
 
 
 def _curve_figures(arm: ArmCurves) -> dict[str, Any]:
@@ -174,7 +176,7 @@ def _curve_figures(arm: ArmCurves) -> dict[str, Any]:
         "title": arm.title,
         "notes": arm.facts.notes,
         "panels": [
-            {"figure": curves.draw_panel(panel), "description": curves.described(panel, arm.title)}
+            {"wide": curves.draw_panel(panel), "description": curves.described(panel, arm.title)}
             for panel in arm.facts.panels
         ],
     }
@@ -183,8 +185,8 @@ def _curve_figures(arm: ArmCurves) -> dict[str, Any]:
 def embedded_json(data: dict[str, Any]) -> str:
     """`data` as JSON that can stand inside a script element: no letter of it can end that element.
 
-    >>> embedded_json({"name": "</script>"})
-    '{"name":"\\\\u003c/script>"}'
+    >>> "<" in embedded_json({"name": "</script>"})
+    False
     """
     text = json.dumps(data, allow_nan=False, ensure_ascii=True, separators=(",", ":"))
     return text.replace("<", "\\u003c")
@@ -216,6 +218,7 @@ def _template() -> jinja2.Template:
         "value_of": wording.value_of,
         "interval_of": wording.interval_of,
         "with_interval": wording.with_interval,
+        "common_decimals": wording.common_decimals,
         "signed": wording.signed,
         "percent": wording.percent,
         "p_value": wording.p_value,
@@ -228,7 +231,7 @@ def _template() -> jinja2.Template:
         "python_string": repr,
     }
     environment.globals |= {"zip": zip}
-    environment.tests["known"] = wording.is_known
+    environment.tests |= {"known": wording.is_known, "finite": wording.is_finite}
     return environment.from_string(_part("page.html.jinja"))
 
 
@@ -242,7 +245,7 @@ def _write(path: Path, page: str) -> None:
             temporary = file.name
             file.write(page)
         Path(temporary).chmod(0o644)
-        os.replace(temporary, path)
+        Path(temporary).replace(path)
     except OSError as error:
         if temporary:
             Path(temporary).unlink(missing_ok=True)

@@ -33,7 +33,6 @@ def summary(record: Record, run_folder: Path | None = None) -> RenderableType:
     >>> Console(width=80).print(summary(Record(status="interrupted", stage="look")))
     <BLANKLINE>
     This run stopped before the table was read.
-    ...
     """
     parts: list[RenderableType] = [Text(), Text(_headline(record, run_folder), style="bold")]
     parts += _data(record)
@@ -93,8 +92,10 @@ def _scores(record: Record) -> list[RenderableType]:
         )
     parts: list[RenderableType] = [Text(), table]
     if baseline.failed_members:
-        failed = wording.count(baseline.failed_members, "training")
-        parts.append(Text(f"{failed} of {baseline.members} failed: the loss stopped being a number."))
+        trainings = wording.count(baseline.members, "training")
+        parts.append(
+            Text(f"{baseline.failed_members} of {trainings} failed: the loss stopped being a number.")
+        )
     return parts
 
 

@@ -44,7 +44,7 @@ def verdict(record: Record, run: str) -> Verdict:
     """The record of the run in folder `run`, said in a few sentences.
 
     >>> verdict(Record(status="interrupted"), "runs/wine").headline
-    'This run stopped before the model was measured.'
+    'This run stopped before the table was read.'
     """
     return Verdict(
         headline=_headline(record),
@@ -74,6 +74,32 @@ def title_of(record: Record, name: str) -> str:
 def score_of(record: Record, arm: ArmRecord | RowRecord | None) -> Estimate | None:
     """The deciding score of an arm or of a reference row; None if it was not measured."""
     return arm.scores.get(record.metric.name) if arm and record.metric else None
+
+
+@dataclass(frozen=True)
+class ScoredRow:
+    """One line of the table of scores."""
+
+    title: str
+    scores: dict[str, Estimate]
+
+
+def scored_rows(record: Record) -> list[ScoredRow]:
+    """Your model, the chosen recipe if it is another one, and the simple models, in this order."""
+    rows = []
+    if record.baseline:
+        rows.append(ScoredRow(title_of(record, BASELINE), record.baseline.scores))
+    chosen = chosen_arm(record)
+    if chosen and chosen is not record.baseline:
+        rows.append(ScoredRow(chosen.title, chosen.scores))
+    return rows + [ScoredRow(row.title, row.scores) for row in record.references]
+
+
+def score_decimals(record: Record) -> dict[str, int | None]:
+    """For each score, the decimals that suit all its rows."""
+    rows = scored_rows(record)
+    names = {name for row in rows for name in row.scores}
+    return {name: wording.common_decimals(row.scores.get(name) for row in rows) for name in names}
 
 
 def no_skill_of(record: Record) -> float | None:
@@ -113,6 +139,16 @@ def chosen_arm(record: Record) -> ArmRecord | None:
     return next((arm for arm in arms(record) if arm.name == name), None)
 
 
+def chosen_score(record: Record) -> Estimate | None:
+    """What to expect of the chosen recipe: its score corrected for the choice, else as measured."""
+    if record.trial and record.trial.corrected_score and chosen_name(record) != BASELINE:
+        return record.trial.corrected_score
+    score = score_of(record, chosen_arm(record) or record.baseline)
+    if score is None and record.final and record.metric:
+        return record.final.scores.get(record.metric.name)
+    return score
+
+
 def comparison_of(record: Record, name: str | None) -> ComparisonRecord | None:
     """The comparison of one remedy with the baseline; None if there is none."""
     compared = record.trial.comparisons if record.trial else []
@@ -137,13 +173,7 @@ def _headline(record: Record) -> str:
     chosen = chosen_name(record)
     if chosen not in (None, BASELINE):
         return _headline_of_choice(record, str(chosen))
-    if is_broken(record):
-        return "Your model cannot be trained as it is: no training ended with a usable score."
-    if chosen is None or record.trial is None:
-        return "Your model was measured; this run stopped before remedies could be judged."
-    if not record.trial.comparisons:
-        return "Your model was measured and kept as it is: no remedy was tried."
-    return "Your model was kept as it is: no remedy is proven to make it better."
+    return _headline_as_it_is(record, is_kept=chosen is not None)
 
 
 def _headline_of_choice(record: Record, chosen: str) -> str:
@@ -154,21 +184,32 @@ def _headline_of_choice(record: Record, chosen: str) -> str:
     return f"The model handed over is not your model as it is, but: {title}."
 
 
+def _headline_as_it_is(record: Record, *, is_kept: bool) -> str:
+    """The headline of a run that did not choose a remedy."""
+    if is_broken(record):
+        return "Your model cannot be trained as it is: no training ended with a usable score."
+    if not is_kept or record.trial is None:
+        return "Your model was measured; this run stopped before remedies could be judged."
+    if not record.trial.comparisons:
+        return "Your model was measured and kept as it is: no remedy was tried."
+    return "Your model was kept as it is: no remedy is proven to make it better."
+
+
 def _sentences(record: Record) -> list[str]:
     said = []
-    if record.diagnosis:
-        said.append(record.diagnosis.sentence)
     comparison = comparison_of(record, chosen_name(record))
     if comparison and record.metric and wording.is_known(comparison.difference):
         better = "better" if comparison.difference.value > 0 else "worse"
         amount = wording.value_of(comparison.difference).lstrip(wording.MINUS)
         said.append(
-            f"On the same folds and seeds its {record.metric.title} is {amount} {better} than that of your model "
-            f"as it is (95\N{NO-BREAK SPACE}% interval of the improvement: "
+            f"On the same folds and seeds, its {record.metric.title} is {amount} {better} than that of your "
+            f"model as it is (95\N{NO-BREAK SPACE}% interval of the improvement: "
             f"{wording.interval_of(comparison.difference)})."
         )
     elif record.trial and record.trial.chosen_reason:
         said.append(record.trial.chosen_reason)
+    if record.diagnosis:
+        said.append(f"Diagnosis: {record.diagnosis.sentence}")
     reference = _against_reference(record)
     return [*said, reference] if reference else said
 
@@ -176,9 +217,8 @@ def _sentences(record: Record) -> list[str]:
 def _against_reference(record: Record) -> str:
     """How the better of baseline and chosen recipe stands beside the best simple model; "" if unknown."""
     row = best_reference(record)
-    arm = chosen_arm(record) or record.baseline
-    ours, theirs = score_of(record, arm), score_of(record, row)
-    if not (row and arm and ours and theirs and record.metric and wording.is_known(ours)):
+    ours, theirs = chosen_score(record), score_of(record, row)
+    if not (row and ours and theirs and record.metric and wording.is_known(ours)):
         return ""
     lead = ours.value - theirs.value if record.metric.higher_is_better else theirs.value - ours.value
     overlap = ours.low <= theirs.high and theirs.low <= ours.high
@@ -186,41 +226,48 @@ def _against_reference(record: Record) -> str:
         standing = "the intervals overlap, so neither is clearly ahead"
     else:
         standing = "the network is ahead" if lead > 0 else "the simple model is ahead"
+    decimals = wording.common_decimals([ours, theirs])
     return (
-        f"The best simple model, {row.title}, reaches {wording.value_of(theirs)} where the network reaches "
-        f"{wording.value_of(ours)}: {standing}."
+        f"The best simple model, {row.title}, reaches {wording.value_of(theirs, decimals)} where the network "
+        f"reaches {wording.value_of(ours, decimals)}: {standing}."
     )
 
 
 def _key_numbers(record: Record) -> list[KeyNumber]:
     if record.metric is None:
         return []
-    shown: list[KeyNumber] = []
+    measured: list[tuple[str, Estimate | None, str]] = []
     if record.baseline:
-        shown.append(_key_number("Your model as it is", score_of(record, record.baseline)))
+        measured.append((title_of(record, BASELINE), score_of(record, record.baseline), ""))
     if (name := chosen_name(record)) not in (None, BASELINE):
-        corrected = record.trial.corrected_score if record.trial else None
-        score = corrected or score_of(record, chosen_arm(record))
-        if score is None and record.final:
-            score = record.final.scores.get(record.metric.name)
-        note = "corrected for having been chosen" if corrected else "not corrected for having been chosen"
-        shown.append(_key_number(title_of(record, str(name)), score, note))
+        is_corrected = record.trial is not None and record.trial.corrected_score is not None
+        note = f"{'' if is_corrected else 'not '}corrected for having been chosen"
+        measured.append((title_of(record, str(name)), chosen_score(record), note))
     if row := best_reference(record):
-        shown.append(_key_number(row.title, score_of(record, row), "best simple model"))
+        measured.append((row.title, score_of(record, row), "best simple model"))
+    decimals = wording.common_decimals(estimate for _, estimate, _ in measured)
+    shown = [
+        KeyNumber(
+            label,
+            wording.value_of(estimate, decimals),
+            wording.interval_of(estimate, decimals) if wording.is_known(estimate) else "",
+            note,
+        )
+        for label, estimate, note in measured
+    ]
     if (no_skill := no_skill_of(record)) is not None:
         shown.append(
-            KeyNumber("No skill", wording.number(no_skill), "", "a prediction that ignores the inputs")
+            KeyNumber(
+                "No skill", wording.number(no_skill, decimals), "", "a prediction that ignores the inputs"
+            )
         )
     test = (record.final.test or {}).get(record.metric.name) if record.final else None
     if record.final and test is not None:
         rows = wording.count(record.final.test_rows, "test row")
-        shown.append(KeyNumber("Final model, test file", wording.number(test), "", f"scored once on {rows}"))
+        shown.append(
+            KeyNumber("Final model, test file", wording.number(test, decimals), "", f"scored once on {rows}")
+        )
     return shown
-
-
-def _key_number(label: str, estimate: Estimate | None, note: str = "") -> KeyNumber:
-    interval = wording.interval_of(estimate) if wording.is_known(estimate) else ""
-    return KeyNumber(label, wording.value_of(estimate), interval, note)
 
 
 def _next_steps(record: Record, run: str) -> list[NextStep]:
@@ -230,6 +277,13 @@ def _next_steps(record: Record, run: str) -> list[NextStep]:
             NextStep(
                 f"The run ended during the stage “{record.stage}”. Start it again, with more --minutes if "
                 "the time was used up."
+            )
+        )
+    if is_broken(record) and chosen_name(record) in (None, BASELINE):
+        steps.append(
+            NextStep(
+                "Start with what the diagnosis found: until a training ends with a finite loss, "
+                "nothing else matters."
             )
         )
     if record.final:
@@ -262,15 +316,15 @@ def _undecided(record: Record) -> list[NextStep]:
     repeats, name = min(promising)
     return [
         NextStep(
-            f"{title_of(record, name)} looks better but is not proven. About {wording.count(repeats, 'repeat')} "
-            f"instead of {record.plan.repeats} would decide it."
+            f"{title_of(record, name)} looks better but is not proven. "
+            f"About {wording.count(repeats, 'repeat')} instead of {record.plan.repeats} would decide it."
         )
     ]
 
 
 def _reference_step(record: Record) -> list[NextStep]:
     row = best_reference(record)
-    ours, theirs = score_of(record, chosen_arm(record) or record.baseline), score_of(record, row)
+    ours, theirs = chosen_score(record), score_of(record, row)
     if not (row and ours and theirs and record.metric):
         return []
     is_ahead = theirs.low > ours.high if record.metric.higher_is_better else theirs.high < ours.low

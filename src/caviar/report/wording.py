@@ -1,9 +1,11 @@
 """How values are written for a reader: sensible digits, intervals, durations, names."""
 
 import math
+from collections.abc import Iterable
 
 from caviar.evaluate.estimate import Estimate
 
+TIMES = "\N{MULTIPLICATION SIGN}"
 MINUS = "\N{MINUS SIGN}"
 NOT_AVAILABLE = "not available"
 _MOST_DECIMALS = 6
@@ -17,22 +19,35 @@ _SYMBOLS = {
 }
 
 
-def decimals_of(width: float) -> int:
-    """How many decimals show two significant digits of `width`: more would be noise.
+def decimals_of(half_width: float) -> int:
+    """Decimals with which an interval of this half width reads well: steps of at most a sixth of it.
 
     >>> decimals_of(0.057), decimals_of(3.2), decimals_of(410.0)
     (3, 1, 0)
     """
-    if not math.isfinite(width) or width <= 0:
+    if not math.isfinite(half_width) or half_width <= 0:
         return 4
-    return min(_MOST_DECIMALS, max(0, 1 - math.floor(math.log10(width))))
+    return min(_MOST_DECIMALS, max(0, math.ceil(math.log10(6 / half_width))))
+
+
+def common_decimals(estimates: Iterable[Estimate | None]) -> int | None:
+    """Decimals for a whole column of estimates, so that its numbers line up; None if none has an interval.
+
+    >>> half_widths = [0.012, 0.008, 0.002]
+    >>> common_decimals([Estimate(value=0, low=-w, high=w, method="", n=9) for w in half_widths])
+    3
+    """
+    wanted = sorted(
+        d for estimate in estimates if estimate is not None and (d := _decimals(estimate)) is not None
+    )
+    return wanted[len(wanted) // 2] if wanted else None
 
 
 def number(value: float | None, decimals: int | None = None) -> str:
     """`value` for a person: about three significant digits unless `decimals` are given.
 
-    >>> number(0.41237), number(-1234.5678), number(float("nan")), number(0.41237, 2)
-    ('0.412', '−1,235', 'not available', '0.41')
+    >>> number(0.41237), number(1234.5678), number(float("nan")), number(0.41237, 2)
+    ('0.412', '1,235', 'not available', '0.41')
     """
     if value is None or math.isnan(value):
         return NOT_AVAILABLE
@@ -41,25 +56,25 @@ def number(value: float | None, decimals: int | None = None) -> str:
     size = abs(value)
     if size >= 1e9 or 0 < size < 1e-6:
         return _scientific(value)
-    if decimals is None:
-        decimals = 0 if size == 0 else min(_MOST_DECIMALS, max(0, 2 - math.floor(math.log10(size))))
-        if size == round(size):
-            decimals = 0
-    text = f"{value:,.{decimals}f}"
-    return _with_minus("0" if float(text.replace(",", "")) == 0 and decimals == 0 else text)
+    if decimals is not None:
+        return _with_minus(f"{value:,.{decimals}f}")
+    if size == 0 or size == round(size):
+        return _with_minus(f"{value:,.0f}")
+    text = f"{value:,.{min(_MOST_DECIMALS, max(0, 2 - math.floor(math.log10(size))))}f}"
+    return _with_minus(text.rstrip("0").rstrip(".") if "." in text else text)
 
 
 def _scientific(value: float) -> str:
     mantissa, exponent = f"{value:.1e}".split("e")
     digits = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
-    return f"{_with_minus(mantissa)}\N{NO-BREAK SPACE}×\N{NO-BREAK SPACE}10{digits}"
+    return f"{_with_minus(mantissa)}\N{NO-BREAK SPACE}{TIMES}\N{NO-BREAK SPACE}10{digits}"
 
 
 def _with_minus(text: str) -> str:
     return text.replace("-", MINUS)
 
 
-def value_of(estimate: Estimate | None) -> str:
+def value_of(estimate: Estimate | None, decimals: int | None = None) -> str:
     """The point estimate, with as many digits as its interval supports.
 
     >>> value_of(Estimate(value=0.41237, low=0.36, high=0.47, method="", n=30))
@@ -67,10 +82,10 @@ def value_of(estimate: Estimate | None) -> str:
     """
     if estimate is None:
         return NOT_AVAILABLE
-    return number(estimate.value, _decimals(estimate))
+    return number(estimate.value, _decimals(estimate) if decimals is None else decimals)
 
 
-def interval_of(estimate: Estimate | None) -> str:
+def interval_of(estimate: Estimate | None, decimals: int | None = None) -> str:
     """The interval in words, with the digits of its point estimate.
 
     >>> interval_of(Estimate(value=0.41237, low=0.36, high=0.47, method="", n=30))
@@ -80,26 +95,28 @@ def interval_of(estimate: Estimate | None) -> str:
         return "no interval"
     if math.isinf(estimate.low) and math.isinf(estimate.high):
         return "no interval: too few values"
-    decimals = _decimals(estimate)
+    decimals = _decimals(estimate) if decimals is None else decimals
     return f"{number(estimate.low, decimals)} to {number(estimate.high, decimals)}"
 
 
-def with_interval(estimate: Estimate | None) -> str:
+def with_interval(estimate: Estimate | None, decimals: int | None = None) -> str:
     """Value and interval on one line.
 
     >>> with_interval(Estimate(value=0.41237, low=0.36, high=0.47, method="", n=30))
     '0.412 (0.360 to 0.470)'
     """
-    return f"{value_of(estimate)} ({interval_of(estimate)})" if is_known(estimate) else NOT_AVAILABLE
+    if not is_known(estimate):
+        return NOT_AVAILABLE
+    return f"{value_of(estimate, decimals)} ({interval_of(estimate, decimals)})"
 
 
-def signed(estimate: Estimate | None) -> str:
+def signed(estimate: Estimate | None, decimals: int | None = None) -> str:
     """A difference: its sign is always written.
 
     >>> signed(Estimate(value=0.0213, low=0.011, high=0.031, method="", n=30))
     '+0.021'
     """
-    text = value_of(estimate)
+    text = value_of(estimate, decimals)
     return f"+{text}" if estimate is not None and estimate.value > 0 else text
 
 
@@ -110,16 +127,21 @@ def _decimals(estimate: Estimate) -> int | None:
 
 def is_known(estimate: Estimate | None) -> bool:
     """Whether there is a finite point estimate to show."""
-    return estimate is not None and math.isfinite(estimate.value)
+    return estimate is not None and is_finite(estimate.value)
+
+
+def is_finite(value: float | None) -> bool:
+    """Whether there is a finite number to show."""
+    return value is not None and math.isfinite(value)
 
 
 def percent(share: float | None) -> str:
-    """A share of 0 to 1 as a percentage.
+    """A share of 0 to 1 as a percentage, its sign behind a space that does not break.
 
-    >>> percent(0.904), percent(0.004)
-    ('90\\xa0%', '0.4\\xa0%')
+    >>> percent(0.904).split(), percent(0.004).split()
+    (['90', '%'], ['0.4', '%'])
     """
-    if share is None or not math.isfinite(share):
+    if share is None or not is_finite(share):
         return NOT_AVAILABLE
     points = 100 * share
     whole = points == 0 or 1 <= points <= 99 or points == 100

@@ -1,0 +1,146 @@
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Self
+
+import pytest
+from fake_run import HOSTILE, RECORDS, full_record, named_record, save_run
+
+from caviar.report.page import write_report
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+CHROMIUM = Path("/usr/bin/chromium")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[sync_api.Browser]:
+    if not CHROMIUM.exists():
+        pytest.skip(f"there is no browser at {CHROMIUM}: install Debian's chromium to draw the figures")
+    with sync_api.sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+class Visit:
+    """One page, opened from its file without a network; remembers complaints and requests."""
+
+    def __init__(self, browser: sync_api.Browser, path: Path, **context):
+        self.context = browser.new_context(offline=True, **context)
+        self.page = self.context.new_page()
+        self.complaints: list[str] = []
+        self.requests: list[str] = []
+        self.page.on("console", lambda message: self.complaints.append(message.text))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.goto(path.as_uri())
+        if context.get("java_script_enabled", True):
+            self.page.wait_for_function("document.documentElement.dataset.figures")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_):
+        self.context.close()
+
+    def drawn(self) -> int:
+        """How many figures have a drawing."""
+        return self.page.locator(".canvas:has(svg.main-svg)").count()
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory) -> Path:
+    return write_report(
+        save_run(tmp_path_factory.mktemp("runs") / "sonar", full_record(), members=8, epochs=20)
+    )
+
+
+def test_the_page_draws_all_figures_offline_without_a_complaint_or_a_request(browser, report):
+    with Visit(browser, report) as visit:
+        assert visit.drawn() == 7
+        assert visit.complaints == []
+        assert visit.requests == [report.as_uri()]
+
+
+@pytest.mark.parametrize("kind", ["diverged", "interrupted", "empty", "lone", "regression", "long"])
+def test_every_kind_of_run_opens_without_a_complaint(browser, tmp_path, kind):
+    record = RECORDS[kind]()
+    run = save_run(tmp_path / "run", record, members=5, epochs=8, diverges=kind == "diverged")
+    with Visit(browser, write_report(run), viewport={"width": 390, "height": 800}) as visit:
+        assert visit.complaints == []
+        assert visit.drawn() == visit.page.locator(".canvas").count()
+        assert visit.page.evaluate("document.documentElement.scrollWidth") == 390
+
+
+def test_hostile_names_are_shown_and_never_run(browser, tmp_path):
+    run = save_run(tmp_path / "run", named_record(HOSTILE), members=5, epochs=8)
+    with Visit(browser, write_report(run)) as visit:
+        for option in visit.page.locator("#arm-select option").all():
+            visit.page.select_option("#arm-select", option.get_attribute("value"))
+        assert visit.page.evaluate("window.hacked") is None
+        assert visit.page.locator("img").count() == 0
+        assert visit.page.locator("main >> text=onerror").count() > 10
+        assert visit.page.locator(".canvas text", has_text="img").count() > 0
+        assert visit.complaints == []
+        assert visit.requests == [run.joinpath("report.html").as_uri()]
+
+
+def test_script_that_somehow_got_in_is_stopped_by_the_policy(browser, tmp_path, report):
+    """Even with the escaping gone, a foreign script and a foreign address stay silent."""
+    attack = "<script>window.hacked=1</script><img src=x onerror='window.hacked=2'>"
+    broken = tmp_path / "broken.html"
+    page = report.read_text(encoding="utf-8")
+    broken.write_text(page.replace("<main>", f"<main>{attack}", 1), encoding="utf-8")
+    with Visit(browser, broken) as visit:
+        assert visit.page.evaluate("window.hacked") is None
+        assert any("Content Security Policy" in complaint for complaint in visit.complaints)
+        assert visit.drawn() == 7
+
+
+def test_the_selector_shows_the_recipe_that_was_picked(browser, report):
+    with Visit(browser, report) as visit:
+        label = visit.page.locator('[data-slot="second"] .canvas').first
+        assert label.get_attribute("aria-label").startswith("Scale the inputs: loss over 20 epochs")
+        visit.page.select_option("#arm-select", "dropout")
+        assert label.get_attribute("aria-label").startswith("Dropout 0.3: loss over 20 epochs")
+        assert visit.drawn() == 7
+
+
+def test_figures_follow_the_readers_theme(browser, report):
+    def ink(visit: Visit) -> str:
+        style = "getComputedStyle(document.querySelector('.canvas .annotation-text')).fill"
+        return visit.page.evaluate(style)
+
+    with Visit(browser, report, color_scheme="light") as visit:
+        assert ink(visit) == "rgb(27, 31, 36)"
+        visit.page.emulate_media(color_scheme="dark")
+        visit.page.wait_for_function("getComputedStyle(document.body).backgroundColor == 'rgb(20, 23, 26)'")
+        assert ink(visit) == "rgb(230, 233, 236)"
+
+
+def test_without_javascript_a_sentence_points_to_the_tables(browser, report):
+    with Visit(browser, report, java_script_enabled=False) as visit:
+        sentences = visit.page.locator("noscript p").all()
+        assert [sentence.is_visible() for sentence in sentences] == [True] * 4
+        assert all("table" in (sentence.text_content() or "") for sentence in sentences)
+
+
+def test_a_browser_that_cannot_unpack_says_so(browser, report):
+    context = browser.new_context(offline=True)
+    context.add_init_script("delete window.DecompressionStream")
+    page = context.new_page()
+    page.goto(report.as_uri())
+    page.wait_for_function("document.documentElement.dataset.figures == 'failed'")
+    assert page.get_by_text("This browser could not draw the figure").count() == 5
+    context.close()
+
+
+def test_the_page_prints_with_light_figures_that_fit_the_paper(browser, report):
+    with Visit(browser, report, color_scheme="dark") as visit:
+        visit.page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+        widths = visit.page.evaluate(
+            "[...document.querySelectorAll('.canvas svg.main-svg')].map(s => s.getBoundingClientRect().width)"
+        )
+        assert max(widths) <= 680
+        visit.page.evaluate("window.dispatchEvent(new Event('afterprint'))")
+        assert visit.page.pdf(format="A4").startswith(b"%PDF")

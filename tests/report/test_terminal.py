@@ -1,0 +1,57 @@
+import io
+from pathlib import Path
+
+import pytest
+from fake_run import HOSTILE, RECORDS, full_record, named_record
+from rich.console import Console
+
+from caviar.report.terminal import summary
+
+RUN = Path("runs/sonar-2026-11-20")
+
+
+def printed(record, width: int = 80, run: Path | None = RUN) -> str:
+    console = Console(file=io.StringIO(), width=width, color_system=None)
+    console.print(summary(record, run))
+    return console.file.getvalue()
+
+
+@pytest.mark.parametrize("kind", RECORDS)
+def test_every_kind_of_run_fits_into_eighty_columns(kind):
+    text = printed(RECORDS[kind]())
+    assert max(map(len, text.splitlines())) <= 80
+    assert not {"nan", "None"} & set(text.split())
+
+
+def test_the_summary_says_data_scores_diagnosis_remedies_and_model():
+    text = printed(full_record(), width=120)
+    for fact in (
+        "sonar: 208 rows, 60 input columns, binary",
+        "0.512",
+        "0.462 to 0.562",
+        "Histogram gradient boosting",
+        "It has a generalization problem",
+        "▲ helps",
+        "+0.104",
+        "0.083 to 0.125",
+        "Expect 0.417 (0.367 to 0.467)",
+        "runs/sonar-2026-11-20/report.html",
+        "runs/sonar-2026-11-20/model",
+        "caviar predict runs/sonar-2026-11-20 new_rows.csv",
+    ):
+        assert fact in text, fact
+
+
+def test_a_verdict_is_a_word_and_not_only_a_colour():
+    text = printed(full_record())
+    for word in ("helps", "harms", "no difference", "unclear, ~9 repeats", "not enough data"):
+        assert word in text
+
+
+def test_names_are_never_read_as_markup():
+    text = printed(named_record(HOSTILE), width=200)
+    assert "[red]" in text
+
+
+def test_without_a_folder_no_place_is_named():
+    assert "report.html" not in printed(full_record(), run=None)

@@ -1,0 +1,108 @@
+import pytest
+from fake_run import RECORDS, comparison, estimate, full_record
+
+from caviar.report.verdict import best_reference, chosen_score, no_skill_of, verdict
+from caviar.run.record import Record
+
+
+@pytest.mark.parametrize("kind", RECORDS)
+def test_every_run_has_a_verdict_that_ends_as_a_sentence(kind):
+    said = verdict(RECORDS[kind](), "runs/sonar")
+    assert said.headline.endswith(".")
+    assert all(text and "None" not in text and "nan" not in text for text in said.sentences)
+
+
+def test_a_remedy_that_helps_is_the_headline():
+    assert (
+        verdict(full_record(), "run").headline == "Your model gets better with this remedy: Scale the inputs."
+    )
+
+
+def test_a_chosen_recipe_that_is_not_proven_is_not_called_better():
+    record = full_record()
+    place = [c.remedy for c in record.trial.comparisons].index("scaling")
+    record.trial.comparisons[place] = comparison("scaling", 0.02, 0.05, "not enough data", None)
+    assert "better" not in verdict(record, "run").headline
+
+
+def test_a_kept_model_is_said_to_be_kept():
+    record = full_record()
+    record.trial.chosen = record.final.recipe = "baseline"
+    assert verdict(record, "run").headline == (
+        "Your model was kept as it is: no remedy is proven to make it better."
+    )
+
+
+def test_a_model_without_one_finite_score_is_called_broken():
+    said = verdict(RECORDS["diverged"](), "run")
+    assert said.headline.startswith("Your model cannot be trained as it is")
+    assert said.next_steps[0].text.startswith("Start with what the diagnosis found")
+
+
+@pytest.mark.parametrize(
+    ("kind", "headline"),
+    [
+        ("empty", "This run stopped before the table was read."),
+        ("looked", "This run stopped before the model was measured."),
+        ("interrupted", "Your model was measured; this run stopped before remedies could be judged."),
+        ("lone", "Your model was measured and kept as it is: no remedy was tried."),
+    ],
+)
+def test_a_run_that_stopped_says_how_far_it_came(kind, headline):
+    assert verdict(RECORDS[kind](), "run").headline == headline
+
+
+def test_the_score_of_a_chosen_recipe_is_the_one_corrected_for_having_been_chosen():
+    record = full_record()
+    assert chosen_score(record) == record.trial.corrected_score
+    assert "0.417" in [key.value for key in verdict(record, "run").key_numbers]
+
+
+def test_a_winner_that_is_not_corrected_is_marked():
+    notes = [key.note for key in verdict(RECORDS["regression"](), "run").key_numbers]
+    assert "not corrected for having been chosen" in notes
+
+
+def test_overlapping_intervals_name_no_winner():
+    assert "neither is clearly ahead" in verdict(full_record(), "run").sentences[-1]
+
+
+@pytest.mark.parametrize(("reference", "ahead"), [(0.2, "the simple model"), (0.65, "the network")])
+def test_intervals_apart_name_the_winner(reference, ahead):
+    record = full_record()
+    record.references = record.references[1:2]
+    record.references[0].scores["log-loss"] = estimate(reference, 0.02)
+    assert f"{ahead} is ahead" in verdict(record, "run").sentences[-1]
+
+
+def test_a_better_simple_model_is_the_advice():
+    record = full_record()
+    record.references[1].scores["log-loss"] = estimate(0.2, 0.02)
+    assert any(s.text.startswith("Consider Logistic regression") for s in verdict(record, "run").next_steps)
+
+
+def test_the_best_reference_is_the_highest_where_higher_is_better():
+    record = full_record()
+    record.metric = record.metric.model_copy(update={"name": "auc", "title": "AUC", "higher_is_better": True})
+    assert best_reference(record).name == "gradient-boosting"
+    assert no_skill_of(record) == 0.5
+
+
+def test_no_skill_is_read_from_its_reference_row_if_need_be():
+    record = full_record(no_skill={})
+    assert no_skill_of(record) == 0.691
+    assert best_reference(record).name != "no-skill"
+
+
+def test_a_promising_remedy_names_the_repeats_that_would_decide():
+    steps = [step.text for step in verdict(full_record(), "run").next_steps]
+    assert any("About 9 repeats instead of 3 would decide it." in text for text in steps)
+
+
+def test_a_folder_with_blanks_is_quoted_in_the_command():
+    commands = [step.command for step in verdict(full_record(), "runs/my table").next_steps]
+    assert "caviar predict 'runs/my table' new_rows.csv" in commands
+
+
+def test_a_running_run_is_told_from_an_interrupted_one_only_by_its_status():
+    assert verdict(Record(status="running"), "run").next_steps[0].text.startswith("The run ended during")
