@@ -1,1 +1,43 @@
-"""Caviar."""
+"""Train your Keras model a few hundred times at once, find out what is wrong with it, and prove what fixes it.
+
+>>> import caviar
+>>> run = caviar.improve("sample:breast-cancer")  # doctest: +SKIP
+>>> caviar.predict(run.path, "new_rows.csv")  # doctest: +SKIP
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from caviar.population.devices import choose_backend
+
+if TYPE_CHECKING:
+    from caviar.errors import CaviarError
+    from caviar.improve import improve
+    from caviar.look import look
+    from caviar.predict import predict
+    from caviar.results import Run, open_run
+
+# Before anybody imports keras: a population is a JAX program.
+choose_backend()
+
+_HOMES = {
+    "CaviarError": "caviar.errors",
+    "Run": "caviar.results",
+    "improve": "caviar.improve",
+    "look": "caviar.look",
+    "open_run": "caviar.results",
+    "predict": "caviar.predict",
+}
+
+__all__ = ["CaviarError", "Run", "improve", "look", "open_run", "predict"]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401
+    """Import a public name when it is first used: `import caviar` and `caviar --help` stay quick."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'caviar' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

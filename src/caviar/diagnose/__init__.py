@@ -1,1 +1,1 @@
-"""Package."""
+"""The diagnosis: checks that read evidence and name what is wrong."""

@@ -1,1 +1,1 @@
-"""Package."""
+"""The finished model: what a person takes away."""

@@ -1,7 +1,7 @@
 """What a population is asked to train, and what comes back."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -49,6 +49,7 @@ class Job:
         callbacks: Keras callbacks.
         show: Also record the scored rows' logs after each epoch, as `held_out_…`.
         validation_batch_size: Rows per validation step; None as in `fit`: the batch size.
+        ask_fit: Also predict the training rows at the end.
     """
 
     build: Build
@@ -61,6 +62,11 @@ class Job:
     callbacks: Sequence[keras.callbacks.Callback] = ()
     show: bool = False
     validation_batch_size: int | None = None
+    ask_fit: bool = False
+
+    def asked(self, seat: Seat) -> np.ndarray:
+        """Row numbers that a member predicts at the end: scored ones first."""
+        return np.concatenate([seat.scored, seat.fit]) if self.ask_fit else seat.scored
 
     def sample(self, rows: int = 2) -> tuple[Any, ...]:
         """A few rows that fix shapes and types."""
@@ -78,7 +84,7 @@ class Trained:
 
     Attributes:
         history: (member, epoch) with coordinates repeat, fold, seed; NaN after a member's stop.
-        outputs: What each member says of its scored rows, in inference mode.
+        outputs: What each member says of the rows it was asked about, in inference mode.
         weights: Per member the values of trainable and non-trainable variables.
         engine: `"population"` or `"loop"`.
         why: Why a loop was needed, or empty.
@@ -95,14 +101,17 @@ class Trained:
     seconds: float = 0.0
 
 
-@dataclass
 class Monitor:
-    """Told what happens while a job runs; may stop it by raising.
+    """Told what happens while a job runs; may stop it by raising. This one stays silent."""
 
-    `advance(steps)` is called after every block with the gradient steps just done, all members together.
-    """
+    def begin(self, steps: int) -> None:
+        """Training starts; it will take at most so many gradient steps, all members together."""
 
-    advance: Callable[[int], None] = field(default=lambda _: None)
+    def advance(self, steps: int) -> None:
+        """So many more gradient steps were done."""
+
+    def end(self) -> None:
+        """Training is over, or was stopped."""
 
 
 def make_history(

@@ -78,8 +78,8 @@ def _train_one(
         callbacks=[*_fresh(job), shown],
         verbose=0,
     )
-    x = rows_of(job, seat, seat.scored)[0]
-    outputs = np.asarray(model.predict(x, verbose=0)) if len(seat.scored) else np.empty(0)
+    asked = job.asked(seat)
+    outputs = np.asarray(model.predict(rows_of(job, seat, asked)[0], verbose=0)) if len(asked) else np.empty(0)
     weights = (
         [v.numpy() for v in model.trainable_variables],
         [v.numpy() for v in model.non_trainable_variables],

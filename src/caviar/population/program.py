@@ -66,14 +66,18 @@ def _rows(values: jax.Array, split: jax.Array, rows: jax.Array) -> jax.Array:
 
 @dataclass(frozen=True)
 class Member:
-    """What one member brings besides its state: which split's inputs it sees, and fixed row lists."""
+    """What one member brings besides its state: which split's inputs it sees, and fixed row lists.
+
+    `asked` are the rows it predicts at the end.
+    """
 
     split: jax.Array
     watch: jax.Array
     scored: jax.Array
+    asked: jax.Array
 
 
-jax.tree_util.register_dataclass(Member, data_fields=["split", "watch", "scored"], meta_fields=[])
+jax.tree_util.register_dataclass(Member, data_fields=["split", "watch", "scored", "asked"], meta_fields=[])
 
 
 @dataclass(frozen=True)
@@ -96,7 +100,7 @@ class Program:
         begin: state → carry.
         block: (carry, members, data, orders (member, block, row), first epoch, epochs) → carry, logs.
         end: carry → state with the weights that the recipe ends with.
-        predict: (state, members, data) → outputs for the scored rows.
+        predict: (state, members, data) → outputs for the rows asked about.
     """
 
     begin: Callable[..., Any]
@@ -234,8 +238,8 @@ def _over_batches(
 
 
 def _predict(model: keras.Model, state: MemberState, member: Member, data: Data) -> Any:  # noqa: ANN401
-    """Outputs of one member for its scored rows, a thousand at a time."""
-    rows = member.scored
+    """Outputs of one member for the rows it is asked about, a thousand at a time."""
+    rows = member.asked
     count = rows.shape[0]
     width = min(_PREDICT_ROWS, count)
     padded = jnp.concatenate([rows, jnp.broadcast_to(rows[:1], (-count % width,))])

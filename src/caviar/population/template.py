@@ -109,6 +109,12 @@ def make_template(build: Build, batch: tuple[Any, ...]) -> Template:
     return Template(first, tuple(origins), counts, tuple(fixed), rebuild)
 
 
+def sketch(build: Build) -> keras.Model:
+    """A model to look at, built without computing its first values; the global seeds stay as they are."""
+    with global_seeds_restored(), _initial_values_recorded():
+        return call_builder(build)
+
+
 def build_alone(build: Build, batch: tuple[Any, ...], seed: int) -> keras.Model:
     """What `keras.utils.set_random_seed(seed); build()` gives, ready for `fit`; global seeds are put back."""
     with global_seeds_restored():

@@ -33,6 +33,14 @@ def train(job: Job, monitor: Monitor | None = None) -> Trained:
     """
     monitor = monitor or Monitor()
     devices.start()
+    monitor.begin(job.steps())
+    try:
+        return _train(job, monitor)
+    finally:
+        monitor.end()
+
+
+def _train(job: Job, monitor: Monitor) -> Trained:
     began = time.monotonic()
     template = make_template(job.build, job.sample())
     try:
@@ -100,6 +108,7 @@ def _train_chunk(job: Job, template: Template, in_program: tuple[Rule, ...], sea
             np.array([seat.split for seat in seats], np.int32),
             np.stack([seat.watch for seat in seats]).astype(np.int32),
             np.stack([seat.scored for seat in seats]).astype(np.int32),
+            np.stack([job.asked(seat) for seat in seats]).astype(np.int32),
         )
     )
     try:
@@ -113,7 +122,8 @@ def _train_chunk(job: Job, template: Template, in_program: tuple[Rule, ...], sea
         text = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise _NotAPopulation(f"JAX cannot trace this model's training step ({text})") from error
     finished = machine.end(carry)
-    outputs = np.asarray(machine.predict(finished, members, data)) if sizes.scored else np.empty((real, 0))
+    asked = len(job.asked(seats[0]))
+    outputs = np.asarray(machine.predict(finished, members, data)) if asked else np.empty((real, 0))
     weights = tuple([np.asarray(v)[:real] for v in group] for group in finished[:2])
     return _Part(
         {name: values[:real] for name, values in logs.items()}, outputs[:real], (weights[0], weights[1])

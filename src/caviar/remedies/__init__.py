@@ -1,1 +1,1 @@
-"""Package."""
+"""Remedies: what may help, each a function from a recipe to a changed recipe."""

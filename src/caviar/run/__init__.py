@@ -1,1 +1,1 @@
-"""Package."""
+"""The run: the folder that holds everything one command learned."""

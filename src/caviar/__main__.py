@@ -1,0 +1,5 @@
+"""`python -m caviar`: the command line."""
+
+from caviar.cli import main
+
+main()

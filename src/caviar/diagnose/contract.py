@@ -1,0 +1,64 @@
+"""What a check is: a named test of the evidence that ends as found, clear or not applicable."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from caviar.diagnose.evidence import Evidence
+from caviar.evaluate.estimate import Estimate
+
+Area = Literal["learning", "generalization", "prediction"]
+
+
+@dataclass(frozen=True)
+class Found:
+    """The problem is there.
+
+    Attributes:
+        sentence: What was seen, in numbers a person can check.
+        severity: What it costs, 0 (nothing) to 1 (everything).
+        rate: Share of members that show it, where members can differ.
+        evidence: The numbers it rests on.
+    """
+
+    sentence: str
+    severity: float
+    rate: Estimate | None
+    evidence: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Clear:
+    """The problem is not there."""
+
+    sentence: str
+    evidence: dict[str, float]
+
+
+@dataclass(frozen=True)
+class NotApplicable:
+    """The evidence that the check needs does not exist here."""
+
+    why: str
+
+
+Outcome = Found | Clear | NotApplicable
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the table of checks.
+
+    Attributes:
+        code: Stable, for people to look up.
+        title: The problem, in words.
+        area: Where it stands in the order learning, generalization, prediction.
+        fault: The problem in one word of the common vocabulary.
+        look: Reads the evidence.
+    """
+
+    code: str
+    title: str
+    area: Area
+    fault: str
+    look: Callable[[Evidence], Outcome]

@@ -1,0 +1,53 @@
+"""What the checks may look at: numbers on named axes, and nothing that trains."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from caviar.run.record import SpreadRecord
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """The baseline as it was measured; everything a check reads.
+
+    Attributes:
+        loss: Training loss (member, epoch); NaN after a stop.
+        held_out_loss: Loss on the held-out rows (member, epoch), or None where it was not recorded.
+        scores: Deciding score on held-out rows (repeat, fold); NaN where training failed.
+        fit_scores: Deciding score on the training rows (repeat, fold), or None.
+        seed_scores: Deciding score by (fold, seed), or None.
+        flips: Share of rows whose predicted class differs between seeds, or None.
+        failed: Which members gave numbers that are not finite (member,).
+        higher_is_better: Direction of the deciding score.
+        no_skill: Deciding score of a constant prediction.
+        best_reference: Best deciding score among linear model and boosted trees, or None.
+        rope: Smallest difference that counts, in the score's unit.
+        spread: Spread due to split and seed, or None.
+        metric: What the score is called.
+    """
+
+    loss: np.ndarray
+    held_out_loss: np.ndarray | None
+    scores: np.ndarray
+    fit_scores: np.ndarray | None
+    seed_scores: np.ndarray | None
+    flips: float | None
+    failed: np.ndarray
+    higher_is_better: bool
+    no_skill: float
+    best_reference: float | None
+    rope: float
+    spread: SpreadRecord | None
+    metric: str
+
+    def better_by(self, score: np.ndarray, reference: float) -> np.ndarray:
+        """How much better a score is than a reference; negative if worse."""
+        return score - reference if self.higher_is_better else reference - score
+
+    @property
+    def distance(self) -> float:
+        """From no skill to the best reference row, never below the rope: the scale on which differences count."""
+        if self.best_reference is None:
+            return self.rope
+        return max(abs(self.best_reference - self.no_skill), self.rope)

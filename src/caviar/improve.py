@@ -1,0 +1,621 @@
+"""The one loop: look → measure → diagnose → treat → finish → report."""
+
+import importlib.metadata
+import os
+import platform
+import time as clock
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from caviar.data.dataset import Dataset
+from caviar.data.load import load, load_test
+from caviar.data.prepare import PreparationPlan, describe
+from caviar.data.profile import profile
+from caviar.data.split import make_splits, split_name
+from caviar.diagnose.diagnosis import diagnose
+from caviar.diagnose.evidence import Evidence
+from caviar.errors import OptionError
+from caviar.evaluate.compare import rope_of, rope_reason
+from caviar.evaluate.intervals import mean_estimate
+from caviar.evaluate.metrics import Metric, default_metric, find_metric, shown_metrics
+from caviar.evaluate.reference import REFERENCES, no_skill_scores, score_references
+from caviar.evaluate.variance import spread
+from caviar.finish import Kept, finish, score_kept
+from caviar.measure import Arm, Bench, make_fitting, measure, seats_for
+from caviar.population import devices
+from caviar.population.job import Monitor
+from caviar.population.template import make_template
+from caviar.progress import Clock, OutOfTime, Voice
+from caviar.recipe.builder import Builder, load_builder
+from caviar.recipe.recipe import Recipe
+from caviar.recipe.table_model import table_recipe, usual_training
+from caviar.remedies.contract import NotApplicable, Remedy
+from caviar.remedies.table import REMEDIES
+from caviar.report.page import write_report
+from caviar.results import Run
+from caviar.run.folder import RunFolder, make_run_folder
+from caviar.run.record import DataRecord, MetricRecord, PlanRecord, Record, RowRecord, TrialRecord
+from caviar.trial import (
+    Budget,
+    Trial,
+    choose,
+    combination,
+    corrected_score,
+    expected_steps,
+    in_order,
+    judge_trial,
+    treated,
+    try_one,
+    try_remedies,
+)
+
+FOLDS, REPEATS, SEEDS = 10, 3, 3
+# Plans in the order in which a short time budget gives them up: repeats first, then folds.
+_SMALLER = ((10, 2), (10, 1), (5, 1), (3, 1))
+# Shares of the budget: the baseline is one arm among about a dozen, reference rows are a side dish.
+_BASELINE_SHARE, _REFERENCE_SHARE = 0.2, 0.1
+_REFERENCE_INPUTS = PreparationPlan(scaling="robust")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Folds, repeats, and seeds per fold of the first repeat."""
+
+    folds: int
+    repeats: int
+    seeds: int = SEEDS
+
+    @property
+    def members(self) -> int:
+        """Trainings that the baseline takes."""
+        return self.folds * (self.repeats + self.seeds - 1)
+
+
+class TooSlow(Exception):  # noqa: N818 - an outcome, not an error
+    """The baseline would take so many seconds, which is too much of the budget."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
+
+
+def improve(
+    source: object,
+    target: str | int | Sequence[str | int] | None = None,
+    *,
+    model: str | Builder | None = None,
+    task: str | None = None,
+    header: bool | None = None,
+    sep: str | None = None,
+    drop: Sequence[str | int] = (),
+    group: str | int | None = None,
+    time: str | int | None = None,
+    weight: str | int | None = None,
+    test: object | None = None,
+    metric: str | None = None,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    folds: int | None = None,
+    repeats: int | None = None,
+    rope: float | None = None,
+    minutes: float | None = None,
+    seed: int = 0,
+    out: str | Path | None = None,
+    quiet: bool = False,
+) -> Run:
+    """Look at a table, measure a model on it, find what is wrong, prove what helps, and hand over the result.
+
+    Args:
+        source: CSV or Parquet file, pandas or polars frame, `(X, y)` arrays, or `"sample:breast-cancer"`.
+        target: Column to predict, by name or position; several of them for multi-output regression.
+        model: A builder (or `"file.py:function"`) that takes nothing, `hp`, or `n_inputs, n_outputs` and
+            returns a compiled Keras model. Without one, Caviar builds a table network and scales its inputs.
+        task: `"binary"`, `"multiclass"` or `"regression"` where inference is wrong.
+        header: Whether a CSV file's first line names the columns; detected if not given.
+        sep: A CSV file's separator; detected if not given.
+        drop: Columns that are not inputs.
+        group: Column of groups that must stay in one fold.
+        time: Column whose order splits must respect.
+        weight: Column of row weights, for the loss and the score.
+        test: Rows kept apart, scored once at the end.
+        metric: The score that decides; log-loss or MAE if not given.
+        epochs: Passes over the training rows.
+        batch_size: Rows per gradient step.
+        folds: Folds of the cross-validation; 10 if not given.
+        repeats: Repeats of it; 3 if not given, fewer when `minutes` demands it.
+        rope: Smallest difference that counts, in the metric's unit; 2 % of the way from no-skill to the best
+            reference row if not given.
+        minutes: Bound on the whole command.
+        seed: Where all seeds start.
+        out: Folder of the run; `runs/<table>-<time>` if not given.
+        quiet: Print nothing.
+
+    Returns:
+        The run: its record, model and report.
+
+    Raises:
+        CaviarError: One sentence on what was expected, what was seen, and what to do.
+        KeyboardInterrupt: After what was learned so far has been saved and reported.
+
+    Example:
+        >>> import caviar
+        >>> run = caviar.improve("sample:breast-cancer", minutes=10)  # doctest: +SKIP
+        >>> run.predict("new_rows.csv")  # doctest: +SKIP
+    """
+    options = {k: _shown(v) for k, v in locals().items() if v not in (None, (), [], False) and k != "quiet"}
+    began, voice = Clock(minutes), Voice(quiet=quiet)
+    _check_numbers(epochs, batch_size, folds, repeats, rope, minutes)
+    dataset = load(
+        source, target, task=task, header=header, sep=sep, drop=drop, group=group, time=time, weight=weight
+    )
+    kept = None if test is None else Kept(*load_test(test, dataset.schema))
+    deciding = default_metric(dataset.task) if metric is None else find_metric(metric, dataset.task)
+    others = tuple(m for m in (default_metric(dataset.task), *shown_metrics(dataset.task)) if m != deciding)
+    recipe = _recipe(dataset, model, epochs, batch_size, absolute=deciding.name == "mae")
+    plan = _first_plan(dataset, folds, repeats)
+    with _keras_speaks_plainly():
+        bench = _bench(dataset, plan, deciding, others, seed)
+        _try_builder(bench, recipe)
+        folder = make_run_folder(dataset.name, out)
+        work = _Work(folder, _new_record(options, deciding, others), dataset, kept, began, voice, seed)
+        work.look(recipe, bench)
+        try:
+            work.measure(recipe, plan, given=repeats is not None or folds is not None, deciding=deciding, others=others)
+            work.diagnose(rope)
+            work.treat()
+            work.finish()
+        except KeyboardInterrupt:
+            work.interrupted()
+            raise
+        work.save(status="finished", stage="done")
+    return Run(folder.path, work.record)
+
+
+@dataclass
+class _Work:
+    """One run in progress: what it knows, and where that goes."""
+
+    folder: RunFolder
+    record: Record
+    dataset: Dataset
+    kept: Kept | None
+    clock: Clock
+    voice: Voice
+    seed: int
+    bench: Bench | None = None
+    baseline: Arm | None = None
+    trial: Trial | None = None
+    chosen: Recipe | None = None
+
+    def save(self, **fields: Any) -> None:  # noqa: ANN401
+        """Put fields into the record and write it, then draw the report from it."""
+        for name, value in fields.items():
+            setattr(self.record, name, value)
+        self.record.seconds = self.clock.spent()
+        self.record.messages = list(self.voice.said)
+        self.folder.save_record(self.record)
+        if self.record.status != "running":
+            write_report(self.folder.path)
+
+    @contextmanager
+    def stage(self, name: str, title: str) -> Iterator[None]:
+        """A headline, and the stage's time in the record."""
+        began = clock.monotonic()
+        self.record.stage = name
+        self.voice.stage(title)
+        try:
+            yield
+        finally:
+            self.record.stage_seconds[name] = clock.monotonic() - began
+
+    def look(self, recipe: Recipe, bench: Bench) -> None:
+        """What is in the table."""
+        with self.stage("look", f"Look at {self.dataset.name}"):
+            data = profile(self.dataset)
+            data.preparation = describe(self.dataset.schema, recipe.preparation)
+            data.n_inputs = bench.inputs(recipe.preparation).shape[2]
+            data.test_rows = 0 if self.kept is None else len(self.kept.target)
+            self.voice.say(f"  {data.rows:,} rows, {len(data.columns)} inputs; {data.task_reason}")
+            for remark in data.remarks:
+                if remark.level == "warning":
+                    self.voice.say(f"  {remark.title}: {remark.text}")
+            notice = devices.start().notice
+            if notice:
+                self.voice.note(notice)
+            self.save(data=data)
+
+    def measure(
+        self, recipe: Recipe, plan: Plan, *, given: bool, deciding: Metric, others: Sequence[Metric]
+    ) -> None:
+        """The model as it is, and simple predictors on the same folds."""
+        with self.stage("measure", "Measure the model as it is"):
+            plan, reasons = self._baseline(recipe, plan, given=given, deciding=deciding, others=others)
+            bench, arm = self._measured()
+            if arm.record.engine == "loop":
+                self.voice.note(f"The network was trained one model at a time, because {arm.history.attrs['why']}.")
+            if arm.fixed:
+                names = ", ".join(arm.fixed[:3])
+                self.voice.note(
+                    f"The builder fixes the seed of {names}{' …' if len(arm.fixed) > 3 else ''}: "
+                    f"that part does not vary between seeds, so the spread due to the seed is understated."
+                )
+            arm.record.history = self.folder.save_history("baseline", arm.history)
+            self.save(
+                baseline=arm.record,
+                plan=PlanRecord(
+                    folds=plan.folds,
+                    repeats=plan.repeats,
+                    seeds=plan.seeds,
+                    split=split_name(self.dataset),
+                    reasons=reasons,
+                    minutes=self.clock.minutes,
+                    seed=self.seed,
+                ),
+                spread=None if arm.seed_scores is None else spread(arm.seed_scores),
+            )
+            self.voice.say(f"  {plan.repeats} × {plan.folds} folds: {_said(arm, bench)}")
+            if self.record.spread is not None:
+                self.voice.say(f"  {self.record.spread.sentence}")
+            self._references()
+
+    def _baseline(
+        self, recipe: Recipe, plan: Plan, *, given: bool, deciding: Metric, others: Sequence[Metric]
+    ) -> tuple[Plan, list[str]]:
+        """Measure with the largest plan that the budget allows; returns it and why it is smaller."""
+        reasons: list[str] = []
+        smaller = [] if given or self.dataset.time is not None else list(_SMALLER)
+        while True:
+            allowed = float("inf")
+            if self.clock.minutes is not None and smaller:
+                allowed = max(_BASELINE_SHARE * self.clock.minutes * 60, 5.0)
+            self.bench = _bench(self.dataset, plan, deciding, others, self.seed)
+            try:
+                self.baseline = measure(
+                    self.bench,
+                    recipe,
+                    first_repeat_seeds=plan.seeds,
+                    ask_fit=True,
+                    monitor=_Pace(self.voice, self.clock, "the model as it is", allowed=allowed),
+                    what="The recipe as it is.",
+                )
+            except TooSlow as slow:
+                per_member = slow.seconds / plan.members
+                fitting = [p for p in smaller if Plan(*p).members * per_member <= allowed]
+                chosen = fitting[0] if fitting else smaller[-1]
+                smaller = smaller[smaller.index(chosen) + 1 :]
+                plan = Plan(*chosen)
+                reason = (
+                    f"{plan.repeats} × {plan.folds} folds instead of {REPEATS} × {FOLDS}, because the baseline alone "
+                    f"would have taken about {slow.seconds:.0f} s of the {self.clock.minutes:g} minutes given."
+                )
+                reasons = [reason]
+                self.voice.note(reason)
+            except OutOfTime:
+                raise OptionError(
+                    f"Expected the time given to suffice for measuring the model once, but {self.clock.minutes:g} "
+                    f"minutes are too short for {self.dataset.n_rows:,} rows and {recipe.epochs} epochs. "
+                    f"Give more --minutes or fewer --epochs."
+                ) from None
+            else:
+                return plan, reasons
+
+    def _references(self) -> None:
+        bench, _ = self._measured()
+        metrics = (bench.metric, *bench.shown)
+        deadline = None
+        if self.clock.minutes is not None:
+            deadline = clock.monotonic() + min(
+                _REFERENCE_SHARE * self.clock.minutes * 60, max(0.0, self.clock.left(10))
+            )
+        indices = {id(split): i for i, split in enumerate(bench.splits)}
+        inputs = bench.inputs(_REFERENCE_INPUTS)
+        began = clock.monotonic()
+        fits = len(bench.splits) * len(REFERENCES)
+        with self.voice.bar("reference rows", fits):
+            scores = score_references(
+                self.dataset,
+                bench.splits,
+                metrics,
+                lambda split: inputs[indices[id(split)] if len(inputs) > 1 else 0],
+                deadline=deadline,
+                progress=lambda _done, _all: self.voice.advance(1),
+            )
+        seconds = clock.monotonic() - began
+        references = [
+            RowRecord(
+                name=reference.name,
+                title=reference.title,
+                scores={
+                    name: mean_estimate(values, bench.test_share, n_rows=self.dataset.n_rows)
+                    for name, values in scores[reference.name].items()
+                },
+                seconds=seconds / len(REFERENCES),
+            )
+            for reference in REFERENCES
+        ]
+        run = int(np.isfinite(scores[REFERENCES[-1].name][bench.metric.name]).sum())
+        if run < len(bench.splits):
+            self.voice.note(f"Reference rows were scored on {run} of {len(bench.splits)} folds to keep to the time.")
+        for row in references:
+            value = row.scores[bench.metric.name].value
+            self.voice.say(f"  {row.title}: {bench.metric.title} {value:.4g}")
+        self.save(references=references, no_skill=no_skill_scores(self.dataset, metrics, bench.splits))
+
+    def diagnose(self, rope: float | None) -> None:
+        """What is wrong, in the order learning, generalization, prediction."""
+        with self.stage("diagnose", "Diagnose"):
+            bench, arm = self._measured()
+            evidence = _evidence(bench, arm, self.record, rope)
+            found = diagnose(evidence, REMEDIES)
+            self.voice.say(f"  {found.sentence}")
+            for finding in found.findings:
+                if finding.outcome == "found":
+                    self.voice.say(f"  {finding.code} {finding.title}: {finding.sentence}")
+            reason = rope_reason(*_anchors(bench, self.record), bench.metric.title)
+            if rope is not None:
+                reason = "given with --rope"
+            self.save(diagnosis=found, trial=TrialRecord(rope=evidence.rope, rope_reason=reason))
+
+    def treat(self) -> None:
+        """Every remedy that applies, on the same folds and seeds; then what helps, together."""
+        with self.stage("treat", "Treat"):
+            bench, arm = self._measured()
+            record = self.record.trial
+            assert record is not None
+            assert self.record.diagnosis is not None
+            named = [name for f in self.record.diagnosis.findings for name in f.remedies]
+            # The final model must still be trained: about what one member took, for each member it may have.
+            per_member = arm.seconds / max(1, arm.record.members)
+            reserve = 12.0 + 6 * per_member * (1 + bench.test_share)
+            budget = Budget(lambda: self.clock.left(reserve), lambda: self.clock.check(reserve))
+
+            order = in_order(REMEDIES, named)
+            ahead = {remedy.name: _steps_ahead(bench, arm.recipe, remedy) for remedy in order}
+
+            def monitor_of(recipe: Recipe) -> Monitor:
+                names = list(ahead)
+                left = names[names.index(recipe.name) :] if recipe.name in ahead else []
+                self.voice.expect(sum(ahead[name] for name in left) or expected_steps(bench, recipe))
+                return _Pace(self.voice, self.clock, recipe.title, reserve=reserve)
+
+            def done(tried: Arm) -> None:
+                tried.record.history = self.folder.save_history(tried.recipe.name, tried.history)
+                self.voice.say(f"  {tried.recipe.title}: {_said(tried, bench)}")
+                record.arms.append(tried.record)
+                self.save()
+
+            with self.voice.bar("remedies", sum(ahead.values())):
+                self.trial = try_remedies(bench, arm, order, budget, monitor_of, done)
+                comparisons = judge_trial(bench, self.trial, record.rope)
+                together = combination(comparisons, REMEDIES)
+                if together:
+                    try_one(bench, self.trial, together, budget, monitor_of, done)
+                    comparisons = judge_trial(bench, self.trial, record.rope)
+            record.comparisons = comparisons
+            record.skipped = self.trial.skipped
+            record.chosen, record.chosen_reason = choose(bench, self.trial, comparisons, record.rope)
+            corrected = corrected_score(bench, self.trial) if record.chosen != "baseline" else None
+            if corrected is not None:
+                record.naive_score, record.corrected_score = corrected
+            self.chosen = self.trial.arm(record.chosen).recipe
+            for comparison in comparisons:
+                self.voice.say(f"  {self.trial.arm(comparison.remedy).recipe.title}: {comparison.sentence}")
+            out_of_time = [s.title for s in record.skipped if "--minutes" in s.why]
+            if out_of_time:
+                self.voice.note(f"Not tried for lack of time: {', '.join(out_of_time)}. Give more --minutes.")
+            self.save()
+
+    def finish(self) -> None:
+        """The chosen recipe on all rows, saved and scored on rows kept apart."""
+        with self.stage("finish", "Finish"):
+            assert self.chosen is not None
+            monitor = _Pace(self.voice, Clock(None), "final model")
+            model, final = finish(self.folder, self.record, self.dataset, self.chosen, self.seed, monitor)
+            if self.kept is not None:
+                bench, _ = self._measured()
+                final.test = score_kept(model, self.kept, (bench.metric, *bench.shown))
+                final.test_rows = len(self.kept.target)
+            self.voice.say(f"  {final.sentence}")
+            self.save(final=final)
+
+    def interrupted(self) -> None:
+        """Keep what was learned before Ctrl-C, and draw it."""
+        if self.trial is None and self.record.trial is not None and not self.record.trial.arms:
+            self.record.trial.chosen_reason = "Stopped before any remedy was tried."
+        self.voice.note(f"Stopped by hand during the stage {self.record.stage!r}; what was learned before is kept.")
+        self.save(status="interrupted")
+
+    def _measured(self) -> tuple[Bench, Arm]:
+        assert self.bench is not None
+        assert self.baseline is not None
+        return self.bench, self.baseline
+
+
+class _Pace(Monitor):
+    """Moves the bar, keeps to the budget, and gives up on a baseline that would take too much of it."""
+
+    def __init__(
+        self, voice: Voice, clock_: Clock, title: str, *, allowed: float = float("inf"), reserve: float = 0.0
+    ) -> None:
+        self._voice, self._clock, self._title = voice, clock_, title
+        self._allowed, self._reserve = allowed, reserve
+        self._stack = ExitStack()
+
+    def begin(self, steps: int) -> None:
+        self._steps, self._done = steps, 0
+        self._began, self._first = clock.monotonic(), 0
+        self._stack.enter_context(self._voice.bar(self._title, steps))
+
+    def advance(self, steps: int) -> None:
+        self._voice.advance(steps)
+        self._clock.check(self._reserve)
+        self._done += steps
+        now = clock.monotonic()
+        if not self._first:  # the first block's time is mostly compilation
+            self._first, self._since = self._done, now
+            return
+        if self._allowed < float("inf"):
+            pace = (now - self._since) / (self._done - self._first)
+            expected = (self._since - self._began) + pace * (self._steps - self._first)
+            if expected > self._allowed:
+                raise TooSlow(expected)
+
+    def end(self) -> None:
+        self._stack.close()
+
+
+def _check_numbers(
+    epochs: int | None,
+    batch_size: int | None,
+    folds: int | None,
+    repeats: int | None,
+    rope: float | None,
+    minutes: float | None,
+) -> None:
+    """Refuse numbers that mean nothing."""
+    least = {"--epochs": (epochs, 1), "--batch-size": (batch_size, 1), "--folds": (folds, 2), "--repeats": (repeats, 1)}
+    for option, (value, low) in least.items():
+        if value is not None and (isinstance(value, bool) or int(value) != value or value < low):
+            raise OptionError(f"Expected {option} to be a whole number of at least {low}, got {value}. Raise it.")
+    for option, number in (("--rope", rope), ("--minutes", minutes)):
+        if number is not None and not (np.isfinite(number) and number > 0):
+            raise OptionError(f"Expected {option} to be a number above 0, got {number}. Leave it out for the default.")
+
+
+def _shown(value: object) -> str:
+    """An option's value for the record: names and numbers, never the data themselves."""
+    if isinstance(value, (str, int, float, Path)):
+        return str(value)
+    if isinstance(value, (list, tuple)) and all(isinstance(v, (str, int)) for v in value):
+        return ", ".join(map(str, value))
+    return getattr(value, "__qualname__", type(value).__name__)
+
+
+def _recipe(
+    dataset: Dataset, model: str | Builder | None, epochs: int | None, batch_size: int | None, *, absolute: bool
+) -> Recipe:
+    """The person's model with plain preparation, or the table network with its own."""
+    if model is None:
+        recipe = table_recipe(dataset.task, dataset.n_rows, absolute=absolute)
+    else:
+        devices.start()  # the person's file may import keras: on JAX, by then
+        builder = load_builder(model) if isinstance(model, str) else model
+        if not callable(builder):
+            raise OptionError(
+                f"Expected model to be a function or file.py:function, got {type(model).__name__}. Pass a builder."
+            )
+        usual = usual_training(dataset.n_rows)
+        title = f"Your model ({model if isinstance(model, str) else getattr(model, '__name__', 'builder')})"
+        recipe = Recipe("baseline", title, builder, usual.batch_size, usual.epochs, PreparationPlan())
+    return replace(
+        recipe,
+        epochs=recipe.epochs if epochs is None else int(epochs),
+        batch_size=recipe.batch_size if batch_size is None else int(batch_size),
+    )
+
+
+def _first_plan(dataset: Dataset, folds: int | None, repeats: int | None) -> Plan:
+    return Plan(folds or FOLDS, 1 if dataset.time is not None else (repeats or REPEATS))
+
+
+def _bench(dataset: Dataset, plan: Plan, metric: Metric, others: Sequence[Metric], seed: int) -> Bench:
+    return Bench(dataset, make_splits(dataset, plan.folds, plan.repeats, seed), metric, others, seed)
+
+
+def _try_builder(bench: Bench, recipe: Recipe) -> None:
+    """Find out before anything is written whether the model fits the table."""
+    devices.start()
+    first = replace(bench, splits=bench.splits[:1])
+    seats, places = seats_for(first, recipe, [1])
+    x, prepared = first.inputs(recipe.preparation), first.prepared(recipe.preparation)
+    fitting = make_fitting(recipe, bench.dataset, x, prepared, seats, places, ask_fit=False, show=False)
+    make_template(fitting.build, fitting.job.sample())
+
+
+def _steps_ahead(bench: Bench, recipe: Recipe, remedy: Remedy) -> int:
+    """Gradient steps that trying a remedy takes; none if it does not apply."""
+    try:
+        return expected_steps(bench, treated(recipe, [remedy]))
+    except NotApplicable:
+        return 0
+
+
+def _new_record(options: dict[str, str], metric: Metric, others: Sequence[Metric]) -> Record:
+    names = ("keras", "jax", "scikit-learn", "numpy")
+    versions = {"caviar": importlib.metadata.version("caviar"), "python": platform.python_version()}
+    versions |= {name: importlib.metadata.version(name) for name in names}
+    return Record(
+        created=clock.strftime("%Y-%m-%d %H:%M:%S"),
+        options=options,
+        versions=versions,
+        machine=f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        metric=MetricRecord(
+            name=metric.name,
+            title=metric.title,
+            higher_is_better=metric.higher_is_better,
+            others=[m.name for m in others],
+        ),
+    )
+
+
+def _anchors(bench: Bench, record: Record) -> tuple[float, float]:
+    """Score of no skill, and the best score among reference rows."""
+    name = bench.metric.name
+    values = [row.scores[name].value for row in record.references]
+    values = [value for value in values if np.isfinite(value)]
+    best = max(values) if bench.metric.higher_is_better else min(values)
+    return record.no_skill[name], best
+
+
+def _evidence(bench: Bench, arm: Arm, record: Record, rope: float | None) -> Evidence:
+    no_skill, best = _anchors(bench, record)
+    flips = None
+    if arm.seed_oof is not None and bench.dataset.is_classification:
+        known = np.isfinite(arm.seed_oof).all(axis=(0, 2))
+        labels = arm.seed_oof[:, known].argmax(axis=2)
+        flips = float((labels != labels[0]).any(axis=0).mean()) if known.any() else None
+    curves = arm.history
+    return Evidence(
+        loss=curves["loss"].values,
+        held_out_loss=curves["held_out_loss"].values if "held_out_loss" in curves else None,
+        scores=arm.scores[bench.metric.name],
+        fit_scores=arm.fit_scores,
+        seed_scores=arm.seed_scores,
+        flips=flips,
+        failed=arm.failed,
+        higher_is_better=bench.metric.higher_is_better,
+        no_skill=no_skill,
+        best_reference=best,
+        rope=rope_of(no_skill, best) if rope is None else rope,
+        spread=record.spread,
+        metric=bench.metric.title,
+    )
+
+
+def _said(arm: Arm, bench: Bench) -> str:
+    estimate = arm.record.scores[bench.metric.name]
+    failed = f"; {arm.record.failed_members} of {arm.record.members} diverged" if arm.record.failed_members else ""
+    return (
+        f"{bench.metric.title} {estimate.value:.4g} (95 % interval {estimate.low:.4g} to {estimate.high:.4g}), "
+        f"{arm.record.members} trainings in {arm.record.seconds:.0f} s{failed}"
+    )
+
+
+@contextmanager
+def _keras_speaks_plainly() -> Iterator[None]:
+    """Keras' own filtered tracebacks hide the message that a person needs; put the setting back afterwards."""
+    devices.start()
+    import keras
+
+    filtered = keras.config.is_traceback_filtering_enabled()
+    keras.config.disable_traceback_filtering()
+    try:
+        yield
+    finally:
+        if filtered:
+            keras.config.enable_traceback_filtering()

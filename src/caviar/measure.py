@@ -1,0 +1,377 @@
+"""How good a recipe is: trained on every split, scored on the rows that were held out."""
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import xarray as xr
+
+from caviar.data.dataset import Dataset
+from caviar.data.prepare import PreparationPlan, Prepared, fit_preparation
+from caviar.data.split import Split, inner_split
+from caviar.errors import ModelError
+from caviar.evaluate.intervals import mean_estimate
+from caviar.evaluate.metrics import Metric
+from caviar.population.job import Job, Monitor, Seat, Trained
+from caviar.population.template import Build, build_alone, sketch
+from caviar.population.train import train
+from caviar.recipe.heads import Link, link_of, network_target, output_width, predictions
+from caviar.recipe.recipe import Recipe
+from caviar.run.record import ArmRecord
+
+WATCH_SHARE = 0.2
+"""Share of a fold's training rows that `val_*` callbacks watch; never the scored rows."""
+
+_ONE_BATCH = 4096
+
+
+@dataclass(frozen=True, eq=False)
+class Bench:
+    """What all recipes are measured on: the same rows, splits, seeds and scores.
+
+    Attributes:
+        dataset: The table.
+        splits: In order of repeat, then fold.
+        metric: The score that decides.
+        shown: Scores shown beside it.
+        seed: Where the members' seeds start.
+    """
+
+    dataset: Dataset
+    splits: Sequence[Split]
+    metric: Metric
+    shown: Sequence[Metric]
+    seed: int = 0
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Repeats and folds."""
+        return self.splits[-1].repeat + 1, self.splits[-1].fold + 1
+
+    @property
+    def test_share(self) -> float:
+        """Held-out rows divided by training rows, averaged over the splits."""
+        return float(np.mean([len(s.held_out) / len(s.train) for s in self.splits]))
+
+    def seed_of(self, split: int, k: int) -> int:
+        """The seed of the k-th member of a split: the same for every recipe, so that differences are paired."""
+        return self.seed + 1 + 1000 * split + k
+
+    @functools.cache  # noqa: B019 - a bench lives as long as its run
+    def prepared(self, plan: PreparationPlan) -> tuple[Prepared, ...]:
+        """The preparation fitted on each split's training rows."""
+        data = self.dataset
+        return tuple(
+            fit_preparation(data.schema, plan, data.features, data.target, rows=split.train, weight=data.weight)
+            for split in self.splits
+        )
+
+    @functools.cache  # noqa: B019
+    def inputs(self, plan: PreparationPlan) -> np.ndarray:
+        """Inputs of all rows under each split's preparation, float32 (split, row, input).
+
+        The first axis has length one where all splits agree.
+        """
+        first, *others = [prepared.inputs(self.dataset.features) for prepared in self.prepared(plan)]
+        if all(np.array_equal(first, other) for other in others):
+            return first[None]
+        return np.stack([first, *others])
+
+
+@dataclass(frozen=True, eq=False)
+class Arm:
+    """A recipe as it was measured.
+
+    Attributes:
+        recipe: What was trained.
+        record: The numbers for the report.
+        scores: By metric, (repeat, fold); NaN where training failed.
+        history: Curves of all members.
+        seed_scores: Deciding score of the first repeat by (fold, seed), where several seeds were trained.
+        fit_scores: Deciding score on the training rows (repeat, fold), where asked for.
+        row_losses: Out-of-fold loss of each row, averaged over repeats, for metrics that are means of losses.
+        oof: Out-of-fold predictions (repeat, row, class or output); NaN for rows never held out.
+        seed_oof: Out-of-fold predictions (seed, row, …) of the first repeat, where several seeds were trained.
+        failed: Which members gave numbers that are not finite (member,).
+        fixed: Variables whose seed the builder fixed.
+        seconds: What it took.
+        steps: Gradient steps of all members together.
+    """
+
+    recipe: Recipe
+    record: ArmRecord
+    scores: dict[str, np.ndarray]
+    history: xr.Dataset
+    seed_scores: np.ndarray | None
+    fit_scores: np.ndarray | None
+    row_losses: np.ndarray | None
+    oof: np.ndarray
+    seed_oof: np.ndarray | None
+    failed: np.ndarray
+    fixed: tuple[str, ...] = ()
+    seconds: float = 0.0
+    steps: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Fitting:
+    """A recipe turned into a job on a bench, with what is needed to read its outputs."""
+
+    job: Job
+    build: Build
+    link: Link
+    places: list[tuple[int, int]]
+
+
+def make_fitting(
+    recipe: Recipe,
+    dataset: Dataset,
+    x: np.ndarray,
+    prepared: Sequence[Prepared],
+    seats: list[Seat],
+    places: list[tuple[int, int]],
+    *,
+    ask_fit: bool,
+    show: bool,
+) -> Fitting:
+    """Match a recipe's model with the data: target encoding, output meaning, job.
+
+    Raises:
+        ModelError: The model does not fit the table.
+    """
+    n_inputs = x.shape[2]
+    build = recipe.build(n_inputs, dataset.n_outputs)
+    probe = sketch(build)
+    n_classes = len(dataset.schema.classes) if dataset.is_classification else 0
+    targets = [prepared[0].target(dataset.target)] if n_classes else [p.target(dataset.target) for p in prepared]
+    if all(np.array_equal(targets[0], other) for other in targets[1:]):
+        targets = targets[:1]
+    y = np.stack([network_target(probe, t, dataset.task, n_classes, n_inputs) for t in targets])
+    rows = max((len(seat.scored) for seat in seats), default=0)
+    job = Job(
+        build=build,
+        x=x,
+        y=y,
+        weight=None if dataset.weight is None else dataset.weight.astype(np.float32),
+        seats=seats,
+        batch_size=recipe.batch_size,
+        epochs=recipe.epochs,
+        callbacks=recipe.callbacks,
+        show=show,
+        validation_batch_size=min(max(rows, 1), _ONE_BATCH),
+        ask_fit=ask_fit,
+    )
+    return Fitting(job, build, link_of(probe, dataset.task, output_width(probe, n_inputs)), places)
+
+
+def seats_for(bench: Bench, recipe: Recipe, seeds: Sequence[int]) -> tuple[list[Seat], list[tuple[int, int]]]:
+    """One seat per split and seed; `seeds[i]` is how many seeds split i gets. Places are (split, k)."""
+    seats, places = [], []
+    for i, split in enumerate(bench.splits):
+        fit, watch = split.train, split.train[:0]
+        if recipe.watches:
+            fit, watch = inner_split(bench.dataset, split.train, fraction=WATCH_SHARE, seed=bench.seed)
+        for k in range(seeds[i]):
+            seats.append(Seat(split.repeat, split.fold, bench.seed_of(i, k), i, fit, watch, split.held_out))
+            places.append((i, k))
+    return seats, places
+
+
+def measure(
+    bench: Bench,
+    recipe: Recipe,
+    *,
+    first_repeat_seeds: int = 1,
+    ask_fit: bool = False,
+    show: bool = True,
+    monitor: Monitor | None = None,
+    what: str = "",
+    source: str = "",
+) -> Arm:
+    """Train a recipe on every split of a bench and score it on the held-out rows.
+
+    Args:
+        bench: Rows, splits, seeds and scores.
+        recipe: What to train; an ensemble trains so many seeds on every split and averages predictions.
+        first_repeat_seeds: Seeds per fold in the first repeat, to tell seed from split.
+        ask_fit: Also score the training rows.
+        show: Record the held-out rows' curves.
+        monitor: Told of progress; may stop by raising.
+        what: What the recipe does, for the report.
+        source: Where the idea comes from.
+    """
+    seeds = [
+        max(recipe.ensemble, first_repeat_seeds if split.repeat == 0 else 1) for split in bench.splits
+    ]
+    seats, places = seats_for(bench, recipe, seeds)
+    fitting = make_fitting(
+        recipe,
+        bench.dataset,
+        bench.inputs(recipe.preparation),
+        bench.prepared(recipe.preparation),
+        seats,
+        places,
+        ask_fit=ask_fit,
+        show=show,
+    )
+    trained = train(fitting.job, monitor)
+    return _arm(bench, recipe, fitting, trained, first_repeat_seeds, what, source)
+
+
+def _arm(
+    bench: Bench, recipe: Recipe, fitting: Fitting, trained: Trained, seeds: int, what: str, source: str
+) -> Arm:
+    data, prepared = bench.dataset, bench.prepared(recipe.preparation)
+    said: dict[tuple[int, int], np.ndarray] = {}
+    fitted: dict[int, np.ndarray] = {}
+    for place, seat, outputs in zip(fitting.places, fitting.job.seats, trained.outputs, strict=True):
+        values = prepared[seat.split].restore(predictions(outputs, fitting.link))
+        said[place] = values[: len(seat.scored)]
+        if fitting.job.ask_fit and place[1] == 0:
+            fitted[place[0]] = values[len(seat.scored) :]
+    ensembles = [
+        np.mean([said[i, k] for k in range(recipe.ensemble)], axis=0) for i in range(len(bench.splits))
+    ]
+    scores = {
+        metric.name: _by_fold(bench, metric, ensembles) for metric in (bench.metric, *bench.shown)
+    }
+    repeats, folds = bench.shape
+    width = ensembles[0].shape[1]
+    oof = np.full((repeats, data.n_rows, width), np.nan)
+    for split, values in zip(bench.splits, ensembles, strict=True):
+        oof[split.repeat, split.held_out] = values
+    seed_scores = seed_oof = None
+    if seeds > 1:
+        seed_scores = np.full((folds, seeds), np.nan)
+        seed_oof = np.full((seeds, data.n_rows, width), np.nan)
+        for (i, k), values in said.items():
+            split = bench.splits[i]
+            if split.repeat == 0 and k < seeds:
+                seed_scores[split.fold, k] = _score(bench, bench.metric, split.held_out, values)
+                seed_oof[k, split.held_out] = values
+    fit_scores = None
+    if fitted:
+        fit_scores = np.full((repeats, folds), np.nan)
+        for i, values in fitted.items():
+            seat = fitting.job.seats[fitting.places.index((i, 0))]
+            split = bench.splits[i]
+            fit_scores[split.repeat, split.fold] = _score(bench, bench.metric, seat.fit, values)
+    failed = np.array([not np.isfinite(values).all() for values in said.values()])
+    return Arm(
+        recipe=recipe,
+        record=_record(bench, recipe, fitting, trained, scores, int(failed.sum()), what, source),
+        scores=scores,
+        history=trained.history,
+        seed_scores=seed_scores,
+        fit_scores=fit_scores,
+        row_losses=_row_losses(bench, oof),
+        oof=oof,
+        seed_oof=seed_oof,
+        failed=failed,
+        fixed=trained.fixed,
+        seconds=trained.seconds,
+        steps=fitting.job.steps(),
+    )
+
+
+def _score(bench: Bench, metric: Metric, rows: np.ndarray, values: np.ndarray) -> float:
+    weight = None if bench.dataset.weight is None else bench.dataset.weight[rows]
+    return metric.score(bench.dataset.target[rows], values, weight)
+
+
+def _by_fold(bench: Bench, metric: Metric, by_split: list[np.ndarray]) -> np.ndarray:
+    scores = np.full(bench.shape, np.nan)
+    for split, values in zip(bench.splits, by_split, strict=True):
+        scores[split.repeat, split.fold] = _score(bench, metric, split.held_out, values)
+    return scores
+
+
+def _row_losses(bench: Bench, oof: np.ndarray) -> np.ndarray | None:
+    """Mean loss of each row over the repeats in which it was held out; None where the metric has no such thing."""
+    if bench.metric.row_losses is None:
+        return None
+    target = bench.dataset.target
+    losses = []
+    for values in oof:
+        held = ~np.isnan(values).all(axis=1)
+        row = np.full(len(target), np.nan)
+        row[held] = bench.metric.row_losses(target[held], values[held])
+        losses.append(row)
+    return np.mean(losses, axis=0)
+
+
+def _record(
+    bench: Bench,
+    recipe: Recipe,
+    fitting: Fitting,
+    trained: Trained,
+    scores: dict[str, np.ndarray],
+    failed: int,
+    what: str,
+    source: str,
+) -> ArmRecord:
+    deciding = scores[bench.metric.name]
+    by_repeat = deciding.mean(axis=1)
+    return ArmRecord(
+        name=recipe.name,
+        title=recipe.title,
+        what=what,
+        changes=dict(recipe.changes),
+        source=source,
+        members=len(fitting.job.seats),
+        failed_members=failed,
+        scores={
+            name: mean_estimate(values, bench.test_share, n_rows=bench.dataset.n_rows)
+            for name, values in scores.items()
+        },
+        fold_scores=deciding.tolist(),
+        repeat_deviation=float(by_repeat.std(ddof=1)) if len(by_repeat) > 1 else None,
+        engine=trained.engine,
+        seconds=trained.seconds,
+        epochs=recipe.epochs,
+        batch_size=recipe.batch_size,
+        parameters=parameters_of(trained),
+    )
+
+
+def parameters_of(trained: Trained) -> int:
+    """Numbers that one trained network holds."""
+    return sum(values.size for group in trained.weights[0] for values in group)
+
+
+def fit_all(
+    dataset: Dataset, recipe: Recipe, seed: int, monitor: Monitor | None = None
+) -> tuple[Prepared, Fitting, Trained, list[keras.Model]]:
+    """Train a recipe on all rows of a table: one model, or one per seed of an ensemble.
+
+    Returns:
+        The preparation, the fitting, what training gave, and the models with their weights.
+    """
+    rows = np.arange(dataset.n_rows, dtype=np.int32)
+    plan = recipe.preparation
+    prepared = fit_preparation(
+        dataset.schema, plan, dataset.features, dataset.target, rows=rows, weight=dataset.weight
+    )
+    fit, watch = rows, rows[:0]
+    if recipe.watches:
+        fit, watch = inner_split(dataset, rows, fraction=WATCH_SHARE, seed=seed)
+    seats = [Seat(0, 0, seed + 1 + k, 0, fit, watch, rows[:0]) for k in range(recipe.ensemble)]
+    places = [(0, k) for k in range(recipe.ensemble)]
+    x = prepared.inputs(dataset.features)[None]
+    fitting = make_fitting(recipe, dataset, x, [prepared], seats, places, ask_fit=True, show=False)
+    trained = train(fitting.job, monitor)
+    if not all(np.isfinite(outputs).all() for outputs in trained.outputs):
+        raise ModelError(
+            "Expected the final model to train to finite numbers, but it diverged on all rows. "
+            "Lower its learning rate or scale its inputs."
+        )
+    models = []
+    for seat, (trainable, rest) in zip(seats, trained.weights, strict=True):
+        model = build_alone(fitting.build, fitting.job.sample(), seat.seed)
+        for variables, values in ((model.trainable_variables, trainable), (model.non_trainable_variables, rest)):
+            for variable, value in zip(variables, values, strict=True):
+                variable.assign(value)
+        models.append(model)
+    return prepared, fitting, trained, models

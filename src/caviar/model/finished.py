@@ -1,0 +1,131 @@
+"""The finished model: saved without pickle, loaded in safe mode, predicting rows as their owner spells them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import polars as pl
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from caviar.data.load import load_rows
+from caviar.data.prepare import Prepared
+from caviar.data.schema import Schema
+from caviar.errors import RunError
+from caviar.recipe.heads import Link, predictions
+from caviar.run.files import write_text, write_with
+
+if TYPE_CHECKING:
+    import keras
+
+_FACTS = "model.json"
+_ROWS = 4096
+
+
+class _Facts(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    format: Literal[1] = 1
+    link: Link
+    members: list[str]
+    data: Schema
+
+
+@dataclass(frozen=True, eq=False)
+class FinishedModel:
+    """One network or an ensemble, with its preparation.
+
+    Attributes:
+        models: Ordinary Keras models; their predictions are averaged.
+        prepared: From table cells to network inputs, and back for the target.
+        link: What the networks' raw outputs are.
+        schema: What the table's columns are.
+    """
+
+    models: Sequence["keras.Model"]
+    prepared: Prepared
+    link: Link
+    schema: Schema
+
+    def predict_features(self, features: np.ndarray) -> np.ndarray:
+        """Class probabilities (row, class) or values (row, output) for features (row, column)."""
+        x = self.prepared.inputs(features)
+        batch = min(_ROWS, max(1, len(x)))
+        said = [
+            predictions(np.asarray(model.predict(x, batch_size=batch, verbose=0)), self.link)
+            for model in self.models
+        ]
+        return np.mean([self.prepared.restore(values) for values in said], axis=0)
+
+    def predict(self, rows: object) -> pl.DataFrame:
+        """Predictions for new rows of the same table.
+
+        Args:
+            rows: A CSV or Parquet file, data frame or array; the target may be there or not.
+
+        Returns:
+            For classes the column `prediction` (labels as in the training data) and one column
+            `probability_<label>` per class; for values one column per target, `prediction` if there is one.
+
+        Raises:
+            DataError: A column is missing or cannot be read as in training.
+        """
+        return self.as_frame(self.predict_features(load_rows(rows, self.schema)))
+
+    def as_frame(self, values: np.ndarray) -> pl.DataFrame:
+        """Probabilities or values as a table with labels."""
+        if not self.schema.is_classification:
+            names = [f"prediction_{t}" for t in self.schema.targets] if values.shape[1] > 1 else ["prediction"]
+            return pl.DataFrame({name: values[:, i] for i, name in enumerate(names)})
+        labels = np.asarray(self.schema.classes)[values.argmax(axis=1)]
+        columns = {f"probability_{label}": values[:, i] for i, label in enumerate(self.schema.classes)}
+        return pl.DataFrame({"prediction": labels.tolist()} | columns)
+
+    def save(self, folder: Path) -> list[str]:
+        """Write the networks as `.keras`, the preparation and what is needed to read rows; returns the files."""
+        names = []
+        for i, model in enumerate(self.models):
+            name = f"network-{i}.keras" if len(self.models) > 1 else "network.keras"
+            write_with(folder / name, lambda temporary, model=model: model.save(temporary))  # type: ignore[misc]
+            names.append(name)
+        self.prepared.save(folder)
+        facts = _Facts(link=self.link, members=names, data=self.schema)
+        write_text(folder / _FACTS, facts.model_dump_json(indent=1))
+        return sorted(p.name for p in folder.iterdir())
+
+
+def load_finished(folder: Path) -> FinishedModel:
+    """Load a finished model; nothing in the folder is run as code.
+
+    Raises:
+        RunError: The folder holds no model, or one that needs code which safe mode refuses to run.
+    """
+    import keras
+
+    path = folder / _FACTS
+    try:
+        facts = _Facts.model_validate_json(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RunError(
+            f"Expected a finished model in {folder}, found none. The run may have been stopped before its end."
+        ) from error
+    except (ValidationError, UnicodeDecodeError) as error:
+        raise RunError(
+            f"Expected {path} to describe a finished model, but it does not. "
+            f"It was changed or made by another version."
+        ) from error
+    models = []
+    for name in facts.members:
+        if Path(name).name != name:
+            raise RunError(f"Expected the networks inside {folder}, but {path} points outside. Do not use it.")
+        try:
+            models.append(keras.models.load_model(folder / name, compile=False, safe_mode=True))
+        except Exception as error:
+            first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise RunError(
+                f"Expected {folder / name} to load without running code, but Keras says: {first} "
+                f"If it has layers of your own, register them with @keras.saving.register_keras_serializable() "
+                f"and pass the file that defines them as --model."
+            ) from error
+    return FinishedModel(models, Prepared.load(folder), facts.link, facts.data)

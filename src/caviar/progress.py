@@ -1,0 +1,105 @@
+"""What a person sees while a command runs, and when it must stop."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TaskID, TextColumn
+from rich.text import Text
+
+
+class OutOfTime(Exception):  # noqa: N818 - an outcome, not an error
+    """The time that a person gave is used up."""
+
+
+@dataclass
+class Clock:
+    """Time against a budget, from the moment it is made.
+
+    >>> Clock(None).left() > 1e9
+    True
+    """
+
+    minutes: float | None
+    began: float = field(default_factory=time.monotonic)
+
+    def spent(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self.began
+
+    def left(self, reserve: float = 0.0) -> float:
+        """Seconds left before the budget, less a reserve, is used up; very many without a budget."""
+        return float("inf") if self.minutes is None else self.minutes * 60 - self.spent() - reserve
+
+    def check(self, reserve: float = 0.0) -> None:
+        """Raise `OutOfTime` if nothing is left."""
+        if self.left(reserve) <= 0:
+            raise OutOfTime
+
+
+class _Remaining(ProgressColumn):
+    """Time left by the pace of this task alone; nothing is shown before a pace is known."""
+
+    def render(self, task: Task) -> Text:
+        seconds = task.time_remaining
+        if task.finished or seconds is None:
+            return Text("")
+        minutes, rest = divmod(int(seconds), 60)
+        return Text(f"{minutes}:{rest:02d} left")
+
+
+class Voice:
+    """Says what happens: lines that stay, and one bar that moves. Silent if asked to be."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self.console = Console(stderr=True, quiet=quiet, highlight=False)
+        self._bar: tuple[Progress, TaskID] | None = None
+        self.said: list[str] = []
+
+    def say(self, text: str, style: str = "") -> None:
+        """A line that stays on the screen."""
+        self.console.print(text, style=style, markup=False)
+
+    def stage(self, title: str) -> None:
+        """The headline of a stage."""
+        self.console.print(f"\n{title}", style="bold", markup=False)
+
+    def note(self, text: str) -> None:
+        """A line that stays, and that the record keeps as well."""
+        if text not in self.said:
+            self.said.append(text)
+            self.say(f"  Note: {text}")
+
+    @contextmanager
+    def bar(self, title: str, total: int) -> Iterator[None]:
+        """A bar over `total` units of work while the block runs; inside another bar, only its title changes."""
+        if self._bar is not None:
+            self._bar[0].update(self._bar[1], description=f"  {title}")
+            yield
+            return
+        columns = (
+            SpinnerColumn(),
+            TextColumn("{task.description}", markup=False),
+            BarColumn(24),
+            TextColumn("{task.percentage:>3.0f} %"),
+            _Remaining(),
+        )
+        with Progress(*columns, console=self.console, transient=True, disable=self.console.quiet) as progress:
+            self._bar = (progress, progress.add_task(f"  {title}", total=total))
+            try:
+                yield
+            finally:
+                self._bar = None
+
+    def advance(self, amount: int) -> None:
+        """Move the bar."""
+        if self._bar is not None:
+            self._bar[0].advance(self._bar[1], amount)
+
+    def expect(self, left: int) -> None:
+        """Correct how much work is still to come."""
+        if self._bar is not None:
+            progress, task = self._bar
+            progress.update(task, total=int(progress.tasks[0].completed) + left)

@@ -1,0 +1,82 @@
+"""The person's own model builder: found in a file, called with what it asks for."""
+
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from caviar.errors import ModelError
+from caviar.recipe.hyperparameters import HyperParameters
+
+_KNOWN = ("hp", "n_inputs", "n_outputs")
+Builder = Callable[..., Any]
+
+
+def load_builder(reference: str) -> Builder:
+    """The function that `file.py:name` points to; the file is run, as `python file.py` would.
+
+    Raises:
+        ModelError: The form is wrong, the file is missing or raises, or it has no such function.
+    """
+    path_text, separator, name = reference.rpartition(":")
+    if not separator or not path_text or not name.isidentifier():
+        raise ModelError(
+            f"Expected --model as file.py:function, got {reference!r}. For example my_model.py:build."
+        )
+    path = Path(path_text).expanduser()
+    if not path.is_file():
+        raise ModelError(f"Expected a Python file at {path}, found none. Check the path before the colon.")
+    spec = importlib.util.spec_from_file_location(f"caviar_user_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise ModelError(f"Expected a Python file (.py), got {path}. Put the builder into a .py file.")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    sys.path.insert(0, str(path.parent.resolve()))
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise ModelError(
+            f"Expected {path} to run as Python, but it raised {type(error).__name__}: {error} "
+            f"Run `python {path}` to see where."
+        ) from error
+    finally:
+        sys.path.pop(0)
+    builder = getattr(module, name, None)
+    if not callable(builder):
+        functions = [n for n, f in vars(module).items() if inspect.isfunction(f) and f.__module__ == spec.name]
+        raise ModelError(
+            f"Expected a function {name!r} in {path}, found {', '.join(functions) or 'no function'}. "
+            f"Name one of them after the colon."
+        )
+    return builder
+
+
+def call_with(builder: Builder, n_inputs: int, n_outputs: int) -> Any:  # noqa: ANN401
+    """Call a builder with those of `hp`, `n_inputs`, `n_outputs` that it takes.
+
+    >>> call_with(lambda n_inputs: n_inputs + 1, 10, 3)
+    11
+
+    Raises:
+        ModelError: It needs an argument that is none of these.
+    """
+    parameters = inspect.signature(builder).parameters.values()
+    offered: dict[str, Any] = {"hp": HyperParameters(), "n_inputs": n_inputs, "n_outputs": n_outputs}
+    positional, named = [], {}
+    for parameter in parameters:
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            continue
+        if parameter.name not in offered:
+            if parameter.default is parameter.empty:
+                raise ModelError(
+                    f"Expected a builder that takes nothing, or some of {', '.join(_KNOWN)}; "
+                    f"yours also needs {parameter.name!r}. Give it a default value."
+                )
+            continue
+        if parameter.kind is parameter.POSITIONAL_ONLY:
+            positional.append(offered[parameter.name])
+        else:
+            named[parameter.name] = offered[parameter.name]
+    return builder(*positional, **named)

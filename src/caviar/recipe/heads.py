@@ -1,0 +1,130 @@
+"""How a network's last layer and loss say what a target must look like, and what its outputs mean."""
+
+from typing import Any, Literal
+
+import keras
+import numpy as np
+from scipy.special import expit, softmax
+
+from caviar.errors import ModelError
+
+
+def _loss(model: keras.Model) -> Any:  # noqa: ANN401
+    loss = model.loss
+    if isinstance(loss, (list, tuple, dict)):
+        values = list(loss.values()) if isinstance(loss, dict) else list(loss)
+        if len(values) != 1:
+            raise ModelError(
+                f"Expected a model with one output and one loss for a table, got {len(values)} losses. "
+                f"Return a model with a single output."
+            )
+        loss = values[0]
+    return keras.losses.get(loss) if isinstance(loss, str) else loss
+
+
+def _name(loss: Any) -> str:  # noqa: ANN401
+    return str(getattr(loss, "name", None) or getattr(loss, "__name__", type(loss).__name__)).lower()
+
+
+def _from_logits(loss: Any) -> bool:  # noqa: ANN401
+    return bool(getattr(loss, "from_logits", False) or getattr(loss, "_fn_kwargs", {}).get("from_logits", False))
+
+
+def output_width(model: keras.Model, n_inputs: int) -> int:
+    """Numbers per row that a model gives.
+
+    Raises:
+        ModelError: It has several outputs, does not take rows of `n_inputs`, or gives more than one axis.
+    """
+    try:
+        shape = model.compute_output_shape((None, n_inputs))
+    except Exception as error:
+        text = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ModelError(
+            f"Expected a model that takes rows of {n_inputs} inputs, but it cannot: {text} "
+            f"Let the builder take n_inputs and use keras.Input((n_inputs,))."
+        ) from error
+    declared = getattr(model, "inputs", None)
+    if declared and tuple(declared[0].shape[1:]) != (n_inputs,):
+        raise ModelError(
+            f"Expected a model for rows of {n_inputs} inputs, got one for shape {tuple(declared[0].shape[1:])}. "
+            f"Let the builder take n_inputs and use keras.Input((n_inputs,))."
+        )
+    if not isinstance(shape, tuple) or len(shape) != 2 or not isinstance(shape[1], int):
+        raise ModelError(
+            f"Expected a model with one output of shape (rows, numbers), got {shape}. "
+            f"End the network with one Dense layer."
+        )
+    return shape[1]
+
+
+def network_target(model: keras.Model, target: np.ndarray, task: str, n_classes: int, n_inputs: int) -> np.ndarray:
+    """The target as this model's loss takes it.
+
+    Args:
+        model: A compiled model.
+        target: Class codes (row,) or numbers (row, output).
+        task: The task's name.
+        n_classes: Number of classes, 0 for regression.
+        n_inputs: Inputs per row.
+
+    Returns:
+        Float (row, 1) for one sigmoid-like output, codes (row,) for sparse losses, else one-hot (row, class).
+    """
+    width = output_width(model, n_inputs)
+    if not n_classes:
+        if width != target.shape[1]:
+            raise ModelError(
+                f"Expected {target.shape[1]} output(s) for the {task} target, but the model gives {width}. "
+                f"Set the width of its last layer to n_outputs."
+            )
+        return target.astype(np.float32)
+    if width == 1 and n_classes == 2:
+        return target.astype(np.float32)[:, None]
+    if width != n_classes:
+        wanted = "1 (sigmoid) or 2 (softmax)" if n_classes == 2 else str(n_classes)
+        raise ModelError(
+            f"Expected {wanted} output(s) for {n_classes} classes, but the model gives {width}. "
+            f"Set the width of its last layer to n_outputs."
+        )
+    if "sparse" in _name(_loss(model)):
+        return target.astype(np.int32)
+    return np.eye(n_classes, dtype=np.float32)[target]
+
+
+Link = Literal["identity", "probability", "sigmoid", "softmax", "hinge"]
+
+
+def link_of(model: keras.Model, task: str, width: int) -> Link:
+    """What a model's raw outputs are: values, probabilities, logits, or a hinge loss's scores."""
+    if "regression" in task:
+        return "identity"
+    loss = _loss(model)
+    if _from_logits(loss):
+        return "sigmoid" if width == 1 else "softmax"
+    return "hinge" if "hinge" in _name(loss) else "probability"
+
+
+def predictions(outputs: np.ndarray, link: Link) -> np.ndarray:
+    """What outputs (row, width) say: values (row, output) as they are, or class probabilities (row, class).
+
+    Probabilities are limited to [0, 1] and add up to one. Rows that are not finite stay NaN.
+
+    >>> predictions(np.array([[0.0]]), "sigmoid").tolist()
+    [[0.5, 0.5]]
+    """
+    values = outputs.astype(np.float64)
+    if link == "identity":
+        return values
+    with np.errstate(invalid="ignore", over="ignore"):
+        if link == "sigmoid":
+            values = expit(values)
+        elif link == "softmax":
+            values = softmax(values, axis=1)
+        elif link == "hinge":
+            values = (values + 1) / 2
+        values = np.clip(values, 0, 1)
+        if values.shape[1] == 1:
+            return np.concatenate([1 - values, values], axis=1)
+        total = values.sum(axis=1, keepdims=True)
+        return np.where(total == 0, 1 / values.shape[1], values / np.where(total == 0, 1, total))

@@ -1,0 +1,33 @@
+"""What a remedy is: a named, sourced change of a recipe that answers certain faults."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from caviar.recipe.recipe import Recipe
+
+
+class NotApplicable(Exception):  # noqa: N818 - an outcome, not an error
+    """Why a remedy cannot or need not be tried on this recipe."""
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """A change that may help.
+
+    Attributes:
+        name: For files, tables and the command line.
+        title: For people.
+        family: Remedies of one family exclude each other; the best of a family is combined with others.
+        what: What it does, in a sentence.
+        source: Where the idea comes from.
+        answers: Faults it treats.
+        apply: Makes the changed recipe, or raises `NotApplicable`.
+    """
+
+    name: str
+    title: str
+    family: str
+    what: str
+    source: str
+    answers: tuple[str, ...]
+    apply: Callable[[Recipe], Recipe]

@@ -1,0 +1,24 @@
+"""Remedies that average several networks."""
+
+from caviar.recipe.recipe import Recipe
+from caviar.remedies.contract import NotApplicable, Remedy
+
+
+def ensemble(recipe: Recipe, *, members: int = 5) -> Recipe:
+    """Average the predictions of several seeds."""
+    if recipe.ensemble > 1:
+        raise NotApplicable("the recipe is already an ensemble")
+    return recipe.changed(("ensemble", f"mean of {members} seeds"), ensemble=members)
+
+
+ENSEMBLES = (
+    Remedy(
+        "ensemble-5",
+        "Ensemble of 5 seeds",
+        "ensemble",
+        "Trains five networks that differ only in their seed and averages their predictions.",
+        "Hansen & Salamon, Neural network ensembles (1990); Lakshminarayanan et al. (2017)",
+        ("seed_variance", "overfitting"),
+        ensemble,
+    ),
+)

@@ -1,0 +1,26 @@
+"""Remedies that change what the network is given."""
+
+from caviar.recipe.recipe import Recipe
+from caviar.remedies.contract import NotApplicable, Remedy
+
+
+def scaling(recipe: Recipe) -> Recipe:
+    """Scale numeric inputs robustly and bend outliers; a regression target is standardised too."""
+    if recipe.preparation.scaling != "none":
+        raise NotApplicable("the inputs are already scaled")
+    plan = recipe.preparation.model_copy(update={"scaling": "robust", "scale_target": True})
+    words = "robust, outliers bent to ±3; a regression target is standardised"
+    return recipe.changed(("scaling", words), preparation=plan)
+
+
+INPUTS = (
+    Remedy(
+        "scaling",
+        "Scale the inputs",
+        "scaling",
+        "Brings each numeric input to a similar range (median 0, bent outliers), fitted on training rows only.",
+        "LeCun et al., Efficient BackProp (1998); RealMLP, Holzmüller et al. (2024)",
+        ("unscaled_input", "unscaled_target", "slow_convergence", "diverging", "dead_relu"),
+        scaling,
+    ),
+)

@@ -1,0 +1,9 @@
+"""All remedies, in the order in which reports name them."""
+
+from caviar.remedies.contract import Remedy
+from caviar.remedies.ensembles import ENSEMBLES
+from caviar.remedies.inputs import INPUTS
+from caviar.remedies.regularization import REGULARIZATION
+from caviar.remedies.training import TRAINING
+
+REMEDIES: tuple[Remedy, ...] = (*INPUTS, *TRAINING, *REGULARIZATION, *ENSEMBLES)

@@ -1,0 +1,116 @@
+"""Remedies that change how long and how fast a network trains."""
+
+import functools
+
+import keras
+
+from caviar.population.callbacks import rate_variable
+from caviar.recipe.recipe import Recipe
+from caviar.remedies.contract import NotApplicable, Remedy
+
+
+def plateau(recipe: Recipe, *, factor: float = 0.3, share: float = 0.05, floor: float = 1e-5) -> Recipe:
+    """Lower the rate when the watched loss stops falling.
+
+    Args:
+        recipe: What is changed.
+        factor: The rate is multiplied by it.
+        share: Patience as a share of the epochs, at least 3.
+        floor: The rate never falls below it: without a floor a schedule can freeze training.
+    """
+    _require_absent(recipe, keras.callbacks.ReduceLROnPlateau)
+    patience = max(3, round(share * recipe.epochs))
+    callback = keras.callbacks.ReduceLROnPlateau(
+        monitor="val_loss", factor=factor, patience=patience, min_delta=1e-4, min_lr=floor
+    )
+    words = f"ReduceLROnPlateau(monitor='val_loss', factor={factor}, patience={patience}, min_lr={floor:g})"
+    return recipe.changed(("callback", words), callbacks=(*recipe.callbacks, callback))
+
+
+def early_stopping(recipe: Recipe, *, share: float = 0.1) -> Recipe:
+    """Stop when the watched loss no longer falls and go back to the best weights.
+
+    Args:
+        recipe: What is changed.
+        share: Patience as a share of the epochs, at least 5.
+    """
+    _require_absent(recipe, keras.callbacks.EarlyStopping)
+    patience = max(5, round(share * recipe.epochs))
+    callback = keras.callbacks.EarlyStopping(
+        monitor="val_loss", patience=patience, min_delta=1e-4, restore_best_weights=True
+    )
+    words = f"EarlyStopping(monitor='val_loss', patience={patience}, restore_best_weights=True)"
+    return recipe.changed(("callback", words), callbacks=(*recipe.callbacks, callback))
+
+
+def scaled_rate(recipe: Recipe, *, by: float) -> Recipe:
+    """Multiply the learning rate."""
+
+    def rewrite(model: keras.Model) -> keras.Model:
+        if rate_variable(model) is None:
+            raise NotApplicable("the optimizer has a learning-rate schedule of its own")
+        rate = float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))
+        model.optimizer.learning_rate = rate * by
+        return model
+
+    return recipe.changed(("learning rate", f"times {by:g}"), rewrites=(*recipe.rewrites, rewrite))
+
+
+def longer(recipe: Recipe, *, times: int = 3) -> Recipe:
+    """Train for more epochs."""
+    epochs = recipe.epochs * times
+    return recipe.changed(("epochs", f"{recipe.epochs} → {epochs}"), epochs=epochs)
+
+
+def _require_absent(recipe: Recipe, kind: type) -> None:
+    if any(isinstance(callback, kind) for callback in recipe.callbacks):
+        raise NotApplicable(f"the recipe already has {kind.__name__}")
+
+
+TRAINING = (
+    Remedy(
+        "early-stopping",
+        "Early stopping",
+        "stopping",
+        "Holds back 20 % of the training rows, stops when their loss no longer falls, and keeps the best weights.",
+        "Prechelt, Early stopping – but when? (1998)",
+        ("overfitting", "epochs_too_many"),
+        early_stopping,
+    ),
+    Remedy(
+        "plateau-schedule",
+        "Lower the rate on a plateau",
+        "schedule",
+        "Multiplies the learning rate by 0.3 whenever the loss of 20 % held-back training rows stops falling.",
+        "Keras ReduceLROnPlateau; Bengio, Practical recommendations (2012)",
+        ("oscillating_loss", "learning_rate_high", "seed_variance"),
+        plateau,
+    ),
+    Remedy(
+        "lower-rate",
+        "Learning rate ÷ 10",
+        "rate",
+        "Takes a tenth of the learning rate.",
+        "Bengio, Practical recommendations (2012): the single most important hyperparameter",
+        ("learning_rate_high", "diverging", "oscillating_loss", "overfitting", "seed_variance"),
+        functools.partial(scaled_rate, by=0.1),
+    ),
+    Remedy(
+        "higher-rate",
+        "Learning rate × 5",
+        "rate",
+        "Takes five times the learning rate.",
+        "Bengio, Practical recommendations (2012)",
+        ("learning_rate_low", "slow_convergence", "underfitting"),
+        functools.partial(scaled_rate, by=5.0),
+    ),
+    Remedy(
+        "longer",
+        "Train three times as long",
+        "epochs",
+        "Trains for three times the epochs.",
+        "Bengio, Practical recommendations (2012)",
+        ("epochs_too_few", "slow_convergence"),
+        longer,
+    ),
+)

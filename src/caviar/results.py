@@ -1,0 +1,66 @@
+"""A run that was opened: its record, curves, model and report, without training."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+import xarray as xr
+
+from caviar.errors import RunError
+from caviar.model.finished import FinishedModel, load_finished
+from caviar.report.page import write_report
+from caviar.run.folder import HISTORIES, MODEL, RunFolder
+from caviar.run.record import Record
+
+
+@dataclass(frozen=True)
+class Run:
+    """Everything one command learned.
+
+    Attributes:
+        path: The run's folder.
+        record: What was learned, as values.
+    """
+
+    path: Path
+    record: Record
+
+    def model(self) -> FinishedModel:
+        """The finished model, loaded from its files.
+
+        Raises:
+            RunError: The run ended before a model was made.
+        """
+        return load_finished(self.path / MODEL)
+
+    def history(self, arm: str = "baseline") -> xr.Dataset:
+        """Curves of one arm's members, (member, epoch).
+
+        Raises:
+            RunError: There is no such arm.
+        """
+        arms = [self.record.baseline, *(self.record.trial.arms if self.record.trial else [])]
+        found = {a.name: a.history for a in arms if a is not None}
+        if found.get(arm) is None:
+            raise RunError(f"Expected one of the arms {', '.join(found) or '(none)'}, got {arm!r}.")
+        path = self.path / HISTORIES / Path(str(found[arm])).name
+        with xr.open_dataset(path, engine="h5netcdf") as history:
+            return history.load()
+
+    def predict(self, rows: object) -> pl.DataFrame:
+        """Predictions for new rows: see `FinishedModel.predict`."""
+        return self.model().predict(rows)
+
+    def report(self) -> Path:
+        """Draw `report.html` again from the record; returns its path."""
+        return write_report(self.path)
+
+
+def open_run(path: str | Path) -> Run:
+    """Open a run's folder.
+
+    Raises:
+        RunError: It is not a run's folder.
+    """
+    folder = RunFolder(Path(path))
+    return Run(folder.path, folder.load_record())

@@ -1,0 +1,120 @@
+"""The folder of one run: made once, never over an old one, and read back without training."""
+
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import xarray as xr
+from pydantic import ValidationError
+
+from caviar.errors import RunError
+from caviar.run.files import write_text, write_with
+from caviar.run.record import FORMAT, Record
+
+RECORD = "record.json"
+HISTORIES = "histories"
+MODEL = "model"
+REPORT = "report.html"
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Where a run keeps its record, histories, model and report."""
+
+    path: Path
+
+    def save_record(self, record: Record) -> None:
+        """Write the record; a reader sees the old one or the new one, never half of it."""
+        write_text(self.path / RECORD, record.model_dump_json(indent=1))
+
+    def save_history(self, name: str, history: xr.Dataset) -> str:
+        """Write one arm's curves; returns the file's place inside the folder."""
+        relative = f"{HISTORIES}/{re.sub(r'[^A-Za-z0-9._-]+', '-', name)}.nc"
+        plain = history.assign_attrs({key: value for key, value in history.attrs.items() if value != ""})
+        packed = {variable: {"zlib": True} for variable in plain.data_vars}
+        write_with(
+            self.path / relative,
+            lambda temporary: plain.to_netcdf(temporary, engine="h5netcdf", encoding=packed) and None,
+        )
+        return relative
+
+    def load_record(self) -> Record:
+        """Read the record back.
+
+        Raises:
+            RunError: There is none, or it is not one of ours.
+        """
+        path = self.path / RECORD
+        if not self.path.is_dir():
+            raise RunError(
+                f"Expected a run's folder at {self.path}, found none. `ls runs` shows which there are."
+            )
+        try:
+            text = path.read_text(encoding="utf-8")
+        except OSError as error:
+            raise RunError(
+                f"Expected {RECORD} in {self.path}, but it cannot be read ({error.strerror}). "
+                f"Pass the folder that `caviar improve` made."
+            ) from error
+        except UnicodeDecodeError as error:
+            raise RunError(f"Expected {path} to be a run's record, found other bytes. It was not made here.") from error
+        try:
+            record = Record.model_validate_json(text)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise RunError(
+                f"Expected {path} to be a run's record, but {'.'.join(map(str, first['loc'])) or 'it'}: "
+                f"{first['msg']}. It was changed or made by another version."
+            ) from error
+        if record.format != FORMAT:
+            raise RunError(
+                f"Expected a record of format {FORMAT}, {path} has {record.format}. Use the version that made it."
+            )
+        return record
+
+
+def make_run_folder(table: str, out: str | Path | None = None) -> RunFolder:
+    """Make a new, empty folder: `out`, or `runs/<table>-<time>`.
+
+    Raises:
+        RunError: It exists and is not empty, or cannot be written.
+    """
+    safe = re.sub(r"[^A-Za-z0-9._-]+", "-", table).strip("-.") or "table"
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    wanted = Path(out).expanduser() if out is not None else Path("runs") / f"{safe}-{stamp}"
+    path, n = wanted, 1
+    while True:
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            if out is None:
+                n += 1
+                path = wanted.with_name(f"{wanted.name}-{n}")
+                continue
+            if path.is_dir() and not any(path.iterdir()):
+                return _writable(path)
+            raise RunError(
+                f"Expected a new folder for the run, but {path} already holds something. "
+                f"Give --out another name, or leave it out."
+            ) from None
+        except OSError as error:
+            raise _unwritable(path, error) from error
+        return _writable(path)
+
+
+def _writable(path: Path) -> RunFolder:
+    try:
+        probe = path / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    return RunFolder(path)
+
+
+def _unwritable(path: Path, error: OSError) -> RunError:
+    return RunError(
+        f"Expected to be able to write to {path}, but the system says: {error.strerror}. "
+        f"Give --out a folder that you may write to."
+    )
