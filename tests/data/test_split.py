@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from caviar.data.load import load
@@ -71,6 +71,7 @@ def test_a_set_larger_than_a_fold_leaves_the_other_folds_equal(make_dataset):
     assert sorted(len(s.held_out) for s in splits) == [12, 12, 13, 13, 50]
 
 
+@settings(max_examples=40)
 @given(
     groups=st.lists(st.integers(0, 15), min_size=30, max_size=80),
     folds=FOLDS,
