@@ -31,15 +31,15 @@ HOSTILE = '</script><img src=x onerror="window.hacked=1"><b>&amp;{{7*7}}[red]%{y
 LONG = "the concentration of a very long named protein in blood plasma, first visit, " * 3
 
 REMEDIES = [
+    ("scaling", "Scale the inputs", 0.104, 0.021, "helps", None),
+    ("dropout", "Dropout 0.3", 0.058, 0.012, "helps", None),
     ("plateau", "Lower the learning rate on a plateau", 0.011, 0.012, "not enough data", 9),
     ("batch-normalization", "Batch normalization", 0.034, 0.012, "helps", None),
     ("l2", "L2 on all weights (0.001)", 0.021, 0.008, "helps", None),
-    ("dropout", "Dropout 0.3", 0.058, 0.012, "helps", None),
     ("noise", "Gaussian noise 0.1 on the inputs", 0.001, 0.002, "no practical difference", None),
     ("early-stopping", "Early stopping", 0.045, 0.014, "helps", None),
     ("slower", "Learning rate / 3", -0.041, 0.011, "harms", None),
     ("faster", "Learning rate * 3", -0.006, 0.014, "not enough data", None),
-    ("scaling", "Scale the inputs", 0.104, 0.021, "helps", None),
     ("smooth", "Robust scaling with a smooth clip", 0.096, 0.022, "helps", None),
     ("ensemble", "An ensemble of 5 seeds", 0.071, 0.012, "helps", None),
 ]
@@ -311,11 +311,13 @@ def history(members: int = 30, epochs: int = 100, *, seed: int = 0, diverges: bo
     )
 
 
-def save_run(folder: Path, record: Record, **shape) -> Path:
-    """Write a record, and a history for every arm that names one."""
+def save_run(folder: Path, record: Record, *, curves: int | None = None, **shape) -> Path:
+    """Write a record, and histories for its first `curves` arms (all of them if None)."""
     (folder / "histories").mkdir(parents=True)
-    (folder / "record.json").write_text(record.model_dump_json())
     arms = [*([record.baseline] if record.baseline else []), *(record.trial.arms if record.trial else [])]
+    for measured in arms[curves:] if curves is not None else []:
+        measured.history = None
+    (folder / "record.json").write_text(record.model_dump_json())
     for seed, measured in enumerate(arms):
         if measured.history:
             history(seed=seed, **shape).to_netcdf(folder / measured.history, engine="h5netcdf")

@@ -51,7 +51,7 @@ class Visit:
 @pytest.fixture(scope="module")
 def report(tmp_path_factory) -> Path:
     return write_report(
-        save_run(tmp_path_factory.mktemp("runs") / "sonar", full_record(), members=8, epochs=20)
+        save_run(tmp_path_factory.mktemp("runs") / "sonar", full_record(), curves=3, members=8, epochs=20)
     )
 
 
@@ -65,7 +65,7 @@ def test_the_page_draws_all_figures_offline_without_a_complaint_or_a_request(bro
 @pytest.mark.parametrize("kind", ["diverged", "interrupted", "empty", "lone", "regression", "long"])
 def test_every_kind_of_run_opens_without_a_complaint(browser, tmp_path, kind):
     record = RECORDS[kind]()
-    run = save_run(tmp_path / "run", record, members=5, epochs=8, diverges=kind == "diverged")
+    run = save_run(tmp_path / "run", record, curves=3, members=5, epochs=8, diverges=kind == "diverged")
     with Visit(browser, write_report(run), viewport={"width": 390, "height": 800}) as visit:
         assert visit.complaints == []
         assert visit.drawn() == visit.page.locator(".canvas").count()
@@ -73,7 +73,7 @@ def test_every_kind_of_run_opens_without_a_complaint(browser, tmp_path, kind):
 
 
 def test_hostile_names_are_shown_and_never_run(browser, tmp_path):
-    run = save_run(tmp_path / "run", named_record(HOSTILE), members=5, epochs=8)
+    run = save_run(tmp_path / "run", named_record(HOSTILE), curves=3, members=5, epochs=8)
     with Visit(browser, write_report(run)) as visit:
         for option in visit.page.locator("#arm-select option").all():
             visit.page.select_option("#arm-select", option.get_attribute("value"))
