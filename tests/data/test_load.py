@@ -1,13 +1,13 @@
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from caviar.data.load import load, load_rows, load_test
 from caviar.data.samples import SAMPLES
 from caviar.data.schema import Schema
-from caviar.errors import DataError, OptionError
+from caviar.errors import CaviarError, DataError, OptionError
 
 ROWS = 40
 
@@ -312,13 +312,39 @@ def test_number_labels_match_by_value_in_test_rows():
     assert load_test((np.zeros((2, 1)), np.array([1.0, 0.0])), dataset.schema)[1].tolist() == [1, 0]
 
 
+def test_a_pair_of_test_arrays_is_matched_by_position():
+    dataset = load("sample:iris")
+    features, target, _ = load_test((dataset.features[:3], np.array(["setosa"] * 3)), dataset.schema)
+    assert np.array_equal(features, dataset.features[:3])
+    assert target.tolist() == [0, 0, 0]
+
+
 def test_test_rows_bring_their_weights():
     dataset = load(table(w=[1, 2] * 20), "y", weight="w")
     weight = load_test(pl.DataFrame({"x": [1.0], "y": ["yes"], "w": [5]}), dataset.schema)[2]
     assert weight.tolist() == [5.0]
 
 
-# --- any table -------------------------------------------------------------------------------------------
+# --- any file, any table ---------------------------------------------------------------------------------
+
+CHARACTERS = st.sampled_from(list("01.,;\t|'\" \n\r-+einfaü?NA/:\x00\x1a\ufeff"))
+
+
+ANY_FILE = st.one_of(st.binary(max_size=200), st.text(CHARACTERS, max_size=200).map(str.encode))
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(ANY_FILE)
+def test_any_file_becomes_a_dataset_or_one_sentence(write, content):
+    path = write(content)
+    try:
+        dataset = load(path)
+    except CaviarError as error:
+        message = str(error)
+    else:
+        message = f"Expected and got {dataset.n_rows} rows"
+    assert message.startswith("Expected")
+
 
 CELLS = st.one_of(
     st.none(),

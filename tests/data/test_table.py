@@ -1,6 +1,11 @@
+import csv
+import io
+
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from caviar.data.schema import ReadOptions
 from caviar.data.table import frame_from, read_file, read_table
@@ -37,6 +42,34 @@ def test_empty_lines_are_no_rows_but_lines_of_empty_cells_are(write):
 def test_a_quoted_cell_may_hold_the_separator_and_a_line_end(write):
     frame = read_table(write('name,x\n"Doe, Jane",1\n"two\nlines",2\n'))
     assert frame["name"].to_list() == ["Doe, Jane", "two\nlines"]
+
+
+def test_a_quote_inside_a_cell_takes_no_rows_away(write):
+    frame = read_table(write('x,size\n1,5" pipe\n2,6" pipe\n3,7"\n4,8"\n'))
+    assert frame.rows() == [("1", '5" pipe'), ("2", '6" pipe'), ("3", '7"'), ("4", '8"')]
+
+
+def test_blanks_may_pad_cells_and_separate_them(write):
+    assert read_table(write('a, "b"\n1, "x, y"\n2,z\n')).rows() == [("1", "x, y"), ("2", "z")]
+    assert read_table(write(" 1   2 M \n 3 4  R\n")).rows() == [("1", "2", "M"), ("3", "4", "R")]
+
+
+def test_a_short_row_ends_in_missing_cells(write):
+    assert read_table(write("a,b\n1\n2,3\n")).rows() == [("1", None), ("2", "3")]
+
+
+CELL = st.text(st.sampled_from(list("ab1 ,;\"'")), max_size=6).map(str.strip)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(CELL, CELL), min_size=1, max_size=8), st.sampled_from([",", ";", "\t"]))
+def test_what_a_csv_writer_wrote_is_read_back_cell_by_cell(write, rows, separator):
+    text = io.StringIO()
+    csv.writer(text, delimiter=separator, lineterminator="\n").writerows([("first", "second"), *rows])
+    frame = read_table(
+        write(text.getvalue()), ReadOptions(separator=separator, header=True, decimal_comma=False)
+    )
+    assert frame.rows() == [tuple(cell or None for cell in row) for row in rows]
 
 
 def test_decimal_commas_become_points_where_the_separator_leaves_them(write):
@@ -88,7 +121,8 @@ def test_parquet_is_recognised_by_its_content(tmp_path):
         (b"PK\x03\x04rest", "Excel workbook"),
         (b"PAR1 not really parquet", "Parquet"),
         (b"a,a\n1,2\n", "'a' comes more than once"),
-        (b"a,b\n1,2\n3,4,5\n", "line 3 has 3"),
+        (b"a,b\n1,2\n3,4,5\n", "row 3 has 3"),
+        (b'x,size\n1,"5 pipe\n2,6\n', "a quote that is never closed"),
     ],
 )
 def test_a_file_that_is_no_table_is_refused_in_one_clear_message(write, content, words):

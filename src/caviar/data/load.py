@@ -145,7 +145,9 @@ def load_test(source: object, schema: Schema) -> tuple[np.ndarray, np.ndarray, n
     >>> load_test(np.array([[5.0, 1.0]]), dataset.schema)[1].tolist()
     [1]
     """
-    frame = _pair(source, list(schema.targets)) if isinstance(source, tuple) else _new_frame(source, schema)
+    if isinstance(source, tuple) and len(source) == 2:
+        source = _pair((_new_frame(source[0], schema), source[1]), list(schema.targets))
+    frame = _new_frame(source, schema)
     weight = schema.weight if schema.weight in frame.columns else None
     return encode(frame, schema), encode_target(frame, schema), _weights(frame, weight)
 
@@ -170,7 +172,9 @@ def _inputs(
         else:
             columns.append(learned.column)
     if not columns:
-        reasons = " ".join(left_out) or "The table has only its target."
+        reasons = (
+            " ".join(left_out) or "The table has only its target; if the file has more columns, pass --sep."
+        )
         raise DataError(f"Expected at least one input column, but none is left. {reasons} Keep or add one.")
     return columns, left_out, remarks
 

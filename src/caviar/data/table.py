@@ -5,7 +5,7 @@ import io
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -139,36 +139,32 @@ def _parquet(content: bytes, path: Path) -> pl.DataFrame:
 
 
 def _decode(content: bytes, path: Path, encoding: str | None) -> tuple[str, str]:
-    if encoding is not None:
-        try:
-            return _unix_lines(content.decode("utf-8-sig" if encoding == "utf-8" else encoding)), encoding
-        except (UnicodeDecodeError, LookupError) as error:
-            raise DataError(
-                f"Expected {path} to be written in {encoding}, but it is not ({error}). Save it in that "
-                "encoding."
-            ) from error
+    """The text of a file with unix line ends, and the encoding it was written in."""
     for start, kind in _BINARY.items():
         if content.startswith(start):
             raise DataError(
                 f"Expected a CSV or Parquet file, but {path} looks like {kind}. Export it as CSV."
             )
-    if content.startswith(b"\xef\xbb\xbf"):
-        candidates: tuple[str, ...] = ("utf-8-sig",)
-    elif content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        candidates = ("utf-16",)
-    else:
-        candidates = ("utf-8", "latin-1")
-    for candidate in candidates:
+    for candidate in _encodings(content) if encoding is None else (encoding,):
         try:
-            text = content.decode(candidate)
-        except UnicodeDecodeError:
+            text = content.decode("utf-8-sig" if candidate == "utf-8" else candidate)
+        except (UnicodeDecodeError, LookupError):
             continue
         if not _looks_binary(text):
             return _unix_lines(text), candidate
+    expected = "a CSV or Parquet file" if encoding is None else f"a CSV file written in {encoding}"
     raise DataError(
-        f"Expected a CSV or Parquet file, but {path} holds bytes that are no text. "
+        f"Expected {expected}, but {path} holds bytes that are no text. "
         "Export the table as CSV (UTF-8) or Parquet."
     )
+
+
+def _encodings(content: bytes) -> tuple[str, ...]:
+    if content.startswith(b"\xef\xbb\xbf"):
+        return ("utf-8-sig",)
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return ("utf-16",)
+    return ("utf-8", "latin-1")
 
 
 def _looks_binary(text: str, *, share: float = 0.001) -> bool:
@@ -179,10 +175,15 @@ def _looks_binary(text: str, *, share: float = 0.001) -> bool:
 
 
 def _unix_lines(text: str) -> str:
-    """The same text with every line ended by a newline, and without empty lines, which are no rows."""
+    """The same text with every line ended by a newline, without blanks at line ends and without empty lines.
+
+    An empty line is no row; a line of separators is one.
+    """
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return re.sub(r"\n(?: *\n)+", "\n", text.lstrip("\n"))
+    if " \n" in text or "\n\n" in text:
+        text = re.sub(r" *\n(?: *\n)*", "\n", text)
+    return text.lstrip("\n").rstrip(" \n") + "\n"
 
 
 def _lines(text: str) -> list[str]:
@@ -196,7 +197,10 @@ def _separator(text: str) -> str:
     lines = _lines(text)[:200]
 
     def merit(separator: str) -> tuple[bool, float, float, bool, int]:
-        rows = [row for row in csv.reader(lines, delimiter=separator) if row]
+        try:
+            rows = [row for row in _reader(lines, separator) if row]
+        except csv.Error:
+            return False, 0.0, 0.0, False, 0
         width, count = Counter(len(row) for row in rows).most_common(1)[0]
         cells = [cell for row in rows for cell in row]
         numeric = sum(_is_number(cell) for cell in cells) / len(cells)
@@ -207,12 +211,12 @@ def _separator(text: str) -> str:
 
 
 def _sample_rows(text: str, separator: str) -> list[list[str]]:
-    rows = csv.reader(_lines(text), delimiter=separator)
+    rows = _reader(_lines(text), separator)
     try:
         return [[cell.strip() for cell in row] for row in rows if row]
     except csv.Error as error:
         raise DataError(
-            f"Expected a table with separator {separator!r}, but: {error}. Check the file, or pass --sep."
+            f"Expected a table cut by {separator!r}, but: {error}. Check the file, or pass --sep."
         ) from error
 
 
@@ -278,30 +282,65 @@ def _require_distinct(names: Iterable[str], where: str) -> None:
 
 
 def _parse(text: str, path: Path, names: list[str], separator: str, *, header: bool) -> pl.DataFrame:
-    try:
-        frame = pl.read_csv(
-            io.BytesIO(text.encode()),
-            separator=separator,
-            has_header=False,
-            skip_rows=0,
-            infer_schema=False,
-            schema=dict.fromkeys(names, pl.String),
-        )
-    except pl.exceptions.PolarsError as error:
-        raise DataError(_ragged(text, path, separator, len(names), str(error).splitlines()[0])) from error
+    """The rows under the header as texts; where quotes follow no rule, by Python's patient reader."""
+    if separator == " ":
+        text = re.sub(r"(?m)^ ", "", re.sub(" +", " ", text))
+    schema = dict.fromkeys(names, pl.String)
+    if not _quotes_are_regular(text, separator):
+        frame = pl.DataFrame(_rows_one_by_one(text, path, separator, len(names)), schema, orient="row")
+    else:
+        try:
+            frame = pl.read_csv(
+                io.BytesIO(text.encode()),
+                separator=separator,
+                has_header=False,
+                infer_schema=False,
+                schema=schema,
+            )
+        except pl.exceptions.PolarsError:
+            frame = pl.DataFrame(_rows_one_by_one(text, path, separator, len(names)), schema, orient="row")
     frame = frame[1:] if header else frame
     return frame.with_columns(pl.all().str.strip_chars())
 
 
-def _ragged(text: str, path: Path, separator: str, width: int, reason: str) -> str:
-    """The message for a table that could not be cut into columns: the first row that is too long, if any."""
-    for number, row in enumerate(csv.reader(io.StringIO(text), delimiter=separator), start=1):
-        if len(row) > width:
-            return (
-                f"Expected {width} columns in every line of {path} (separator {separator!r}), but line "
-                f"{number} has {len(row)}. Correct that line, or pass the right separator with --sep."
-            )
-    return f"Expected a table cut by {separator!r} in {path}, but: {reason}. Check the file, or pass --sep."
+def _quotes_are_regular(text: str, separator: str) -> bool:
+    """Whether every quote opens or closes a whole cell, so that nothing hangs on how a reader treats "
+    "others."""
+    outside = text.replace('""', "").split('"')[::2]
+    if text.count('"') % 2:
+        return False
+    edges = (separator, "\n")
+    return all(not part or part.startswith(edges) for part in outside[1:]) and all(
+        not part or part.endswith(edges) for part in outside[:-1]
+    )
+
+
+def _rows_one_by_one(text: str, path: Path, separator: str, width: int) -> list[list[str | None]]:
+    """All rows by Python's reader; short ones are filled with missing cells.
+
+    Raises:
+        DataError: A row has more cells than there are columns, or a quote is never closed.
+    """
+    rows: list[list[str | None]] = []
+    try:
+        for number, row in enumerate(_reader(io.StringIO(text), separator, strict=True), start=1):
+            if len(row) > width:
+                raise DataError(
+                    f"Expected {width} columns in every row of {path} (separator {separator!r}), but row "
+                    f"{number} has {len(row)}: {separator.join(row)[:80]!r}. Correct it, or pass the "
+                    "separator with --sep."
+                )
+            rows.append([*(cell or None for cell in row), *[None] * (width - len(row))])
+    except csv.Error as error:
+        raise DataError(
+            f"Expected a table cut by {separator!r} in {path}, but after row {len(rows)}: {error}. "
+            "Look for a quote that is never closed, or pass the separator with --sep."
+        ) from error
+    return rows
+
+
+def _reader(lines: Iterable[str], separator: str, *, strict: bool = False) -> Iterator[list[str]]:
+    return csv.reader(lines, delimiter=separator, skipinitialspace=True, strict=strict)
 
 
 def _from_pandas(part: object, name: str) -> pl.Series:
