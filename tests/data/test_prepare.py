@@ -248,7 +248,7 @@ def test_all_folds_have_one_width_though_a_level_is_absent_from_some():
 def test_seventy_thousand_rows_are_prepared_in_well_under_a_second(real_table):
     data = load(real_table("cardio_train.csv"), "cardio", drop="id")
     plan = PreparationPlan(scaling="robust")
-    start = time.perf_counter()
+    start = time.process_time()
     prepared = fit_preparation(data.schema, plan, data.features, data.target, rows=np.arange(63_000))
     prepared.inputs(data.features)
-    assert time.perf_counter() - start < 1.5
+    assert time.process_time() - start < 1.5

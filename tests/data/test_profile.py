@@ -132,9 +132,9 @@ def test_the_known_quirks_of_real_tables_are_noticed(real_table, name, expected)
 
 def test_seventy_thousand_rows_are_looked_at_in_seconds(real_table):
     dataset = load(real_table("cardio_train.csv"), "cardio")
-    start = time.perf_counter()
+    start = time.process_time()
     record = profile(dataset)
-    assert time.perf_counter() - start < 4
+    assert time.process_time() - start < 4
     assert {remark.code for remark in record.remarks} == {
         "read", "unscaled", "outliers", "heavy-tails", "identifier",
     }  # fmt: skip

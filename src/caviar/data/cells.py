@@ -1,5 +1,7 @@
 """What one cell of a table means: a number, a truth value, a date, a label, or nothing at all."""
 
+from itertools import product
+
 import polars as pl
 
 MISSING_MARKS = ("", "na", "n/a", "nan", "null", "?")
@@ -28,6 +30,11 @@ DATE_FORMATS = (
 
 _MICROSECONDS_PER_DAY = 86_400_000_000
 
+# Listing every mixture of cases is several times faster than turning whole columns into lower case.
+_MISSING_SPELLINGS = sorted(
+    {"".join(letters) for mark in MISSING_MARKS for letters in product(*zip(mark, mark.upper(), strict=True))}
+)
+
 
 def texts(cells: pl.Series) -> pl.Series:
     """Each cell as the user spelled it, without outer blanks; missing marks become null.
@@ -49,7 +56,7 @@ def texts(cells: pl.Series) -> pl.Series:
     else:
         words = cells.cast(pl.String)
     words = words.str.strip_chars()
-    return words.set(words.str.to_lowercase().is_in(MISSING_MARKS), None)
+    return words.set(words.is_in(_MISSING_SPELLINGS), None)
 
 
 def numbers(cells: pl.Series) -> pl.Series:
@@ -62,6 +69,10 @@ def numbers(cells: pl.Series) -> pl.Series:
         return cells.cast(pl.Float64).fill_nan(None)
     if cells.dtype.is_temporal():
         return pl.Series(cells.name, [None] * len(cells), dtype=pl.Float64)
+    if cells.dtype == pl.String:
+        values = cells.cast(pl.Float64, strict=False)
+        if values.null_count() == cells.null_count():
+            return values.fill_nan(None)
     return texts(cells).cast(pl.Float64, strict=False).fill_nan(None)
 
 

@@ -142,16 +142,21 @@ def encode_column(cells: pl.Series, column: Column) -> np.ndarray:
         values = days(cells, column.date_format)
     else:
         values = numbers(cells)
-    unread = values.is_null() & texts(cells).is_not_null()
-    if not column.text_is_missing and unread.any():
-        example = texts(cells).filter(unread)[0]
-        raise DataError(
-            f"Expected column {column.name!r} to be {column.kind}, got {example!r} in {places(unread)}. "
-            "Correct those cells, or leave them empty if the value is unknown."
-        )
+    if values.null_count() > cells.null_count() and not column.text_is_missing:
+        _require_read(cells, values, column)
     array = values.fill_null(float("nan")).to_numpy().astype(np.float64)
     array[np.isinf(array)] = np.nan
     return array
+
+
+def _require_read(cells: pl.Series, values: pl.Series, column: Column) -> None:
+    words = texts(cells)
+    unread = values.is_null() & words.is_not_null()
+    if unread.any():
+        raise DataError(
+            f"Expected column {column.name!r} to be {column.kind}, got {words.filter(unread)[0]!r} in "
+            f"{places(unread)}. Correct those cells, or leave them empty if the value is unknown."
+        )
 
 
 def encode_target(frame: pl.DataFrame, schema: Schema) -> np.ndarray:

@@ -304,8 +304,7 @@ def _parse(text: str, path: Path, names: list[str], separator: str, *, header: b
 
 
 def _quotes_are_regular(text: str, separator: str) -> bool:
-    """Whether every quote opens or closes a whole cell, so that nothing hangs on how a reader treats "
-    "others."""
+    """Whether every quote opens or closes a whole cell, which every reader takes alike."""
     outside = text.replace('""', "").split('"')[::2]
     if text.count('"') % 2:
         return False
