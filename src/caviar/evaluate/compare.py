@@ -7,6 +7,7 @@ silently dropped in somebody's favour: they are judged on their own, by McNemar'
 """
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -233,14 +234,14 @@ def _repeats_needed(comparison: Comparison, multiplier: int) -> int | None:
     """Total repeats at which the present difference and spread would decide; None if 100 would not."""
     if not math.isfinite(comparison.deviation) or comparison.only_remedy + comparison.only_baseline:
         return None
-    return next(
-        (
-            repeats
-            for repeats in range(comparison.repeats + 1, MOST_REPEATS + 1)
-            if _would_decide(comparison, repeats * comparison.folds, multiplier)
-        ),
-        None,
+    candidates = range(comparison.repeats + 1, MOST_REPEATS + 1)
+    # More scores only sharpen the test, so that the first number that decides can be found by halving.
+    first = bisect_left(
+        candidates,
+        x=True,
+        key=lambda repeats: _would_decide(comparison, repeats * comparison.folds, multiplier),
     )
+    return candidates[first] if first < len(candidates) else None
 
 
 def _would_decide(comparison: Comparison, n_scores: float, multiplier: int) -> bool:

@@ -8,7 +8,8 @@ dropout masks).
 import math
 
 import numpy as np
-from scipy import stats
+from scipy.special import chdtri, fdtri
+from scipy.stats import hmean
 
 from caviar.evaluate.estimate import Estimate
 from caviar.evaluate.wording import digits, interval
@@ -43,42 +44,37 @@ def spread(scores: np.ndarray, level: float = 0.95) -> SpreadRecord:
         split = _unknown(_SPLIT_METHOD, len(folds), level)
         seed = _unknown(_SEED_METHOD, sum(map(len, folds)), level)
         return SpreadRecord(split=split, seed=seed, sentence=_UNKNOWN_SENTENCE)
-    seeds = stats.hmean([len(row) for row in folds])
+    seeds = hmean([len(row) for row in folds])
     seed_square = sum(float(np.square(row - row.mean()).sum()) for row in folds) / within
     fold_square = seeds * float(np.var([row.mean() for row in folds], ddof=1))
     between = len(folds) - 1
     tails = ((1 + level) / 2, (1 - level) / 2)
+    # The fold mean square less what seeds alone would give it, at both ends of the F distribution.
+    excess = [fold_square - seed_square * float(fdtri(between, within, tail)) for tail in tails]
     seed = Estimate(
         value=math.sqrt(seed_square),
-        low=math.sqrt(seed_square * within / stats.chi2.ppf(tails[0], within)),
-        high=math.sqrt(seed_square * within / stats.chi2.ppf(tails[1], within)),
+        low=math.sqrt(seed_square * within / chdtri(within, 1 - tails[0])),
+        high=math.sqrt(seed_square * within / chdtri(within, 1 - tails[1])),
         level=level,
         method=_SEED_METHOD,
         n=sum(map(len, folds)),
     )
-    # Williams-Tukey: the exact interval of the variance ratio, scaled by the chi-square interval of its
-    # numerator.
-    ends = [
-        (fold_square - seed_square * stats.f.ppf(tail, between, within))
-        * between
-        / (seeds * stats.chi2.ppf(tail, between))
-        for tail in tails
-    ]
     split = Estimate(
         value=math.sqrt(max(0.0, (fold_square - seed_square) / seeds)),
-        low=math.sqrt(max(0.0, ends[0])),
-        high=math.sqrt(max(0.0, ends[1])),
+        low=math.sqrt(max(0.0, excess[0]) * between / (seeds * chdtri(between, 1 - tails[0]))),
+        high=math.sqrt(max(0.0, excess[1]) * between / (seeds * chdtri(between, 1 - tails[1]))),
         level=level,
         method=_SPLIT_METHOD,
         n=len(folds),
     )
-    # Exact for normal effects: the ratio (split variance / seed variance) exceeds 1 where the scaled F does.
-    ratios = [
-        (fold_square - seed_square * stats.f.ppf(tail, between, within))
-        - seed_square * seeds * stats.f.ppf(tail, between, within)
-        for tail in tails
-    ]
-    return SpreadRecord(split=split, seed=seed, sentence=_sentence(split, seed, ratios[0], ratios[1]))
+    # The F test again, exact for normal effects, of a split variance that equals the seed variance.
+    if fold_square > (1 + seeds) * seed_square * fdtri(between, within, tails[0]):
+        dominant = "split"
+    elif fold_square < (1 + seeds) * seed_square * fdtri(between, within, tails[1]):
+        dominant = "seed"
+    else:
+        dominant = None
+    return SpreadRecord(split=split, seed=seed, sentence=_sentence(split, seed, dominant))
 
 
 _UNKNOWN_SENTENCE = (
@@ -91,16 +87,15 @@ def _unknown(method: str, n: int, level: float) -> Estimate:
     return Estimate(value=math.nan, low=0.0, high=math.inf, level=level, method=method, n=n)
 
 
-def _sentence(split: Estimate, seed: Estimate, surely: float, possibly: float) -> str:
-    """Which spread dominates, when the interval of their ratio leaves no doubt."""
+def _sentence(split: Estimate, seed: Estimate, dominant: str | None) -> str:
     sizes = (
         f"standard deviation {digits(split.value)} due to the split ({interval(split)}), "
         f"{digits(seed.value)} due to the seed ({interval(seed)})"
     )
     if split.value == seed.value == 0:
         return f"The score depends neither on the split nor on the seed: {sizes}."
-    if surely > 0:
+    if dominant == "split":
         return f"The split dominates: {sizes}. Which rows are held out matters more than how training starts."
-    if possibly < 0:
+    if dominant == "seed":
         return f"The seed dominates: {sizes}. How training starts matters more than which rows are held out."
     return f"Neither split nor seed clearly dominates: {sizes}."
