@@ -1,3 +1,5 @@
+from datetime import time, timedelta
+
 import polars as pl
 import pytest
 
@@ -34,6 +36,16 @@ def test_days_count_from_1970_and_keep_the_time_of_day():
     assert days(moments).to_list() == [2.5]
     assert days(moments.cast(pl.Date)).to_list() == [2.0]
     assert days(pl.Series(["1969-12-31T18:00:00"]), "%Y-%m-%dT%H:%M:%S").to_list() == [-0.25]
+
+
+def test_dates_without_a_known_format_are_read_by_the_one_that_fits_all():
+    assert days(pl.Series(["2.1.1970", "?", "13.1.1970"])).to_list() == [1.0, None, 12.0]
+    assert days(pl.Series(["soon"])).to_list() == [None]
+
+
+def test_a_span_of_time_and_a_time_of_day_are_numbers_of_days():
+    assert numbers(pl.Series([timedelta(hours=36), None])).to_list() == [1.5, None]
+    assert numbers(pl.Series([time(6)])).to_list() == [0.25]
 
 
 def test_a_date_format_must_read_every_cell():

@@ -170,6 +170,26 @@ def test_each_kind_of_column_becomes_one_number_per_row(write):
     assert np.isnan(dataset.features).sum(axis=0).tolist() == [2, 1, 0, 1]
 
 
+def test_every_type_of_a_data_frame_is_read():
+    frame = pl.DataFrame(
+        {
+            "day": pl.Series(range(ROWS)).cast(pl.Date),
+            "wait": pl.Series([43_200_000 * i for i in range(ROWS)]).cast(pl.Duration("ms")),
+            "price": pl.Series([f"{i}.25" for i in range(ROWS)]).cast(pl.Decimal(10, 2)),
+            "level": pl.Series(["1", "2"] * 20).cast(pl.Enum(["2", "1"])),
+            "list": [[1, 2]] * ROWS,
+            "y": [False, True] * 20,
+        }
+    )
+    dataset = load(frame, "y")
+    kinds = [(column.name, column.kind) for column in dataset.schema.columns]
+    assert kinds == [("day", "datetime"), ("wait", "numeric"), ("price", "numeric"), ("level", "category")]
+    assert dataset.features[3].tolist() == [3.0, 1.5, 3.25, 1.0]
+    assert dataset.schema.classes == ("False", "True")
+    from_text = pl.DataFrame({"day": ["05.01.1970"], "wait": [0], "price": ["7"], "level": [2]})
+    assert load_rows(from_text, dataset.schema).tolist() == [[4.0, 0.0, 7.0, 1.0]]
+
+
 def test_an_unseen_level_counts_as_missing():
     dataset = load(table(kind=["red", "blue"] * 20), "y")
     assert np.isnan(load_rows(pl.DataFrame({"x": [1.0], "kind": ["green"]}), dataset.schema)[0, 1])

@@ -51,6 +51,8 @@ def texts(cells: pl.Series) -> pl.Series:
     elif cells.dtype.is_float():
         spelled = cells.fill_nan(None).cast(pl.String)
         words = spelled.str.replace(r"^(-?\d+)\.0$", "${1}")
+    elif cells.dtype == pl.Duration:
+        words = cells.dt.to_string()
     elif cells.dtype.is_nested() or cells.dtype in (pl.Object, pl.Binary):
         words = pl.Series(cells.name, [None] * len(cells), dtype=pl.String)
     else:
@@ -62,11 +64,15 @@ def texts(cells: pl.Series) -> pl.Series:
 def numbers(cells: pl.Series) -> pl.Series:
     """Each cell as a float64; null where it is missing or is no number. Infinities stay.
 
+    A span of time or a time of day is a number of days.
+
     >>> numbers(pl.Series(["1", "+2.5e1", "NA", "abc"])).to_list()
     [1.0, 25.0, None, None]
     """
     if cells.dtype.is_numeric() or cells.dtype == pl.Boolean:
         return cells.cast(pl.Float64).fill_nan(None)
+    if cells.dtype in (pl.Duration, pl.Time):
+        return days(cells)
     if cells.dtype.is_temporal():
         return pl.Series(cells.name, [None] * len(cells), dtype=pl.Float64)
     if cells.dtype == pl.String:
@@ -93,11 +99,15 @@ def truths(cells: pl.Series) -> pl.Series:
 def days(cells: pl.Series, date_format: str | None = None) -> pl.Series:
     """Each cell as days since 1970-01-01; null where it is missing or cannot be read as `date_format`.
 
+    Without a format, texts are read by the first of `DATE_FORMATS` that fits all of them.
+
     >>> days(pl.Series(["1970-01-02", "1970-01-02"]), "%Y-%m-%d").to_list()
     [1.0, 1.0]
     """
     if not cells.dtype.is_temporal():
-        cells = texts(cells).str.to_datetime(date_format, strict=False, time_unit="us")
+        words = texts(cells)
+        chosen = date_format or date_format_of(words.drop_nulls()) or DATE_FORMATS[0]
+        cells = words.str.to_datetime(chosen, strict=False, time_unit="us")
     if cells.dtype == pl.Duration:
         return cells.dt.total_microseconds().cast(pl.Float64) / _MICROSECONDS_PER_DAY
     if cells.dtype == pl.Time:

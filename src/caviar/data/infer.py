@@ -102,9 +102,9 @@ def _kind_of_type(dtype: pl.DataType) -> Kind | None:
     """The kind that a column's type settles; None for texts, which may be anything."""
     if dtype == pl.Boolean:
         return "boolean"
-    if dtype.is_temporal():
+    if dtype in (pl.Date, pl.Datetime):
         return "datetime"
-    if dtype.is_numeric():
+    if dtype.is_numeric() or dtype in (pl.Duration, pl.Time):
         return "numeric"
     return None if dtype == pl.String else "category"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from caviar.data.cells import date_format_of, days, numbers, places, texts
+from caviar.data.cells import days, numbers, places, texts
 from caviar.data.dataset import Dataset
 from caviar.data.infer import learn_column, learn_goal
 from caviar.data.samples import sample_table
@@ -322,10 +322,7 @@ def _times(frame: pl.DataFrame, column: str | None) -> np.ndarray | None:
     cells = frame[column]
     values = numbers(cells)
     if values.null_count():
-        filled = texts(cells).drop_nulls()
-        date_format = None if cells.dtype.is_temporal() else date_format_of(filled)
-        if cells.dtype.is_temporal() or (date_format is not None and len(filled)):
-            values = days(cells, date_format)
+        values = days(cells)
     _require_readable(values, cells, "a time (a number or a date such as 2026-01-31)", "--time")
     return values.to_numpy().astype(np.float64)
 

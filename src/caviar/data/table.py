@@ -354,8 +354,8 @@ def _from_pandas(part: object, name: str) -> pl.Series:
         else:
             values = part.to_numpy(dtype=getattr(dtype, "numpy_dtype", dtype))  # type: ignore[attr-defined]
         return pl.Series(name, values).set(pl.Series(missing), None)
-    if dtype.kind == "M":
-        moments = part.to_numpy(dtype="datetime64[us]")  # type: ignore[attr-defined]
+    if getattr(dtype, "kind", "O") in "mM":
+        moments = part.to_numpy(dtype=f"{'datetime' if dtype.kind == 'M' else 'timedelta'}64[us]")  # type: ignore[attr-defined]
         return pl.Series(name, moments)
     missing = part.isna().to_numpy()  # type: ignore[attr-defined]
     words = [None if gone else str(cell) for cell, gone in zip(part, missing, strict=True)]  # type: ignore[call-overload]
