@@ -62,9 +62,14 @@ def test_median_and_band_rest_on_all_members_though_few_are_drawn():
 def test_members_that_stopped_leave_the_median_and_are_counted():
     facts = curve_facts(recorded(loss=[[1.0, 0.4], [3.0, np.nan], [1.0, 0.6]]))
     assert facts.panels[0].curves[0].median == (1.0, 0.5)
-    assert facts.notes == (
-        "1 of 3 trainings ended before the last epoch; from there on median and band rest on the others.",
-    )
+    assert facts.notes[0].startswith("1 of 3 trainings ended before the last epoch;")
+
+
+def test_the_last_few_still_training_do_not_pass_for_all():
+    """One of three is left in the last epoch: its curve is drawn, a median of one is not."""
+    curve = curve_facts(recorded(loss=[[1.0, 0.4], [3.0, np.nan], [1.0, np.nan]])).panels[0].curves[0]
+    assert curve.median == (1.0, None)
+    assert curve.members[0].values == (1.0, 0.4)
 
 
 def test_a_run_whose_loss_was_never_a_number_has_no_curve():
@@ -91,9 +96,7 @@ def test_a_panel_tells_the_roles_apart_by_line_style_too():
 def test_the_table_has_first_and_last_epoch_of_every_curve():
     rows = milestones(curve_facts(history(epochs=12)))
     assert {(row.quantity, row.rows) for row in rows} == {
-        (quantity, rows)
-        for quantity in ("loss", "accuracy")
-        for rows in ("rows it learns from", "held-out rows")
+        (quantity, rows) for quantity in ("loss", "accuracy") for rows in ("training rows", "held-out rows")
     }
     assert all(row.epochs[0] == 1 and row.epochs[-1] == 12 for row in rows)
 

@@ -13,7 +13,7 @@ FACTS = [figures.score_facts, figures.comparison_facts, figures.spread_facts]
 def test_the_scores_show_model_choice_and_references_but_draw_no_skill_as_a_line():
     facts = figures.score_facts(full_record())
     assert [row.title for row in facts.rows] == [
-        "Your model as it is",
+        "The model as it is",
         "Scale the inputs",
         "Logistic regression",
         "Histogram gradient boosting",
@@ -68,7 +68,7 @@ def test_one_endless_interval_does_not_squeeze_the_others():
 
 def test_what_has_no_finite_value_is_named_instead_of_drawn():
     facts = figures.score_facts(RECORDS["diverged"]())
-    assert facts.unknown == ("Your model as it is",)
+    assert facts.unknown == ("The model as it is",)
     assert facts.line is None
 
 
@@ -80,7 +80,7 @@ def test_spread_starts_at_zero():
 
 def test_the_description_says_every_value():
     facts = figures.score_facts(full_record())
-    assert "Your model as it is: 0.512 (0.462 to 0.562)" in facts.description
+    assert "The model as it is: 0.512 (0.462 to 0.562)" in facts.description
 
 
 @pytest.mark.parametrize("facts_of", FACTS)

@@ -2,10 +2,10 @@ import io
 from pathlib import Path
 
 import pytest
-from fake_run import HOSTILE, RECORDS, full_record, named_record
+from fake_run import HOSTILE, RECORDS, full_record, many_classes_record, named_record
 from rich.console import Console
 
-from caviar.report.terminal import summary
+from caviar.report.terminal import summary, table_facts
 
 RUN = Path("runs/sonar-2026-11-20")
 
@@ -55,3 +55,27 @@ def test_names_are_never_read_as_markup():
 
 def test_without_a_folder_no_place_is_named():
     assert "report.html" not in printed(full_record(), run=None)
+
+
+def test_the_chosen_remedy_is_marked():
+    line = next(line for line in printed(full_record()).splitlines() if "(chosen)" in line)
+    assert line.startswith("Scale the inputs (chosen)")
+
+
+@pytest.mark.parametrize("kind", ["full", "hostile", "long", "regression", "many classes"])
+def test_a_table_is_told_within_eighty_columns(kind):
+    console = Console(file=io.StringIO(), width=80, color_system=None)
+    console.print(table_facts(RECORDS[kind]().data, {"log-loss": 0.69, "auc": 0.5}))
+    text = console.file.getvalue()
+    assert max(map(len, text.splitlines())) <= 80
+    assert "log-loss 0.69, AUC 0.5" in text
+    assert "! Warning" in text
+
+
+def test_a_wide_table_is_cut_and_says_so():
+    console = Console(file=io.StringIO(), width=100, color_system=None)
+    console.print(table_facts(many_classes_record().data, {}))
+    text = console.file.getvalue()
+    assert "and 20 more" in text
+    assert "variety 0 of the plant 3,003" in text
+    assert "and 10 more" in text

@@ -14,7 +14,7 @@ def test_every_run_has_a_verdict_that_ends_as_a_sentence(kind):
 
 def test_a_remedy_that_helps_is_the_headline():
     assert (
-        verdict(full_record(), "run").headline == "Your model gets better with this remedy: Scale the inputs."
+        verdict(full_record(), "run").headline == "The model gets better with this remedy: Scale the inputs."
     )
 
 
@@ -29,13 +29,13 @@ def test_a_kept_model_is_said_to_be_kept():
     record = full_record()
     record.trial.chosen = record.final.recipe = "baseline"
     assert verdict(record, "run").headline == (
-        "Your model was kept as it is: no remedy is proven to make it better."
+        "The model was kept as it is: no remedy is proven to make it better."
     )
 
 
 def test_a_model_without_one_finite_score_is_called_broken():
     said = verdict(RECORDS["diverged"](), "run")
-    assert said.headline.startswith("Your model cannot be trained as it is")
+    assert said.headline.startswith("The model cannot be trained as it is")
     assert said.next_steps[0].text.startswith("Start with what the diagnosis found")
 
 
@@ -44,8 +44,8 @@ def test_a_model_without_one_finite_score_is_called_broken():
     [
         ("empty", "This run stopped before the table was read."),
         ("looked", "This run stopped before the model was measured."),
-        ("interrupted", "Your model was measured; this run stopped before remedies could be judged."),
-        ("lone", "Your model was measured and kept as it is: no remedy was tried."),
+        ("interrupted", "The model was measured; this run stopped before remedies could be judged."),
+        ("lone", "The model was measured and kept as it is: no remedy was tried."),
     ],
 )
 def test_a_run_that_stopped_says_how_far_it_came(kind, headline):
@@ -67,7 +67,7 @@ def test_overlapping_intervals_name_no_winner():
     assert "neither is clearly ahead" in verdict(full_record(), "run").sentences[-1]
 
 
-@pytest.mark.parametrize(("reference", "ahead"), [(0.2, "the simple model"), (0.65, "the network")])
+@pytest.mark.parametrize(("reference", "ahead"), [(0.2, "The simple model"), (0.65, "The network")])
 def test_intervals_apart_name_the_winner(reference, ahead):
     record = full_record()
     record.references = record.references[1:2]

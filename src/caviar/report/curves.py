@@ -14,8 +14,8 @@ Role = Literal["training", "watched", "held out"]
 
 _PREFIXES: tuple[tuple[str, Role], ...] = (("held_out_", "held out"), ("val_", "watched"))
 _LEGENDS: dict[Role, str] = {
-    "training": "rows it learns from",
-    "watched": "rows its callbacks watch",
+    "training": "training rows",
+    "watched": "watched rows",
     "held out": "held-out rows",
 }
 # Line style as well as colour tells the roles apart.
@@ -194,11 +194,16 @@ def _curve(role: Role, values: np.ndarray, epochs: np.ndarray, names: list[str],
 
 
 def _quantiles(values: np.ndarray) -> np.ndarray:
-    """10 %, 50 % and 90 % [quantile, epoch] over the members still training; NaN where none is."""
+    """10 %, 50 % and 90 % [quantile, epoch] over the members still training.
+
+    NaN where fewer than half of those that ever trained still do: the last ones are no fair sample of all.
+    """
     result = np.full((3, values.shape[1]), np.nan)
-    some = ~np.isnan(values).all(axis=0)
-    if some.any():
-        result[:, some] = np.nanquantile(values[:, some], [0.1, 0.5, 0.9], axis=0)
+    training = (~np.isnan(values)).sum(axis=0)
+    ever = int((~np.isnan(values).all(axis=1)).sum())
+    fair = (training > 0) & (2 * training >= ever)
+    if fair.any():
+        result[:, fair] = np.nanquantile(values[:, fair], [0.1, 0.5, 0.9], axis=0)
     return result
 
 
@@ -238,12 +243,11 @@ def _notes(history: xr.Dataset, left_out: list[str], limits: Limits) -> list[str
         notes.append(f"Single trainings show one epoch in {step}, to keep the page small.")
     if "loss" in history and members and epochs:
         stopped = int(np.isnan(_values(history, "loss")[:, -1]).sum())
-        if stopped == members:
-            notes.append("All trainings ended before the last epoch of the plan.")
-        elif stopped:
+        if stopped:
+            some = f"All {members}" if stopped == members else f"{stopped} of {members}"
             notes.append(
-                f"{stopped} of {members} trainings ended before the last epoch; "
-                "from there on median and band rest on the others."
+                f"{some} trainings ended before the last epoch; "
+                "median and band end where fewer than half of them still train."
             )
     if left_out:
         notes.append(f"Also recorded, not drawn: {wording.listed(left_out)}.")
@@ -266,7 +270,9 @@ def draw_panel(panel: Panel) -> Figure:
         }
     }
     figure["layout"]["margin"] |= {"t": 36}
-    figure["layout"]["yaxis"] |= {"type": "log", "dtick": 1} if panel.is_logarithmic else {}
+    figure["layout"]["yaxis"] |= (
+        {"type": "log", "dtick": 1, "exponentformat": "power"} if panel.is_logarithmic else {}
+    )
     figure["data"] = [
         *[_member(member, curve.role) for curve in panel.curves for member in curve.members],
         *[trace for curve in panel.curves for trace in _band(curve)],
@@ -311,7 +317,7 @@ def described(panel: Panel, title: str) -> str:
 
     >>> curve = Curve("training", (1, 2), (0.9, 0.4), (0.8, 0.3), (1.0, 0.5), ())
     >>> described(Panel("loss", (curve,), is_logarithmic=False), "Baseline")
-    'Baseline: loss over 2 epochs; median on rows it learns from goes from 0.9 to 0.4.'
+    'Baseline: loss over 2 epochs; median on training rows goes from 0.9 to 0.4.'
     """
     ends = [
         f"median on {_LEGENDS[curve.role]} goes from {wording.number(known[0])} to "

@@ -124,19 +124,19 @@ def axis_range(rows: list[Row], *also: float, reach: float = 6.0) -> tuple[float
 
 
 def score_facts(record: Record) -> Rows | None:
-    """The deciding score of your model, of the chosen recipe and of simple models; None before measuring."""
+    """The deciding score of the model, of the chosen recipe and of simple models; None before measuring."""
     if record.metric is None or record.baseline is None:
         return None
-    named = [("Your model as it is", found.score_of(record, record.baseline), "circle", BLUE)]
+    named = [(found.AS_IT_IS, found.score_of(record, record.baseline), "circle", BLUE)]
     chosen = found.chosen_arm(record)
     if chosen and chosen.name != record.baseline.name:
         named.append((chosen.title, found.score_of(record, chosen), "diamond", GREEN))
     named += [
-        (row.title, found.score_of(record, row), "square", QUIET)
+        (wording.capitalized(row.title), found.score_of(record, row), "square", QUIET)
         for row in record.references
         if row.name != found.NO_SKILL
     ]
-    decimals = wording.common_decimals(estimate for _, estimate, *_ in named)
+    decimals = found.score_decimals(record).get(record.metric.name)
     rows = [
         Row(title, estimate, wording.with_interval(estimate, decimals), symbol, colour)
         for title, estimate, symbol, colour in named
@@ -179,7 +179,7 @@ def comparison_facts(record: Record) -> Rows | None:
             for c in record.trial.comparisons
             if not math.isfinite(c.difference.value)
         ),
-        axis=f"improvement of {record.metric.title} over your model as it is",
+        axis=f"improvement of {record.metric.title} over the model as it is",
         line=(0.0, "no difference"),
         band=record.trial.rope if math.isfinite(record.trial.rope) else None,
         low=low,
@@ -192,9 +192,10 @@ def spread_facts(record: Record) -> Rows | None:
     """How far the score moves with the split and with the seed; None if that was not measured."""
     if record.spread is None or record.metric is None:
         return None
+    decimals = wording.common_decimals([record.spread.split, record.spread.seed])
     named = [("Other split, same seed", record.spread.split), ("Other seed, same split", record.spread.seed)]
     rows = [
-        Row(title, estimate, wording.with_interval(estimate), symbol, colour)
+        Row(title, estimate, wording.with_interval(estimate, decimals), symbol, colour)
         for (title, estimate), symbol, colour in zip(
             named, ("circle", "diamond"), (BLUE, ORANGE), strict=True
         )

@@ -158,7 +158,7 @@ def _arm_curves(record: Record, histories: dict[str, xr.Dataset]) -> list[ArmCur
         is_main = arm.name in (found.BASELINE, found.chosen_name(record)) or arm is record.baseline
         facts = curves.curve_facts(histories[arm.name], _FULL if is_main else _BRIEF)
         if facts.panels:
-            title = found.title_of(record, found.BASELINE) if arm is record.baseline else arm.title
+            title = found.AS_IT_IS if arm is record.baseline else arm.title
             shown.append(ArmCurves(arm.name, title, facts, tuple(curves.milestones(facts))))
     return shown
 

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from caviar.report import verdict as found
 from caviar.report import wording
-from caviar.run.record import ComparisonRecord, Record
+from caviar.run.record import ComparisonRecord, DataRecord, Record
 
 _MARKS = {
     "helps": ("▲", "green"),
@@ -61,11 +61,7 @@ def _data(record: Record) -> list[RenderableType]:
     data = record.data
     if data is None:
         return []
-    inputs = wording.count(len(data.columns), "input column")
-    parts: list[RenderableType] = [
-        Text(),
-        _line("Data", f"{data.name}: {wording.count(data.rows, 'row')}, {inputs}, {data.task}"),
-    ]
+    parts: list[RenderableType] = [Text(), _line("Data", _table_in_words(data))]
     warnings = [remark for remark in data.remarks if remark.level == "warning"]
     if warnings:
         titles = "; ".join(wording.shortened(remark.title, _TITLE_LENGTH) for remark in warnings[:3])
@@ -74,21 +70,94 @@ def _data(record: Record) -> list[RenderableType]:
     return parts
 
 
+def _table_in_words(data: DataRecord) -> str:
+    inputs = wording.count(len(data.columns), "input column")
+    return f"{data.name}: {wording.count(data.rows, 'row')}, {inputs}, {data.task}"
+
+
+def table_facts(data: DataRecord, no_skill: dict[str, float]) -> RenderableType:
+    """What is in a table, as something a rich console prints: facts, no-skill scores, columns, remarks.
+
+    Args:
+        data: The table as it was understood.
+        no_skill: What a prediction that ignores the inputs scores, by metric.
+
+    >>> from rich.console import Console
+    >>> seen = {"rows": 9, "columns": [], "targets": ["kind"], "task": "binary", "task_reason": "Text."}
+    >>> data = DataRecord(name="wine", **seen)
+    >>> Console(width=60).print(table_facts(data, {"log-loss": 0.69}))
+    <BLANKLINE>
+    Data        wine: 9 rows, 0 input columns, binary
+    Target      kind. Text.
+    No skill    log-loss 0.69
+    <BLANKLINE>
+    """
+    scores = [f"{wording.metric_title(name)} {wording.number(value)}" for name, value in no_skill.items()]
+    parts: list[RenderableType] = [
+        Text(),
+        _line("Data", _table_in_words(data)),
+        _line("Target", f"{wording.listed(data.targets)}. {data.task_reason}"),
+    ]
+    if data.class_counts:
+        parts.append(_line("Classes", _classes(data)))
+    parts.append(_line("No skill", ", ".join(scores)))
+    parts += [_line("Left out" if place == 0 else "", reason) for place, reason in enumerate(data.left_out)]
+    if data.columns:
+        parts += [Text(), _columns(data)]
+    for remark in sorted(data.remarks, key=lambda remark: remark.level == "info"):
+        label = "! Warning" if remark.level == "warning" else "  Note"
+        parts += [Text(), _line(label, f"{remark.title}. {remark.text}")]
+    return Group(*parts, Text())
+
+
+def _classes(data: DataRecord, most: int = 10) -> str:
+    total = max(1, sum(data.class_counts))
+    pairs = list(zip(data.classes, data.class_counts, strict=False))
+    said = [f"{wording.shortened(name, 30)} {n:,} ({wording.percent(n / total)})" for name, n in pairs[:most]]
+    return ", ".join(said) + (f" and {len(pairs) - most} more" if len(pairs) > most else "")
+
+
+def _columns(data: DataRecord, most: int = 40) -> RenderableType:
+    """The input columns as a table; of a wide one the first `most`."""
+    table = _table("column", "kind", ">missing", ">distinct", ">range")
+    for column in data.columns[:most]:
+        has_range = column.low is not None and column.high is not None
+        table.add_row(
+            Text(wording.shortened(column.name, _TITLE_LENGTH)),
+            Text(column.kind),
+            Text(f"{column.missing:,}"),
+            Text(f"{column.distinct:,}"),
+            Text(f"{wording.number(column.low)} to {wording.number(column.high)}" if has_range else ""),
+        )
+    if len(data.columns) > most:
+        table.add_row(Text(f"and {len(data.columns) - most} more"))
+    return table
+
+
+def _table(first: str, *others: str) -> Table:
+    """A table without lines: the first column takes what room there is and wraps; `>` aligns to the right."""
+    table = Table(box=None, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(Text(first), ratio=1, overflow="fold")
+    for name in others:
+        table.add_column(
+            Text(name.removeprefix(">")), justify="right" if name.startswith(">") else "left", no_wrap=True
+        )
+    return table
+
+
 def _scores(record: Record) -> list[RenderableType]:
     if record.baseline is None or record.metric is None:
         return []
     title = f"{record.metric.title} on held-out rows ({found.direction(record)})"
-    table = Table(box=None, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column(Text(title), ratio=1, overflow="fold")
-    table.add_column(Text("score"), justify="right", no_wrap=True)
-    table.add_column(Text("95 % interval"), justify="right", no_wrap=True)
+    table = _table(title, ">score", ">95 % interval")
     baseline = record.baseline
-    scores = [(found.title_of(record, found.BASELINE), found.score_of(record, baseline))]
-    scores += [(row.title, found.score_of(record, row)) for row in record.references]
-    for name, score in scores:
-        interval = wording.interval_of(score) if wording.is_known(score) else ""
+    decimals = found.score_decimals(record).get(record.metric.name)
+    for row in found.scored_rows(record):
+        score = row.scores.get(record.metric.name)
         table.add_row(
-            Text(wording.shortened(name, _TITLE_LENGTH)), Text(wording.value_of(score)), Text(interval)
+            Text(wording.shortened(row.title, _TITLE_LENGTH)),
+            Text(wording.value_of(score, decimals)),
+            Text(wording.interval_of(score, decimals) if wording.is_known(score) else ""),
         )
     parts: list[RenderableType] = [Text(), table]
     if baseline.failed_members:
@@ -117,18 +186,16 @@ def _remedies(record: Record) -> list[RenderableType]:
     if record.trial is None or record.metric is None or not record.trial.comparisons:
         return []
     trial = record.trial
-    table = Table(box=None, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column(Text("Remedy"), ratio=1, overflow="fold")
-    table.add_column(Text("verdict"), no_wrap=True)
-    table.add_column(Text("better by"), justify="right", no_wrap=True)
-    table.add_column(Text("95 % interval"), justify="right", no_wrap=True)
+    table = _table("Remedy", "verdict", ">better by", ">95 % interval")
+    decimals = wording.common_decimals(comparison.difference for comparison in trial.comparisons)
     for comparison in trial.comparisons:
         mark, colour = _MARKS[comparison.verdict]
+        chosen = " (chosen)" if comparison.remedy == found.chosen_name(record) else ""
         table.add_row(
-            Text(wording.shortened(found.title_of(record, comparison.remedy), _TITLE_LENGTH)),
+            Text(wording.shortened(found.title_of(record, comparison.remedy), _TITLE_LENGTH) + chosen),
             Text(f"{mark} {_short_verdict(comparison)}", style=colour),
-            Text(wording.signed(comparison.difference)),
-            Text(wording.interval_of(comparison.difference)),
+            Text(wording.signed(comparison.difference, decimals)),
+            Text(wording.interval_of(comparison.difference, decimals)),
         )
     note = (
         f"{record.metric.title}; differences up to {wording.number(trial.rope)} count as none. "
@@ -170,8 +237,7 @@ def _places(record: Record, run_folder: Path | None) -> list[RenderableType]:
         return []
     parts: list[RenderableType] = [Text(), _line("Report", str(run_folder / "report.html"))]
     if record.final:
-        parts.append(
-            _line("Model", wording.listed([str(run_folder / name) for name in record.final.files[:3]]))
-        )
+        if record.final.files:
+            parts.append(_line("Model", str((run_folder / record.final.files[0]).parent)))
         parts.append(_line("Predict", f"caviar predict {found.quoted(str(run_folder))} new_rows.csv"))
     return [Padding(Group(*parts), (0, 0, 1, 0))]

@@ -10,6 +10,7 @@ from caviar.run.record import ArmRecord, ComparisonRecord, Record, RowRecord
 
 BASELINE = "baseline"
 NO_SKILL = "no-skill"
+AS_IT_IS = "The model as it is"
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def arms(record: Record) -> list[ArmRecord]:
 def title_of(record: Record, name: str) -> str:
     """What a recipe is called in the report; its plain name if it was never measured as an arm."""
     if name == BASELINE:
-        return "Your model as it is"
+        return AS_IT_IS
     titles = {arm.name: arm.title for arm in arms(record)}
     if record.trial:
         titles |= {skipped.remedy: skipped.title for skipped in record.trial.skipped}
@@ -85,14 +86,14 @@ class ScoredRow:
 
 
 def scored_rows(record: Record) -> list[ScoredRow]:
-    """Your model, the chosen recipe if it is another one, and the simple models, in this order."""
+    """The model as it is, the chosen recipe if it is another one, and the simple models, in this order."""
     rows = []
     if record.baseline:
         rows.append(ScoredRow(title_of(record, BASELINE), record.baseline.scores))
     chosen = chosen_arm(record)
     if chosen and chosen is not record.baseline:
         rows.append(ScoredRow(chosen.title, chosen.scores))
-    return rows + [ScoredRow(row.title, row.scores) for row in record.references]
+    return rows + [ScoredRow(wording.capitalized(row.title), row.scores) for row in record.references]
 
 
 def score_decimals(record: Record) -> dict[str, int | None]:
@@ -180,19 +181,19 @@ def _headline_of_choice(record: Record, chosen: str) -> str:
     title = title_of(record, chosen)
     comparison = comparison_of(record, chosen)
     if comparison and comparison.verdict == "helps":
-        return f"Your model gets better with this remedy: {title}."
-    return f"The model handed over is not your model as it is, but: {title}."
+        return f"The model gets better with this remedy: {title}."
+    return f"The model handed over is not the one that was given, but: {title}."
 
 
 def _headline_as_it_is(record: Record, *, is_kept: bool) -> str:
     """The headline of a run that did not choose a remedy."""
     if is_broken(record):
-        return "Your model cannot be trained as it is: no training ended with a usable score."
+        return "The model cannot be trained as it is: no training ended with a usable score."
     if not is_kept or record.trial is None:
-        return "Your model was measured; this run stopped before remedies could be judged."
+        return "The model was measured; this run stopped before remedies could be judged."
     if not record.trial.comparisons:
-        return "Your model was measured and kept as it is: no remedy was tried."
-    return "Your model was kept as it is: no remedy is proven to make it better."
+        return "The model was measured and kept as it is: no remedy was tried."
+    return "The model was kept as it is: no remedy is proven to make it better."
 
 
 def _sentences(record: Record) -> list[str]:
@@ -202,8 +203,8 @@ def _sentences(record: Record) -> list[str]:
         better = "better" if comparison.difference.value > 0 else "worse"
         amount = wording.value_of(comparison.difference).lstrip(wording.MINUS)
         said.append(
-            f"On the same folds and seeds, its {record.metric.title} is {amount} {better} than that of your "
-            f"model as it is (95\N{NO-BREAK SPACE}% interval of the improvement: "
+            f"On the same folds and seeds, its {record.metric.title} is {amount} {better} than that of "
+            f"the model as it is (95\N{NO-BREAK SPACE}% interval of the improvement: "
             f"{wording.interval_of(comparison.difference)})."
         )
     elif record.trial and record.trial.chosen_reason:
@@ -221,15 +222,13 @@ def _against_reference(record: Record) -> str:
     if not (row and ours and theirs and record.metric and wording.is_known(ours)):
         return ""
     lead = ours.value - theirs.value if record.metric.higher_is_better else theirs.value - ours.value
+    leader = "network" if lead > 0 else "simple model"
     overlap = ours.low <= theirs.high and theirs.low <= ours.high
-    if overlap:
-        standing = "the intervals overlap, so neither is clearly ahead"
-    else:
-        standing = "the network is ahead" if lead > 0 else "the simple model is ahead"
     decimals = wording.common_decimals([ours, theirs])
+    standing = "scored better, but the intervals overlap: neither is clearly ahead" if overlap else "is ahead"
     return (
-        f"The best simple model, {row.title}, reaches {wording.value_of(theirs, decimals)} where the network "
-        f"reaches {wording.value_of(ours, decimals)}: {standing}."
+        f"Best of the simple models: {row.title} with {wording.value_of(theirs, decimals)}. "
+        f"The network reaches {wording.value_of(ours, decimals)}. The {leader} {standing}."
     )
 
 
@@ -244,7 +243,7 @@ def _key_numbers(record: Record) -> list[KeyNumber]:
         note = f"{'' if is_corrected else 'not '}corrected for having been chosen"
         measured.append((title_of(record, str(name)), chosen_score(record), note))
     if row := best_reference(record):
-        measured.append((row.title, score_of(record, row), "best simple model"))
+        measured.append((wording.capitalized(row.title), score_of(record, row), "best simple model"))
     decimals = wording.common_decimals(estimate for _, estimate, _ in measured)
     shown = [
         KeyNumber(

@@ -20,14 +20,14 @@ _SYMBOLS = {
 
 
 def decimals_of(half_width: float) -> int:
-    """Decimals with which an interval of this half width reads well: steps of at most a sixth of it.
+    """Decimals with which an interval of this half width reads well: steps of at most an eighth of it.
 
     >>> decimals_of(0.057), decimals_of(3.2), decimals_of(410.0)
     (3, 1, 0)
     """
     if not math.isfinite(half_width) or half_width <= 0:
         return 4
-    return min(_MOST_DECIMALS, max(0, math.ceil(math.log10(6 / half_width))))
+    return min(_MOST_DECIMALS, max(0, math.ceil(math.log10(8 / half_width))))
 
 
 def common_decimals(estimates: Iterable[Estimate | None]) -> int | None:
@@ -195,6 +195,15 @@ def shortened(text: str, length: int) -> str:
     """
     line = " ".join(text.split())
     return line if len(line) <= length else f"{line[: length - 1].rstrip()}…"
+
+
+def capitalized(text: str) -> str:
+    """`text` with a capital first letter, the rest as it is.
+
+    >>> capitalized("linear model (L2)")
+    'Linear model (L2)'
+    """
+    return text[:1].upper() + text[1:]
 
 
 def metric_title(name: str) -> str:
