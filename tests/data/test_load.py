@@ -308,6 +308,12 @@ def test_new_rows_without_header_may_lack_the_target_and_dropped_columns(write, 
     assert load_rows(write(text, "new.csv"), headerless.schema).tolist() == [[5.0]]
 
 
+def test_new_rows_may_begin_with_a_byte_order_mark_that_training_lacked(write):
+    dataset = load(write("a,y\n1,M\n2,R\n3,M\n4,R\n"), "y")
+    assert dataset.schema.read.encoding == "utf-8"
+    assert load_rows(write("a\n7\n", "new.csv", "utf-8-sig"), dataset.schema).tolist() == [[7.0]]
+
+
 def test_new_rows_of_another_width_are_refused(write, headerless):
     with pytest.raises(DataError, match="got 4"):
         load_rows(write("5,7,M,1\n", "new.csv"), headerless.schema)

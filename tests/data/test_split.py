@@ -64,6 +64,18 @@ def test_identical_rows_stay_together_and_singles_keep_the_folds_equal(make_data
         assert max(sizes(splits)) - min(sizes(splits)) <= 1
 
 
+@given(SEEDS)
+def test_sets_of_identical_rows_leave_each_class_evenly_spread(make_dataset, seed):
+    """40 pairs and 20 single rows of each class: a fold gets 20 rows of each, one pair more or less."""
+    values = np.concatenate([np.repeat(np.arange(80), 2), np.arange(100, 140)])
+    target = np.concatenate([np.repeat(np.arange(80) % 2, 2), np.arange(40) % 2])
+    dataset = make_dataset(values[:, None], target)
+    for split in make_splits(dataset, 5, 1, seed):
+        counts = np.bincount(target[split.held_out], minlength=2)
+        assert counts.sum() == 40
+        assert np.all(np.abs(counts - 20) <= 2)
+
+
 def test_a_set_larger_than_a_fold_leaves_the_other_folds_equal(make_dataset):
     values = np.concatenate([np.zeros(50), np.arange(1, 51)])
     dataset = make_dataset(values[:, None], np.arange(100) % 2)
