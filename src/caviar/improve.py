@@ -403,8 +403,7 @@ class _Work:
             if corrected is not None:
                 record.naive_score, record.corrected_score = corrected
             self.chosen = self.trial.arm(record.chosen).recipe
-            for comparison in comparisons:
-                self.voice.say(f"  {self.trial.arm(comparison.remedy).recipe.title}: {comparison.sentence}")
+            self.voice.say(f"  {record.chosen_reason}")
             out_of_time = [s.title for s in record.skipped if "--minutes" in s.why]
             if out_of_time:
                 self.voice.note(f"Not tried for lack of time: {', '.join(out_of_time)}. Give more --minutes.")

@@ -14,6 +14,9 @@ from caviar.population.template import Build, Origin, Template, build_alone, see
 # (trainable, non-trainable, optimizer, metrics), each a list of arrays with the member axis first.
 State = tuple[list[Any], list[Any], list[Any], list[Any]]
 
+# Drawn once: LLVM's costly passes took four times as long to compile as they could ever save.
+_QUICK = {"xla_backend_optimization_level": 1}
+
 
 class _Given(SeedGenerator):
     """A seed generator that hands out one seed given from outside, so that a seed can be traced."""
@@ -51,7 +54,7 @@ def _drawn(template: Template, seeds: Sequence[int]) -> list[Any]:
             _first_value(origin, variable, row) for origin, variable in zip(template.origins, flat, strict=True)
         ]
 
-    return jax.jit(jax.vmap(one_member, axis_size=len(seeds)))(sequence)
+    return jax.jit(jax.vmap(one_member, axis_size=len(seeds)), compiler_options=_QUICK)(sequence)
 
 
 def _first_value(origin: Origin, variable: Any, row: jax.Array) -> jax.Array:  # noqa: ANN401

@@ -1,0 +1,193 @@
+"""A member of a population computes what Keras' `fit` computes alone."""
+
+from dataclasses import replace
+
+import keras
+import numpy as np
+import polars as pl
+import pytest
+
+from caviar.population.job import Job, Seat
+from caviar.population.train import train
+from tests.population.conftest import assert_equals_fit
+
+L = keras.layers
+
+OPTIMIZERS = {
+    "SGD with momentum": lambda: keras.optimizers.SGD(0.05, momentum=0.9),
+    "Adam": lambda: keras.optimizers.Adam(0.01),
+}
+
+
+def regularized(optimizer):
+    model = keras.Sequential(
+        [
+            keras.Input((6,)),
+            L.GaussianNoise(0.1),
+            L.Dense(
+                12,
+                kernel_regularizer=keras.regularizers.L2(0.01),
+                kernel_constraint=keras.constraints.MaxNorm(2.0),
+            ),
+            L.BatchNormalization(),
+            L.Activation("relu"),
+            L.Dropout(0.3),
+            L.Dense(1, activation="sigmoid"),
+        ]
+    )
+    model.compile(optimizer(), "binary_crossentropy", metrics=["accuracy"])
+    return model
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_every_member_equals_fit_with_its_own_seed_weights_and_shuffling(name, binary_rows, seats_of):
+    """Dense, BatchNormalization, Dropout, GaussianNoise, L2, MaxNorm; 66 or 67 rows, batch 16, three folds."""
+    x, y = binary_rows
+    seats = seats_of(100, folds=3, watch=5, seeds=(1, 2))
+    job = Job(lambda: regularized(OPTIMIZERS[name]), x[None], y[None], None, seats, 16, 3)
+    trained = train(job)
+    assert trained.engine == "population"
+    assert len({len(seat.fit) for seat in seats}) == 2, "folds of unequal size are part of the claim"
+    for member in (0, 3, 5):
+        assert_equals_fit(job, trained, member)
+
+
+def test_every_sonar_fold_equals_its_own_fit(tables):
+    """Ten folds of 187 or 188 rows of the sonar table, trained at once and one by one."""
+    table = pl.read_csv(tables / "sonar.csv", has_header=False)
+    x = table[:, :60].to_numpy().astype(np.float32)
+    y = (table[:, 60] == "M").to_numpy().astype(np.float32)[:, None]
+
+    def build():
+        model = keras.Sequential([keras.Input((60,)), L.Dense(60, "relu"), L.Dense(1, "sigmoid")])
+        model.compile(keras.optimizers.SGD(0.1, momentum=0.8), "binary_crossentropy", metrics=["accuracy"])
+        return model
+
+    parts = np.array_split(np.random.default_rng(0).permutation(208), 10)
+    seats = [
+        Seat(0, i, i, 0, np.setdiff1d(np.arange(208), part), part[:0], part) for i, part in enumerate(parts)
+    ]
+    job = Job(build, x[None], y[None], None, seats, 16, 3)
+    trained = train(job)
+    for member in range(10):
+        assert_equals_fit(job, trained, member)
+
+
+class Residual(keras.Model):
+    """A subclassed model with a layer that fit must carry state for."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.norm, self.last = L.Dense(8, "relu"), L.BatchNormalization(), L.Dense(1)
+
+    def call(self, x, training=False):
+        hidden = self.norm(self.first(x), training=training)
+        return self.last(hidden + self.first(x))
+
+
+@keras.saving.register_keras_serializable("tests")
+class Doubled(keras.layers.Layer):
+    """A custom layer with a weight and a loss of its own."""
+
+    def build(self, shape):
+        self.scale = self.add_weight(shape=(shape[-1],), initializer="ones")
+
+    def call(self, x):
+        self.add_loss(0.01 * keras.ops.sum(self.scale**2))
+        return 2 * x * self.scale
+
+
+def own_loss(target, predicted):
+    return keras.ops.mean(keras.ops.abs(target - predicted) ** 1.5, axis=-1)
+
+
+def subclassed():
+    model = Residual()
+    model.compile("adam", "mse")
+    return model
+
+
+def functional_with_custom_parts():
+    inputs = keras.Input((6,))
+    hidden = Doubled()(L.Dense(8, "gelu")(inputs))
+    outputs = L.Dense(1)(L.Concatenate()([hidden, L.LayerNormalization()(inputs)]))
+    model = keras.Model(inputs, outputs)
+    model.compile(keras.optimizers.RMSprop(0.01), own_loss, metrics=["mae", keras.metrics.R2Score()])
+    return model
+
+
+def scheduled_and_averaged():
+    model = keras.Sequential([keras.Input((6,)), L.Dense(8, "tanh"), L.Dense(1)])
+    schedule = keras.optimizers.schedules.ExponentialDecay(0.05, 3, 0.8)
+    optimizer = keras.optimizers.AdamW(schedule, clipnorm=0.5, use_ema=True, ema_momentum=0.7)
+    model.compile(optimizer, keras.losses.Huber(0.5))
+    return model
+
+
+def recurrent():
+    model = keras.Sequential([keras.Input((6,)), L.Reshape((3, 2)), L.GRU(5), L.Dense(1)])
+    model.compile("adam", "mse")
+    return model
+
+
+def attentive():
+    inputs = keras.Input((6,))
+    steps = L.Reshape((3, 2))(inputs)
+    outputs = L.Dense(1)(L.Flatten()(L.MultiHeadAttention(2, 4)(steps, steps)))
+    model = keras.Model(inputs, outputs)
+    model.compile("adam", "mse")
+    return model
+
+
+def pretrained_and_adapted():
+    """The builder sets values itself: an adapted normalisation and a scaled first kernel."""
+    normalise = L.Normalization()
+    normalise.adapt(np.arange(60, dtype=np.float32).reshape(10, 6))
+    model = keras.Sequential([keras.Input((6,)), normalise, L.Dense(5, "relu"), L.Dense(1)])
+    kernel, bias = model.layers[1].get_weights()
+    model.layers[1].set_weights([0.1 * kernel, bias + 0.5])
+    model.compile("adam", "mse")
+    return model
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        subclassed,
+        functional_with_custom_parts,
+        scheduled_and_averaged,
+        recurrent,
+        attentive,
+        pretrained_and_adapted,
+    ],
+)
+def test_any_compiled_model_runs_as_a_population_and_equals_fit(build, binary_rows, seats_of):
+    """Subclassed, functional, custom layer and loss, schedule, averaged weights, recurrent, attention."""
+    x, y = binary_rows
+    job = Job(build, x[None], y[None], None, seats_of(100, folds=2, watch=7), 16, 3)
+    trained = train(job)
+    assert trained.engine == "population", trained.why
+    for member in range(2):
+        assert_equals_fit(job, trained, member)
+
+
+def test_sample_weights_reach_loss_and_validation(binary_rows, seats_of):
+    """A weighted member equals a weighted fit, and differs from an unweighted one."""
+    x, y = binary_rows
+    weight = np.linspace(0, 3, 100).astype(np.float32)
+    seats = seats_of(100, folds=2, watch=9)
+    weighted = Job(lambda: regularized(OPTIMIZERS["Adam"]), x[None], y[None], weight, seats, 16, 3)
+    plain = Job(weighted.build, x[None], y[None], None, seats, 16, 3)
+    trained = train(weighted)
+    assert_equals_fit(weighted, trained, 0)
+    assert abs(trained.outputs[0] - train(plain).outputs[0]).max() > 1e-3
+
+
+def test_inputs_of_a_split_are_seen_by_its_members_only(binary_rows, seats_of):
+    """With inputs prepared per split, each member trains on its own split's numbers."""
+    x, y = binary_rows
+    seats = [replace(seat, split=i) for i, seat in enumerate(seats_of(100, folds=2))]
+    job = Job(lambda: regularized(OPTIMIZERS["Adam"]), np.stack([x, 3 * x]), y[None], None, seats, 16, 3)
+    trained = train(job)
+    for member in range(2):
+        assert_equals_fit(job, trained, member)
