@@ -1,4 +1,4 @@
-"""Train your Keras model a few hundred times at once, find out what is wrong with it, and prove what fixes it.
+"""Train your Keras model a few hundred times at once, find out what is wrong, and prove what fixes it.
 
 >>> import caviar
 >>> run = caviar.improve("sample:breast-cancer")  # doctest: +SKIP

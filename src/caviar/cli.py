@@ -19,17 +19,24 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Table = Annotated[str, typer.Argument(help="CSV or Parquet file, or sample:breast-cancer|wine|iris|digits|diabetes.")]
-Target = Annotated[
-    list[str] | None, typer.Option("--target", "-t", help="Column to predict, by name or position; repeatable.")
+Table = Annotated[
+    str, typer.Argument(help="CSV or Parquet file, or sample:breast-cancer|wine|iris|digits|diabetes.")
 ]
-Header = Annotated[bool | None, typer.Option("--header/--no-header", help="Whether the first line names columns.")]
+Target = Annotated[
+    list[str] | None,
+    typer.Option("--target", "-t", help="Column to predict, by name or position; repeatable."),
+]
+Header = Annotated[
+    bool | None, typer.Option("--header/--no-header", help="Whether the first line names columns.")
+]
 Sep = Annotated[str | None, typer.Option("--sep", help="Separator of a CSV file.")]
 Drop = Annotated[list[str] | None, typer.Option("--drop", help="Column that is not an input; repeatable.")]
 Group = Annotated[str | None, typer.Option("--group", help="Column whose groups must stay in one fold.")]
 Time = Annotated[str | None, typer.Option("--time", help="Column whose order splits must respect.")]
 Weight = Annotated[str | None, typer.Option("--weight", help="Column of row weights, for loss and score.")]
-Task = Annotated[str | None, typer.Option("--task", help="binary, multiclass or regression, if inferred wrongly.")]
+Task = Annotated[
+    str | None, typer.Option("--task", help="binary, multiclass or regression, if inferred wrongly.")
+]
 Test = Annotated[Path | None, typer.Option("--test", help="Rows kept apart, scored once at the end.")]
 Model = Annotated[str | None, typer.Option("--model", help="Your builder, as file.py:function.")]
 
@@ -47,15 +54,21 @@ def improve(
     task: Task = None,
     test: Test = None,
     model: Model = None,
-    metric: Annotated[str | None, typer.Option(help="Score that decides; log-loss or mae by default.")] = None,
+    metric: Annotated[
+        str | None, typer.Option(help="Score that decides; log-loss or mae by default.")
+    ] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training rows.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Rows per gradient step.")] = None,
     folds: Annotated[int | None, typer.Option(help="Folds of the cross-validation; 10 by default.")] = None,
     repeats: Annotated[int | None, typer.Option(help="Repeats of it; 3 by default.")] = None,
-    rope: Annotated[float | None, typer.Option(help="Smallest difference that counts, in the metric's unit.")] = None,
+    rope: Annotated[
+        float | None, typer.Option(help="Smallest difference that counts, in the metric's unit.")
+    ] = None,
     minutes: Annotated[float | None, typer.Option(help="Bound on the whole command.")] = None,
     seed: Annotated[int, typer.Option(help="Where all seeds start.")] = 0,
-    out: Annotated[Path | None, typer.Option("--out", help="Folder of the run; runs/<table>-<time> by default.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder of the run; runs/<table>-<time> by default.")
+    ] = None,
 ) -> None:
     """Look, measure, diagnose, treat, finish, report."""
     from rich.console import Console
@@ -124,7 +137,9 @@ def look(
 def predict(
     run: Annotated[Path, typer.Argument(help="Folder of the run.")],
     rows: Annotated[Path, typer.Argument(help="File with new rows, with or without the target.")],
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="CSV file to write; stdout by default.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="CSV file to write; stdout by default.")
+    ] = None,
     model: Model = None,
 ) -> None:
     """Predict new rows with a run's finished model; writes CSV."""

@@ -1,4 +1,4 @@
-"""Everything a user can be told went wrong: each message says what was expected, what was seen, what to do."""
+"""Everything a user can be told went wrong: what was expected, what was seen, what to do."""
 
 
 class CaviarError(Exception):

@@ -1,4 +1,4 @@
-"""The final model: the chosen recipe trained on all rows, saved, described, and scored once on rows kept apart."""
+"""The final model: the chosen recipe trained on all rows, saved, and scored once on rows kept apart."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -39,7 +39,7 @@ from caviar.remedies.table import REMEDIES
 from caviar.report.page import write_report
 from caviar.results import Run
 from caviar.run.folder import RunFolder, make_run_folder
-from caviar.run.record import DataRecord, MetricRecord, PlanRecord, Record, RowRecord, TrialRecord
+from caviar.run.record import MetricRecord, PlanRecord, Record, RowRecord, TrialRecord
 from caviar.trial import (
     Budget,
     Trial,
@@ -165,7 +165,9 @@ def improve(
         work = _Work(folder, _new_record(options, deciding, others), dataset, kept, began, voice, seed)
         work.look(recipe, bench)
         try:
-            work.measure(recipe, plan, given=repeats is not None or folds is not None, deciding=deciding, others=others)
+            work.measure(
+                recipe, plan, given=repeats is not None or folds is not None, deciding=deciding, others=others
+            )
             work.diagnose(rope)
             work.treat()
             work.finish()
@@ -237,7 +239,9 @@ class _Work:
             plan, reasons = self._baseline(recipe, plan, given=given, deciding=deciding, others=others)
             bench, arm = self._measured()
             if arm.record.engine == "loop":
-                self.voice.note(f"The network was trained one model at a time, because {arm.history.attrs['why']}.")
+                self.voice.note(
+                    f"The network was trained one model at a time, because {arm.history.attrs['why']}."
+                )
             if arm.fixed:
                 names = ", ".join(arm.fixed[:3])
                 self.voice.note(
@@ -271,8 +275,10 @@ class _Work:
         smaller = [] if given or self.dataset.time is not None else list(_SMALLER)
         while True:
             allowed = float("inf")
-            if self.clock.minutes is not None and smaller:
-                allowed = max(_BASELINE_SHARE * self.clock.minutes * 60, 5.0)
+            if self.clock.minutes is not None:
+                allowed = (
+                    max(_BASELINE_SHARE * self.clock.minutes * 60, 5.0) if smaller else self.clock.left(10)
+                )
             self.bench = _bench(self.dataset, plan, deciding, others, self.seed)
             try:
                 self.baseline = measure(
@@ -284,6 +290,8 @@ class _Work:
                     what="The recipe as it is.",
                 )
             except TooSlow as slow:
+                if not smaller:
+                    raise _too_short(self.clock, self.dataset, recipe, slow.seconds) from None
                 per_member = slow.seconds / plan.members
                 fitting = [p for p in smaller if Plan(*p).members * per_member <= allowed]
                 chosen = fitting[0] if fitting else smaller[-1]
@@ -296,11 +304,7 @@ class _Work:
                 reasons = [reason]
                 self.voice.note(reason)
             except OutOfTime:
-                raise OptionError(
-                    f"Expected the time given to suffice for measuring the model once, but {self.clock.minutes:g} "
-                    f"minutes are too short for {self.dataset.n_rows:,} rows and {recipe.epochs} epochs. "
-                    f"Give more --minutes or fewer --epochs."
-                ) from None
+                raise _too_short(self.clock, self.dataset, recipe, self.clock.spent()) from None
             else:
                 return plan, reasons
 
@@ -340,7 +344,9 @@ class _Work:
         ]
         run = int(np.isfinite(scores[REFERENCES[-1].name][bench.metric.name]).sum())
         if run < len(bench.splits):
-            self.voice.note(f"Reference rows were scored on {run} of {len(bench.splits)} folds to keep to the time.")
+            self.voice.note(
+                f"Reference rows were scored on {run} of {len(bench.splits)} folds to keep to the time."
+            )
         for row in references:
             value = row.scores[bench.metric.name].value
             self.voice.say(f"  {row.title}: {bench.metric.title} {value:.4g}")
@@ -372,7 +378,7 @@ class _Work:
             # The final model must still be trained: about what one member took, for each member it may have.
             per_member = arm.seconds / max(1, arm.record.members)
             reserve = 12.0 + 6 * per_member * (1 + bench.test_share)
-            budget = Budget(lambda: self.clock.left(reserve), lambda: self.clock.check(reserve))
+            budget = Budget(lambda: self.clock.left(reserve))
 
             order = in_order(REMEDIES, named)
             ahead = {remedy.name: _steps_ahead(bench, arm.recipe, remedy) for remedy in order}
@@ -426,7 +432,9 @@ class _Work:
         """Keep what was learned before Ctrl-C, and draw it."""
         if self.trial is None and self.record.trial is not None and not self.record.trial.arms:
             self.record.trial.chosen_reason = "Stopped before any remedy was tried."
-        self.voice.note(f"Stopped by hand during the stage {self.record.stage!r}; what was learned before is kept.")
+        self.voice.note(
+            f"Stopped by hand during the stage {self.record.stage!r}; what was learned before is kept."
+        )
         self.save(status="interrupted")
 
     def _measured(self) -> tuple[Bench, Arm]:
@@ -468,6 +476,14 @@ class _Pace(Monitor):
         self._stack.close()
 
 
+def _too_short(given: Clock, dataset: Dataset, recipe: Recipe, seconds: float) -> OptionError:
+    return OptionError(
+        f"Expected the time given to suffice for measuring the model, but with {dataset.n_rows:,} rows and "
+        f"{recipe.epochs} epochs that takes about {seconds / 60:.1f} minutes or more, and {given.minutes:g} were "
+        f"given. Give more --minutes, fewer --epochs, or fewer --folds and --repeats."
+    )
+
+
 def _check_numbers(
     epochs: int | None,
     batch_size: int | None,
@@ -477,13 +493,22 @@ def _check_numbers(
     minutes: float | None,
 ) -> None:
     """Refuse numbers that mean nothing."""
-    least = {"--epochs": (epochs, 1), "--batch-size": (batch_size, 1), "--folds": (folds, 2), "--repeats": (repeats, 1)}
+    least = {
+        "--epochs": (epochs, 1),
+        "--batch-size": (batch_size, 1),
+        "--folds": (folds, 2),
+        "--repeats": (repeats, 1),
+    }
     for option, (value, low) in least.items():
         if value is not None and (isinstance(value, bool) or int(value) != value or value < low):
-            raise OptionError(f"Expected {option} to be a whole number of at least {low}, got {value}. Raise it.")
+            raise OptionError(
+                f"Expected {option} to be a whole number of at least {low}, got {value}. Raise it."
+            )
     for option, number in (("--rope", rope), ("--minutes", minutes)):
         if number is not None and not (np.isfinite(number) and number > 0):
-            raise OptionError(f"Expected {option} to be a number above 0, got {number}. Leave it out for the default.")
+            raise OptionError(
+                f"Expected {option} to be a number above 0, got {number}. Leave it out for the default."
+            )
 
 
 def _shown(value: object) -> str:
@@ -496,7 +521,12 @@ def _shown(value: object) -> str:
 
 
 def _recipe(
-    dataset: Dataset, model: str | Builder | None, epochs: int | None, batch_size: int | None, *, absolute: bool
+    dataset: Dataset,
+    model: str | Builder | None,
+    epochs: int | None,
+    batch_size: int | None,
+    *,
+    absolute: bool,
 ) -> Recipe:
     """The person's model with plain preparation, or the table network with its own."""
     if model is None:
@@ -598,7 +628,9 @@ def _evidence(bench: Bench, arm: Arm, record: Record, rope: float | None) -> Evi
 
 def _said(arm: Arm, bench: Bench) -> str:
     estimate = arm.record.scores[bench.metric.name]
-    failed = f"; {arm.record.failed_members} of {arm.record.members} diverged" if arm.record.failed_members else ""
+    failed = (
+        f"; {arm.record.failed_members} of {arm.record.members} diverged" if arm.record.failed_members else ""
+    )
     return (
         f"{bench.metric.title} {estimate.value:.4g} (95 % interval {estimate.low:.4g} to {estimate.high:.4g}), "
         f"{arm.record.members} trainings in {arm.record.seconds:.0f} s{failed}"

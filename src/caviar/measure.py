@@ -64,7 +64,9 @@ class Bench:
         """The preparation fitted on each split's training rows."""
         data = self.dataset
         return tuple(
-            fit_preparation(data.schema, plan, data.features, data.target, rows=split.train, weight=data.weight)
+            fit_preparation(
+                data.schema, plan, data.features, data.target, rows=split.train, weight=data.weight
+            )
             for split in self.splits
         )
 
@@ -145,7 +147,9 @@ def make_fitting(
     build = recipe.build(n_inputs, dataset.n_outputs)
     probe = sketch(build)
     n_classes = len(dataset.schema.classes) if dataset.is_classification else 0
-    targets = [prepared[0].target(dataset.target)] if n_classes else [p.target(dataset.target) for p in prepared]
+    targets = (
+        [prepared[0].target(dataset.target)] if n_classes else [p.target(dataset.target) for p in prepared]
+    )
     if all(np.array_equal(targets[0], other) for other in targets[1:]):
         targets = targets[:1]
     y = np.stack([network_target(probe, t, dataset.task, n_classes, n_inputs) for t in targets])
@@ -202,9 +206,7 @@ def measure(
         what: What the recipe does, for the report.
         source: Where the idea comes from.
     """
-    seeds = [
-        max(recipe.ensemble, first_repeat_seeds if split.repeat == 0 else 1) for split in bench.splits
-    ]
+    seeds = [max(recipe.ensemble, first_repeat_seeds if split.repeat == 0 else 1) for split in bench.splits]
     seats, places = seats_for(bench, recipe, seeds)
     fitting = make_fitting(
         recipe,
@@ -234,9 +236,7 @@ def _arm(
     ensembles = [
         np.mean([said[i, k] for k in range(recipe.ensemble)], axis=0) for i in range(len(bench.splits))
     ]
-    scores = {
-        metric.name: _by_fold(bench, metric, ensembles) for metric in (bench.metric, *bench.shown)
-    }
+    scores = {metric.name: _by_fold(bench, metric, ensembles) for metric in (bench.metric, *bench.shown)}
     repeats, folds = bench.shape
     width = ensembles[0].shape[1]
     oof = np.full((repeats, data.n_rows, width), np.nan)
@@ -370,7 +370,10 @@ def fit_all(
     models = []
     for seat, (trainable, rest) in zip(seats, trained.weights, strict=True):
         model = build_alone(fitting.build, fitting.job.sample(), seat.seed)
-        for variables, values in ((model.trainable_variables, trainable), (model.non_trainable_variables, rest)):
+        for variables, values in (
+            (model.trainable_variables, trainable),
+            (model.non_trainable_variables, rest),
+        ):
             for variable, value in zip(variables, values, strict=True):
                 variable.assign(value)
         models.append(model)

@@ -27,11 +27,14 @@ class Budget:
 
     Attributes:
         left: Seconds left for arms, asked before each one.
-        check: Raises `OutOfTime` in the middle of one.
     """
 
     left: Callable[[], float]
-    check: Callable[[], None]
+
+    def require(self, seconds: float) -> None:
+        """Raise `OutOfTime` if less than so many seconds are left."""
+        if seconds > self.left():
+            raise OutOfTime
 
 
 @dataclass
@@ -103,9 +106,7 @@ def try_one(
     name, title = "+".join(r.name for r in remedies), " + ".join(r.title for r in remedies)
     try:
         recipe = treated(trial.baseline.recipe, remedies)
-        needed = _expected_seconds(trial, bench, recipe)
-        if needed > budget.left():
-            raise OutOfTime
+        budget.require(_expected_seconds(trial, bench, recipe))
         arm = measure(
             bench,
             recipe,
@@ -117,7 +118,9 @@ def try_one(
         trial.skipped.append(SkippedRemedy(remedy=name, title=title, why=f"Does not apply: {reason}."))
     except OutOfTime:
         trial.skipped.append(
-            SkippedRemedy(remedy=name, title=title, why="Not tried: the time given (--minutes) did not suffice.")
+            SkippedRemedy(
+                remedy=name, title=title, why="Not tried: the time given (--minutes) did not suffice."
+            )
         )
     except ModelError as error:
         trial.skipped.append(SkippedRemedy(remedy=name, title=title, why=f"Failed: {error}"))
@@ -174,7 +177,9 @@ def combination(comparisons: Sequence[ComparisonRecord], remedies: Sequence[Reme
     return chosen if len(chosen) > 1 else []
 
 
-def choose(bench: Bench, trial: Trial, comparisons: Sequence[ComparisonRecord], rope: float) -> tuple[str, str]:
+def choose(
+    bench: Bench, trial: Trial, comparisons: Sequence[ComparisonRecord], rope: float
+) -> tuple[str, str]:
     """The recipe to finish with, and why.
 
     A combination must itself help against the best single remedy: otherwise the simpler recipe stays.

@@ -56,6 +56,8 @@ def test_a_plateau_callback_on_a_schedule_object_is_refused(binary_rows, seats_o
     """Keras cannot lower a rate that a schedule decides; the sentence says so before training."""
     x, y = binary_rows
     schedule = keras.optimizers.schedules.CosineDecay(0.1, 10)
-    job = Job(lambda: wobbly(schedule), x[None], y[None], None, seats_of(100, 2), 16, 2, [C.ReduceLROnPlateau()])
+    job = Job(
+        lambda: wobbly(schedule), x[None], y[None], None, seats_of(100, 2), 16, 2, [C.ReduceLROnPlateau()]
+    )
     with pytest.raises(ModelError, match="schedule object"):
         train(job)

@@ -1,4 +1,4 @@
-"""The finished model: saved without pickle, loaded in safe mode, predicting rows as their owner spells them."""
+"""The finished model: saved without pickle, loaded in safe mode, predicting rows with their owner's labels."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -76,7 +76,9 @@ class FinishedModel:
     def as_frame(self, values: np.ndarray) -> pl.DataFrame:
         """Probabilities or values as a table with labels."""
         if not self.schema.is_classification:
-            names = [f"prediction_{t}" for t in self.schema.targets] if values.shape[1] > 1 else ["prediction"]
+            names = (
+                [f"prediction_{t}" for t in self.schema.targets] if values.shape[1] > 1 else ["prediction"]
+            )
             return pl.DataFrame({name: values[:, i] for i, name in enumerate(names)})
         labels = np.asarray(self.schema.classes)[values.argmax(axis=1)]
         columns = {f"probability_{label}": values[:, i] for i, label in enumerate(self.schema.classes)}
@@ -118,7 +120,9 @@ def load_finished(folder: Path) -> FinishedModel:
     models = []
     for name in facts.members:
         if Path(name).name != name:
-            raise RunError(f"Expected the networks inside {folder}, but {path} points outside. Do not use it.")
+            raise RunError(
+                f"Expected the networks inside {folder}, but {path} points outside. Do not use it."
+            )
         try:
             models.append(keras.models.load_model(folder / name, compile=False, safe_mode=True))
         except Exception as error:

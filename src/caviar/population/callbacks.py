@@ -160,7 +160,9 @@ def after_epoch(
     return new, state, stops
 
 
-def at_end(rules: Sequence[Rule], carried: list[dict[str, Any]], state: MemberState, keep: set[int]) -> MemberState:
+def at_end(
+    rules: Sequence[Rule], carried: list[dict[str, Any]], state: MemberState, keep: set[int]
+) -> MemberState:
     """Put the best weights back where a rule asks for it; variables in `keep` (seed states) stay."""
     for rule, numbers in zip(rules, carried, strict=True):
         if isinstance(rule, Stop) and rule.restore:

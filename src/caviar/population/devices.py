@@ -1,5 +1,6 @@
 """Where populations run: Keras on JAX, one device per core, compiled programs kept on disk."""
 
+import contextlib
 import os
 import sys
 from dataclasses import dataclass
@@ -53,10 +54,9 @@ def start() -> Devices:
     _keep_compiled_programs()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
     if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
-        try:
+        # If JAX already runs, what it has is used, and the notice below says so.
+        with contextlib.suppress(RuntimeError):
             jax.config.update("jax_num_cpu_devices", cores)
-        except RuntimeError:
-            pass  # JAX already runs; what it has is used, and the notice below says so.
     kind, count = jax.devices()[0].platform, len(jax.devices())
     notice = ""
     if kind == "cpu" and count == 1 and cores > 1:

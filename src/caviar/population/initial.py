@@ -51,7 +51,8 @@ def _drawn(template: Template, seeds: Sequence[int]) -> list[Any]:
 
     def one_member(row: jax.Array) -> list[jax.Array]:
         return [
-            _first_value(origin, variable, row) for origin, variable in zip(template.origins, flat, strict=True)
+            _first_value(origin, variable, row)
+            for origin, variable in zip(template.origins, flat, strict=True)
         ]
 
     return jax.jit(jax.vmap(one_member, axis_size=len(seeds)), compiler_options=_QUICK)(sequence)

@@ -136,7 +136,7 @@ def row_orders(seed: int) -> Callable[[int], np.ndarray]:
 
     Keras draws one permutation per epoch from NumPy's global state, after one that only fixes shapes.
     """
-    rng = np.random.RandomState(seed)  # noqa: NPY002 - reproduces Keras' own draws
+    rng = np.random.RandomState(seed)
     used = False
 
     def next_order(rows: int) -> np.ndarray:

@@ -27,7 +27,12 @@ class _Shown(keras.callbacks.Callback):
             x, y, *weight = rows_of(self._job, self._seat, self._seat.scored)
             size = self._job.validation_batch_size or self._job.batch_size
             scored = self.model.evaluate(
-                x, y, sample_weight=weight[0] if weight else None, batch_size=size, verbose=0, return_dict=True
+                x,
+                y,
+                sample_weight=weight[0] if weight else None,
+                batch_size=size,
+                verbose=0,
+                return_dict=True,
             )
             row |= {f"held_out_{name}": value for name, value in scored.items()}
         self.rows.append(row)
@@ -55,9 +60,7 @@ def train_one_by_one(job: Job, monitor: Monitor, why: str, fixed: tuple[str, ...
                 logs[name][i, epoch] = value
     seconds = time.monotonic() - began
     history = make_history(job.seats, logs, engine="loop", why=why, seconds=seconds)
-    return Trained(
-        history, [m[1] for m in members], [m[2] for m in members], "loop", why, fixed, seconds
-    )
+    return Trained(history, [m[1] for m in members], [m[2] for m in members], "loop", why, fixed, seconds)
 
 
 def _train_one(
@@ -79,7 +82,9 @@ def _train_one(
         verbose=0,
     )
     asked = job.asked(seat)
-    outputs = np.asarray(model.predict(rows_of(job, seat, asked)[0], verbose=0)) if len(asked) else np.empty(0)
+    outputs = (
+        np.asarray(model.predict(rows_of(job, seat, asked)[0], verbose=0)) if len(asked) else np.empty(0)
+    )
     weights = (
         [v.numpy() for v in model.trainable_variables],
         [v.numpy() for v in model.non_trainable_variables],

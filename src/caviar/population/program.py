@@ -112,7 +112,9 @@ class Program:
     shards: int
 
 
-def make_program(model: keras.Model, sizes: Sizes, rules: Sequence[callbacks.Rule], metrics: list[Any]) -> Program:
+def make_program(
+    model: keras.Model, sizes: Sizes, rules: Sequence[callbacks.Rule], metrics: list[Any]
+) -> Program:
     """Program for members of one structure and one set of sizes.
 
     Args:
@@ -224,7 +226,10 @@ def _epoch(
 
 
 def _over_batches(
-    one: Callable[[Any, jax.Array], tuple[Any, Logs]], state: Any, rows: jax.Array, batch: int  # noqa: ANN401
+    one: Callable[[Any, jax.Array], tuple[Any, Logs]],
+    state: Any,  # noqa: ANN401 - whatever `one` carries
+    rows: jax.Array,
+    batch: int,
 ) -> tuple[Any, Logs]:
     """Full batches in a scan, then the short rest as a real short batch; the logs after the last."""
     full = rows.shape[0] // batch

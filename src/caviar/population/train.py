@@ -93,7 +93,9 @@ def _sizes(job: Job, seats: Sequence[Seat]) -> program.Sizes:
     )
 
 
-def _train_chunk(job: Job, template: Template, in_program: tuple[Rule, ...], seats: list[Seat], monitor: Monitor) -> _Part:
+def _train_chunk(
+    job: Job, template: Template, in_program: tuple[Rule, ...], seats: list[Seat], monitor: Monitor
+) -> _Part:
     """Train members that share one program and fit on the devices together."""
     real = len(seats)
     shards = devices.start().count
@@ -150,7 +152,9 @@ def _run_blocks(
     rows = orders.draw(length)
     while length:
         began = time.monotonic()
-        carry, logs = machine.block(carry, members, data, machine.place(rows), np.int32(done), np.int32(length))
+        carry, logs = machine.block(
+            carry, members, data, machine.place(rows), np.int32(done), np.int32(length)
+        )
         wanted = 2 * length if pace is None else int(np.clip(_BLOCK_SECONDS * pace, 1, 2 * length))
         following = min(wanted, orders.block, epochs - done - length)
         rows = orders.draw(following) if following else rows

@@ -58,7 +58,9 @@ class RunFolder:
                 f"Pass the folder that `caviar improve` made."
             ) from error
         except UnicodeDecodeError as error:
-            raise RunError(f"Expected {path} to be a run's record, found other bytes. It was not made here.") from error
+            raise RunError(
+                f"Expected {path} to be a run's record, found other bytes. It was not made here."
+            ) from error
         try:
             record = Record.model_validate_json(text)
         except ValidationError as error:
