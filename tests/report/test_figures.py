@@ -66,6 +66,25 @@ def test_one_endless_interval_does_not_squeeze_the_others():
     assert cuts == [["triangle-left", "triangle-right"]]
 
 
+def test_a_model_far_behind_the_others_is_still_on_the_axis():
+    record = full_record()
+    record.baseline.scores["log-loss"] = estimate(3.78, 2.1)
+    facts = figures.score_facts(record)
+    assert facts.low < 0.358
+    assert facts.high > 3.78 + 2.1
+
+
+def test_a_value_out_of_all_reach_becomes_an_arrow_at_the_end_of_the_axis():
+    record = full_record()
+    record.baseline.scores["log-loss"] = estimate(4e6, 1e6)
+    facts = figures.score_facts(record)
+    assert facts.high < 2
+    point = next(trace for trace in figures.draw_rows(facts, is_wide=True)["data"] if "text" in trace)
+    assert point["x"] == [facts.high]
+    assert point["marker"]["symbol"] == "triangle-right"
+    assert "4,000,000" in point["text"][0]
+
+
 def test_what_has_no_finite_value_is_named_instead_of_drawn():
     facts = figures.score_facts(RECORDS["diverged"]())
     assert facts.unknown == ("The model as it is",)

@@ -96,7 +96,7 @@ def test_no_skill_is_read_from_its_reference_row_if_need_be():
 
 def test_a_promising_remedy_names_the_repeats_that_would_decide():
     steps = [step.text for step in verdict(full_record(), "run").next_steps]
-    assert any("About 9 repeats instead of 3 would decide it." in text for text in steps)
+    assert any("About 9 repeats instead of 3 (--repeats 9) would decide it." in text for text in steps)
 
 
 def test_a_folder_with_blanks_is_quoted_in_the_command():

@@ -104,11 +104,18 @@ def escaped(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def axis_range(rows: list[Row], *also: float, reach: float = 6.0) -> tuple[float, float]:
-    """Ends of an axis on which all point values can be read.
+def axis_range(
+    rows: list[Row], *also: float, ends_reach: float = 6.0, values_reach: float = 30.0
+) -> tuple[float, float]:
+    """Ends of an axis on which the rows can be read, though one may be a thousand times wider than the others.
 
-    One interval can be a thousand times wider than the others (a remedy that diverged). An interval's end
-    stretches the axis to at most `reach` times the typical distance from the middle; the rest is cut.
+    Distances count from the middle value, in units of the typical one among all values and interval ends.
+
+    Args:
+        rows: What the axis is for.
+        also: Further values that must lie on it.
+        ends_reach: Interval ends stretch the axis to this distance, or to twice that of the farthest value.
+        values_reach: Values stretch the axis to this distance; one beyond is drawn as an arrow at the end.
     """
     values = [row.estimate.value for row in rows] + [value for value in also if math.isfinite(value)]
     if not values:
@@ -116,8 +123,10 @@ def axis_range(rows: list[Row], *also: float, reach: float = 6.0) -> tuple[float
     middle = sorted(values)[len(values) // 2]
     ends = [end for row in rows for end in (row.estimate.low, row.estimate.high) if math.isfinite(end)]
     distances = sorted(abs(end - middle) for end in [*ends, *values])
-    farthest = reach * distances[len(distances) // 2] if distances[-1] > 0 else 1.0
-    kept = [end for end in [*ends, *values] if abs(end - middle) <= farthest] or values
+    typical = distances[len(distances) // 2] or distances[-1]
+    near = [value for value in values if abs(value - middle) <= values_reach * typical]
+    reach = max(ends_reach * typical, 2 * max(abs(value - middle) for value in near))
+    kept = near + [end for end in ends if abs(end - middle) <= reach]
     low, high = min(kept), max(kept)
     margin = 0.06 * (high - low) or abs(low) * 0.1 or 1.0
     return low - margin, high + margin
@@ -250,7 +259,7 @@ def draw_rows(facts: Rows, *, is_wide: bool) -> Figure:
 
 
 def _interval(row: Row, y: int, facts: Rows) -> list[dict[str, Any]]:
-    """One estimate: its interval as a bar, cut at the axis' ends and marked there, and its point on top."""
+    """One estimate: its interval as a bar, its point on top; what lies beyond the axis ends in an arrow."""
     low, high = max(row.estimate.low, facts.low), min(row.estimate.high, facts.high)
     hover = escaped(f"{row.title}: {wording.with_interval(row.estimate)}")
     traces: list[dict[str, Any]] = []
@@ -266,14 +275,13 @@ def _interval(row: Row, y: int, facts: Rows) -> list[dict[str, Any]]:
                 {"x": ends, "y": [y] * len(ends), "mode": "markers", "hoverinfo": "skip", "cliponaxis": False}
                 | {"marker": {"symbol": marks, "size": 9, "color": row.colour}}
             )
-    marker = {
-        "symbol": row.symbol,
-        "size": 12,
-        "color": row.colour,
-        "line": {"width": 2, "color": row.colour},
-    }
+    value = min(max(row.estimate.value, facts.low), facts.high)
+    symbol = row.symbol
+    if value != row.estimate.value:
+        symbol = "triangle-left" if value == facts.low else "triangle-right"
+    marker = {"symbol": symbol, "size": 12, "color": row.colour, "line": {"width": 2, "color": row.colour}}
     traces.append(
-        {"x": [row.estimate.value], "y": [y], "mode": "markers", "marker": marker}
+        {"x": [value], "y": [y], "mode": "markers", "marker": marker, "cliponaxis": False}
         | {"text": [hover], "hovertemplate": "%{text}<extra></extra>"}
     )
     return traces

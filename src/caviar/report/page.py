@@ -6,7 +6,7 @@ import hashlib
 import json
 import tempfile
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -228,7 +228,7 @@ def _template() -> jinja2.Template:
         "metric_title": wording.metric_title,
         "listed": wording.listed,
         "quoted": found.quoted,
-        "python_string": repr,
+        "python_string": partial(json.dumps, ensure_ascii=False),
     }
     environment.globals |= {"zip": zip}
     environment.tests |= {"known": wording.is_known, "finite": wording.is_finite}

@@ -293,7 +293,7 @@ def _next_steps(record: Record, run: str) -> list[NextStep]:
     if warnings:
         titles = wording.listed([wording.shortened(remark.title, 80) for remark in warnings[:3]])
         more = f" and {len(warnings) - 3} more" if len(warnings) > 3 else ""
-        steps.append(NextStep(f"Look at the warnings about the data first: {titles}{more}."))
+        steps.append(NextStep(f"Mind what was noticed about the data: {titles}{more}."))
     steps += _undecided(record)
     steps += _reference_step(record)
     return steps
@@ -316,7 +316,8 @@ def _undecided(record: Record) -> list[NextStep]:
     return [
         NextStep(
             f"{title_of(record, name)} looks better but is not proven. "
-            f"About {wording.count(repeats, 'repeat')} instead of {record.plan.repeats} would decide it."
+            f"About {wording.count(repeats, 'repeat')} instead of {record.plan.repeats} "
+            f"(--repeats {repeats}) would decide it."
         )
     ]
 
