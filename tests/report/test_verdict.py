@@ -44,7 +44,7 @@ def test_a_model_without_one_finite_score_is_called_broken():
     [
         ("empty", "This run stopped before the table was read."),
         ("looked", "This run stopped before the model was measured."),
-        ("interrupted", "The model was measured; this run stopped before remedies could be judged."),
+        ("interrupted", "The model was measured; this run stopped before remedies were judged."),
         ("lone", "The model was measured and kept as it is: no remedy was tried."),
     ],
 )
@@ -104,5 +104,7 @@ def test_a_folder_with_blanks_is_quoted_in_the_command():
     assert "caviar predict 'runs/my table' new_rows.csv" in commands
 
 
-def test_a_running_run_is_told_from_an_interrupted_one_only_by_its_status():
-    assert verdict(Record(status="running"), "run").next_steps[0].text.startswith("The run ended during")
+def test_a_run_that_still_runs_is_not_called_stopped():
+    said = verdict(Record(status="running", stage="look"), "run")
+    assert said.headline == "This run has not come so far that the table was read."
+    assert said.next_steps[0].text.startswith("The run was in the stage “look” when this was written.")

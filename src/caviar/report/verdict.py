@@ -168,13 +168,18 @@ def direction(record: Record) -> str:
 
 def _headline(record: Record) -> str:
     if record.data is None:
-        return "This run stopped before the table was read."
+        return _so_far(record, "the table was read")
     if record.baseline is None:
-        return "This run stopped before the model was measured."
+        return _so_far(record, "the model was measured")
     chosen = chosen_name(record)
     if chosen not in (None, BASELINE):
         return _headline_of_choice(record, str(chosen))
     return _headline_as_it_is(record, is_kept=chosen is not None)
+
+
+def _so_far(record: Record, milestone: str, subject: str = "This run") -> str:
+    """How far a run came: a running one is on its way to the milestone, another one stopped."""
+    return f"{subject} {'has not come so far that' if record.status == 'running' else 'stopped before'} {milestone}."
 
 
 def _headline_of_choice(record: Record, chosen: str) -> str:
@@ -190,7 +195,7 @@ def _headline_as_it_is(record: Record, *, is_kept: bool) -> str:
     if is_broken(record):
         return "The model cannot be trained as it is: no training ended with a usable score."
     if not is_kept or record.trial is None:
-        return "The model was measured; this run stopped before remedies could be judged."
+        return _so_far(record, "remedies were judged", "The model was measured; this run")
     if not record.trial.comparisons:
         return "The model was measured and kept as it is: no remedy was tried."
     return "The model was kept as it is: no remedy is proven to make it better."
@@ -272,10 +277,11 @@ def _key_numbers(record: Record) -> list[KeyNumber]:
 def _next_steps(record: Record, run: str) -> list[NextStep]:
     steps = []
     if record.status != "finished":
+        stood = "was" if record.status == "running" else "ended"
         steps.append(
             NextStep(
-                f"The run ended during the stage “{record.stage}”. Start it again, with more --minutes if "
-                "the time was used up."
+                f"The run {stood} in the stage “{record.stage}” when this was written. If it does not go on, "
+                "start it again, with more --minutes if the time was used up."
             )
         )
     if is_broken(record) and chosen_name(record) in (None, BASELINE):
