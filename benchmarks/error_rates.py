@@ -2,7 +2,7 @@
 
 Simulations with a known truth, which write docs/statistics.md:
 
-    python benchmarks/error_rates.py            # about ten minutes on one core, rewrites docs/statistics.md
+    python benchmarks/error_rates.py            # about eight minutes on one core, rewrites docs/statistics.md
     python benchmarks/error_rates.py --quick    # a minute, prints only
 
 Arms that are equal by construction: each arm sees inputs of its own, and all arms' inputs enter the target
