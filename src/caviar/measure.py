@@ -1,8 +1,7 @@
 """How good a recipe is: trained on every split, scored on the rows that were held out."""
 
-import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import keras
 import numpy as np
@@ -44,6 +43,8 @@ class Bench:
     metric: Metric
     shown: Sequence[Metric]
     seed: int = 0
+    _prepared: dict[PreparationPlan, tuple[Prepared, ...]] = field(default_factory=dict, init=False)
+    _inputs: dict[PreparationPlan, np.ndarray] = field(default_factory=dict, init=False)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -59,27 +60,28 @@ class Bench:
         """The seed of the k-th member of a split: the same for every recipe, so that differences are paired."""
         return self.seed + 1 + 1000 * split + k
 
-    @functools.cache  # noqa: B019 - a bench lives as long as its run
     def prepared(self, plan: PreparationPlan) -> tuple[Prepared, ...]:
-        """The preparation fitted on each split's training rows."""
-        data = self.dataset
-        return tuple(
-            fit_preparation(
-                data.schema, plan, data.features, data.target, rows=split.train, weight=data.weight
+        """The preparation fitted on each split's training rows; kept, because recipes share plans."""
+        if plan not in self._prepared:
+            data = self.dataset
+            self._prepared[plan] = tuple(
+                fit_preparation(
+                    data.schema, plan, data.features, data.target, rows=split.train, weight=data.weight
+                )
+                for split in self.splits
             )
-            for split in self.splits
-        )
+        return self._prepared[plan]
 
-    @functools.cache  # noqa: B019
     def inputs(self, plan: PreparationPlan) -> np.ndarray:
-        """Inputs of all rows under each split's preparation, float32 (split, row, input).
+        """Inputs of all rows under each split's preparation, float32 (split, row, input); kept likewise.
 
         The first axis has length one where all splits agree.
         """
-        first, *others = [prepared.inputs(self.dataset.features) for prepared in self.prepared(plan)]
-        if all(np.array_equal(first, other) for other in others):
-            return first[None]
-        return np.stack([first, *others])
+        if plan not in self._inputs:
+            first, *others = [prepared.inputs(self.dataset.features) for prepared in self.prepared(plan)]
+            agree = all(np.array_equal(first, other) for other in others)
+            self._inputs[plan] = first[None] if agree else np.stack([first, *others])
+        return self._inputs[plan]
 
 
 @dataclass(frozen=True, eq=False)

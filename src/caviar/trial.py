@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from caviar.errors import ModelError
+from caviar.errors import CaviarError
 from caviar.evaluate.compare import compare, judge
 from caviar.evaluate.estimate import Estimate
 from caviar.evaluate.metrics import Metric
@@ -122,7 +122,7 @@ def try_one(
                 remedy=name, title=title, why="Not tried: the time given (--minutes) did not suffice."
             )
         )
-    except ModelError as error:
+    except CaviarError as error:  # such as groups that leave no rows to watch
         trial.skipped.append(SkippedRemedy(remedy=name, title=title, why=f"Failed: {error}"))
     else:
         trial.arms.append(arm)

@@ -33,9 +33,7 @@ def diagnose(evidence: Evidence, remedies: Sequence[Remedy]) -> DiagnosisRecord:
     area = next((f.area for f in findings if f.outcome == "found"), None)
     if _no_signal(evidence):
         return DiagnosisRecord(area="no signal", sentence=_SENTENCES["no signal"], findings=findings)
-    return DiagnosisRecord(
-        area=area or "healthy", sentence=_SENTENCES[area or "healthy"], findings=findings
-    )
+    return DiagnosisRecord(area=area or "healthy", sentence=_SENTENCES[area or "healthy"], findings=findings)
 
 
 def _no_signal(evidence: Evidence) -> bool:
@@ -44,8 +42,13 @@ def _no_signal(evidence: Evidence) -> bool:
         return False
     gained = evidence.better_by(evidence.scores, evidence.no_skill)
     reference = evidence.best_reference
-    reference_gain = reference - evidence.no_skill if evidence.higher_is_better else evidence.no_skill - reference
-    return bool(gained[gained == gained].mean() <= 0 if (gained == gained).any() else True) and reference_gain <= 0
+    reference_gain = (
+        reference - evidence.no_skill if evidence.higher_is_better else evidence.no_skill - reference
+    )
+    return (
+        bool(gained[gained == gained].mean() <= 0 if (gained == gained).any() else True)
+        and reference_gain <= 0
+    )
 
 
 def _finding(check: Check, evidence: Evidence, remedies: Sequence[Remedy]) -> FindingRecord:
@@ -54,9 +57,7 @@ def _finding(check: Check, evidence: Evidence, remedies: Sequence[Remedy]) -> Fi
     if isinstance(outcome, NotApplicable):
         return FindingRecord(**common, outcome="not applicable", sentence=f"Not judged: {outcome.why}.")
     if isinstance(outcome, Clear):
-        return FindingRecord(
-            **common, outcome="clear", sentence=outcome.sentence, evidence=outcome.evidence
-        )
+        return FindingRecord(**common, outcome="clear", sentence=outcome.sentence, evidence=outcome.evidence)
     assert isinstance(outcome, Found)
     return FindingRecord(
         **common,

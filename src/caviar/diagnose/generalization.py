@@ -31,7 +31,9 @@ def overfits(evidence: Evidence, *, rise: float = 0.1, share: float = 0.5) -> Ou
     rate = proportion_estimate(int(over.sum()), len(over))
     gap = None
     if evidence.fit_scores is not None:
-        gap = float(np.nanmean(evidence.better_by(evidence.fit_scores, 0) - evidence.better_by(evidence.scores, 0)))
+        gap = float(
+            np.nanmean(evidence.better_by(evidence.fit_scores, 0) - evidence.better_by(evidence.scores, 0))
+        )
     numbers = {
         "rise as a share of the fall": float(np.median(risen)),
         "epoch of the lowest held-out loss": float(np.median(turn)),

@@ -29,7 +29,9 @@ def diverges(evidence: Evidence, *, factor: float = 2.0, share: float = 0.05) ->
             rate,
             numbers,
         )
-    return Clear(f"No more than {int(bad.sum())} of {len(bad)} trainings ended above where they began.", numbers)
+    return Clear(
+        f"No more than {int(bad.sum())} of {len(bad)} trainings ended above where they began.", numbers
+    )
 
 
 def does_not_learn(evidence: Evidence, *, share: float = 0.1) -> Outcome:

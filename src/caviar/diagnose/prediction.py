@@ -28,12 +28,16 @@ def depends_on_the_seed(evidence: Evidence, *, share: float = 0.05, flips: float
     }
     if evidence.flips is not None:
         numbers["rows whose class flips between seeds"] = evidence.flips
-    flipped = "" if evidence.flips is None else f"; {evidence.flips:.1%} of the rows change class with the seed"
+    flipped = (
+        "" if evidence.flips is None else f"; {evidence.flips:.1%} of the rows change class with the seed"
+    )
     sentence = (
         f"Another seed moves {evidence.metric} on the same rows by a standard deviation of {seed.value:.3g} "
         f"(95 % interval {seed.low:.3g} to {seed.high:.3g}; {limit:.3g} counts as much){flipped}."
     )
-    surely = seed.low > limit or (evidence.flips is not None and evidence.flips > flips and seed.value > limit)
+    surely = seed.low > limit or (
+        evidence.flips is not None and evidence.flips > flips and seed.value > limit
+    )
     if surely:
         severity = float(np.clip(seed.value / evidence.distance, 0, 1))
         return Found(sentence, severity, None, numbers)

@@ -53,15 +53,22 @@ def _drawn(template: Template, seeds: Sequence[int]) -> list[Any]:
         return [
             _first_value(origin, variable, row)
             for origin, variable in zip(template.origins, flat, strict=True)
+            if origin.initializer is not None
         ]
 
-    return jax.jit(jax.vmap(one_member, axis_size=len(seeds)), compiler_options=_QUICK)(sequence)
+    drawn = iter(jax.jit(jax.vmap(one_member, axis_size=len(seeds)), compiler_options=_QUICK)(sequence))
+    # Values that the builder set stay outside: another learning rate is then the same program.
+    return [
+        np.broadcast_to(origin.value, (len(seeds), *origin.value.shape))
+        if origin.value is not None
+        else next(drawn)
+        for origin in template.origins
+    ]
 
 
 def _first_value(origin: Origin, variable: Any, row: jax.Array) -> jax.Array:  # noqa: ANN401
     dtype = variable._dtype
-    if origin.initializer is None:
-        return jnp.asarray(origin.value, dtype)
+    assert origin.initializer is not None
     if origin.draw is None:
         return jnp.asarray(origin.initializer(variable.shape, dtype=dtype), dtype)
     seed = row[origin.draw]

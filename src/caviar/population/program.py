@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import keras
+from jax.extend.core import jaxpr_as_fun
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from caviar.population import callbacks, step
@@ -169,8 +170,15 @@ def _block(
     epochs: jax.Array,
 ) -> tuple[Carry, Logs]:
     """Some epochs of one member; logs are NaN for epochs after its stop and beyond `epochs`."""
-    epoch_of = partial(_epoch, model, sizes, rules, rate_at, metrics, member, data)
-    shapes = jax.eval_shape(epoch_of, carry, orders[0], first)[1]
+    traced, (_, shapes) = jax.make_jaxpr(
+        partial(_epoch, model, sizes, rules, rate_at, metrics, member, data), return_shape=True
+    )(carry, orders[0], first)
+    structure = jax.tree.structure((carry, shapes))
+
+    def epoch_of(*arguments: Any) -> tuple[Carry, Logs]:  # noqa: ANN401
+        """The epoch as traced once above: tracing Keras' steps is most of the work before compiling."""
+        return jax.tree.unflatten(structure, jaxpr_as_fun(traced)(*jax.tree.leaves(arguments)))
+
     buffers = {name: jnp.full((sizes.block, *s.shape), jnp.nan, jnp.float32) for name, s in shapes.items()}
 
     def body(i: jax.Array, loop: tuple[Carry, Logs]) -> tuple[Carry, Logs]:

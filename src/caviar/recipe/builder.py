@@ -33,19 +33,25 @@ def load_builder(reference: str) -> Builder:
         raise ModelError(f"Expected a Python file (.py), got {path}. Put the builder into a .py file.")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
-    sys.path.insert(0, str(path.parent.resolve()))
+    folder = str(path.parent.resolve())
+    sys.path.insert(0, folder)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a script may end itself with sys.exit
+        del sys.modules[spec.name]
+        text = (str(error).strip().splitlines() or [""])[0].rstrip(".")
         raise ModelError(
-            f"Expected {path} to run as Python, but it raised {type(error).__name__}: {error} "
+            f"Expected {path} to run as Python, but it raised {type(error).__name__}{': ' if text else ''}{text}. "
             f"Run `python {path}` to see where."
         ) from error
     finally:
-        sys.path.pop(0)
+        if folder in sys.path:  # the file may have changed it
+            sys.path.remove(folder)
     builder = getattr(module, name, None)
     if not callable(builder):
-        functions = [n for n, f in vars(module).items() if inspect.isfunction(f) and f.__module__ == spec.name]
+        functions = [
+            n for n, f in vars(module).items() if inspect.isfunction(f) and f.__module__ == spec.name
+        ]
         raise ModelError(
             f"Expected a function {name!r} in {path}, found {', '.join(functions) or 'no function'}. "
             f"Name one of them after the colon."
@@ -68,15 +74,13 @@ def call_with(builder: Builder, n_inputs: int, n_outputs: int) -> Any:  # noqa: 
     for parameter in parameters:
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             continue
-        if parameter.name not in offered:
-            if parameter.default is parameter.empty:
-                raise ModelError(
-                    f"Expected a builder that takes nothing, or some of {', '.join(_KNOWN)}; "
-                    f"yours also needs {parameter.name!r}. Give it a default value."
-                )
-            continue
-        if parameter.kind is parameter.POSITIONAL_ONLY:
-            positional.append(offered[parameter.name])
-        else:
+        if parameter.name not in offered and parameter.default is parameter.empty:
+            raise ModelError(
+                f"Expected a builder that takes nothing, or some of {', '.join(_KNOWN)}; "
+                f"yours also needs {parameter.name!r}. Give it a default value."
+            )
+        if parameter.kind is parameter.POSITIONAL_ONLY:  # its own default keeps the next one in its place
+            positional.append(offered.get(parameter.name, parameter.default))
+        elif parameter.name in offered:
             named[parameter.name] = offered[parameter.name]
     return builder(*positional, **named)

@@ -19,15 +19,28 @@ def _loss(model: keras.Model) -> Any:  # noqa: ANN401
                 f"Return a model with a single output."
             )
         loss = values[0]
-    return keras.losses.get(loss) if isinstance(loss, str) else loss
+    if loss is None:
+        raise ModelError(
+            "Expected a model that is compiled with a loss, got none. Pass loss= to model.compile."
+        )
+    try:
+        return keras.losses.get(loss) if isinstance(loss, str) else loss
+    except ValueError as error:
+        raise ModelError(
+            f"Expected a loss that Keras knows, got {loss!r}. Check its spelling in model.compile."
+        ) from error
 
 
 def _name(loss: Any) -> str:  # noqa: ANN401
-    return str(getattr(loss, "name", None) or getattr(loss, "__name__", type(loss).__name__)).lower()
+    """All that a loss is called, in lower case without underscores: a person may have renamed an instance."""
+    names = (type(loss).__name__, getattr(loss, "name", ""), getattr(loss, "__name__", ""))
+    return " ".join(str(name) for name in names).lower().replace("_", "")
 
 
 def _from_logits(loss: Any) -> bool:  # noqa: ANN401
-    return bool(getattr(loss, "from_logits", False) or getattr(loss, "_fn_kwargs", {}).get("from_logits", False))
+    return bool(
+        getattr(loss, "from_logits", False) or getattr(loss, "_fn_kwargs", {}).get("from_logits", False)
+    )
 
 
 def output_width(model: keras.Model, n_inputs: int) -> int:
@@ -58,7 +71,9 @@ def output_width(model: keras.Model, n_inputs: int) -> int:
     return shape[1]
 
 
-def network_target(model: keras.Model, target: np.ndarray, task: str, n_classes: int, n_inputs: int) -> np.ndarray:
+def network_target(
+    model: keras.Model, target: np.ndarray, task: str, n_classes: int, n_inputs: int
+) -> np.ndarray:
     """The target as this model's loss takes it.
 
     Args:
@@ -100,15 +115,18 @@ def link_of(model: keras.Model, task: str, width: int) -> Link:
     if "regression" in task:
         return "identity"
     loss = _loss(model)
+    name = _name(loss)
     if _from_logits(loss):
-        return "sigmoid" if width == 1 else "softmax"
-    return "hinge" if "hinge" in _name(loss) else "probability"
+        return "softmax" if width > 1 and "categorical" in name else "sigmoid"
+    if "hinge" in name:
+        return "hinge" if width == 1 else "softmax"  # scores of several classes have no common range
+    return "probability"
 
 
 def predictions(outputs: np.ndarray, link: Link) -> np.ndarray:
     """What outputs (row, width) say: values (row, output) as they are, or class probabilities (row, class).
 
-    Probabilities are limited to [0, 1] and add up to one. Rows that are not finite stay NaN.
+    Probabilities are limited to [0, 1] and add up to one. Rows that are not finite become NaN.
 
     >>> predictions(np.array([[0.0]]), "sigmoid").tolist()
     [[0.5, 0.5]]
@@ -116,7 +134,8 @@ def predictions(outputs: np.ndarray, link: Link) -> np.ndarray:
     values = outputs.astype(np.float64)
     if link == "identity":
         return values
-    with np.errstate(invalid="ignore", over="ignore"):
+    values[~np.isfinite(values).all(axis=1)] = np.nan  # an infinite output is a failure, not a certainty
+    with np.errstate(invalid="ignore"):
         if link == "sigmoid":
             values = expit(values)
         elif link == "softmax":

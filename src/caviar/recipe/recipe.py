@@ -46,6 +46,8 @@ class Recipe:
 
         def build() -> keras.Model:
             model = call_builder(lambda: call_with(self.builder, n_inputs, n_outputs))
+            if self.rewrites and isinstance(model, keras.Sequential) and not model.built:
+                model.build((None, n_inputs))  # it declares no input, and only a built model can be rewritten
             for rewrite in self.rewrites:
                 model = rewrite(model)
             return model

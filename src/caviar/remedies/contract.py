@@ -3,11 +3,15 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from caviar.errors import CaviarError
 from caviar.recipe.recipe import Recipe
 
 
-class NotApplicable(Exception):  # noqa: N818 - an outcome, not an error
-    """Why a remedy cannot or need not be tried on this recipe."""
+class NotApplicable(CaviarError):  # noqa: N818 - an outcome, not an error
+    """Why a remedy cannot or need not be tried on this recipe: a fragment of a sentence, without a full stop.
+
+    Raised by `Remedy.apply`, or, where the reason lies in the model, when the changed recipe is built.
+    """
 
 
 @dataclass(frozen=True)
@@ -21,7 +25,7 @@ class Remedy:
         what: What it does, in a sentence.
         source: Where the idea comes from.
         answers: Faults it treats.
-        apply: Makes the changed recipe, or raises `NotApplicable`.
+        apply: Makes the changed recipe, or raises `NotApplicable`, as may building its model.
     """
 
     name: str

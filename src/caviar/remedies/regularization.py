@@ -7,24 +7,30 @@ import keras
 
 from caviar.recipe.recipe import Recipe
 from caviar.remedies.contract import NotApplicable, Remedy
-from caviar.remedies.rewrite import hidden_layers, rewired
+from caviar.remedies.rewrite import (
+    all_layers,
+    ends_of_hidden,
+    flat,
+    hidden_layers,
+    rewired,
+    take_off_activation,
+)
 
 
 def l2(recipe: Recipe, *, strength: float) -> Recipe:
     """Add a squared penalty on the kernels of all layers that have none."""
 
     def rewrite(model: keras.Model) -> keras.Model:
-        penalised = [layer.name for layer in model.layers if _penalisable(layer)]
-        if not penalised:
-            raise NotApplicable("every layer already has a kernel regularizer")
-
-        def change(layer: Any) -> Any:  # noqa: ANN401
-            if layer.name in penalised:
-                layer.kernel_regularizer = keras.regularizers.L2(strength)
-                layer._kernel.regularizer = layer.kernel_regularizer
-            return layer
-
-        return rewired(model, change=change)
+        bare = [
+            layer for layer in all_layers(model) if vars(layer).get("kernel_regularizer", "absent") is None
+        ]
+        if not bare:
+            raise NotApplicable("the network has no layer whose kernel is free of a regularizer")
+        for layer in bare:
+            layer.kernel_regularizer = keras.regularizers.L2(strength)
+            if layer.built:
+                layer.kernel.regularizer = layer.kernel_regularizer
+        return model
 
     words = f"L2({strength:g}) on the kernels"
     return recipe.changed(("penalty", words), rewrites=(*recipe.rewrites, rewrite))
@@ -35,7 +41,8 @@ def dropout(recipe: Recipe, *, rate: float) -> Recipe:
 
     def rewrite(model: keras.Model) -> keras.Model:
         _require_without(model, keras.layers.Dropout)
-        ends = _ends_of_hidden(model)
+        model = flat(model)
+        ends = ends_of_hidden(model)
         return rewired(
             model,
             after=lambda layer, flow: keras.layers.Dropout(rate)(flow) if layer.name in ends else flow,
@@ -51,9 +58,13 @@ def noise(recipe: Recipe, *, deviation: float = 0.1) -> Recipe:
     def rewrite(model: keras.Model) -> keras.Model:
         _require_without(model, keras.layers.GaussianNoise)
         if scaled:
-            return rewired(model, at_input=lambda flow: keras.layers.GaussianNoise(deviation)(flow))
-        ends = _ends_of_hidden(model)
-        first = next(layer.name for layer in model.layers if layer.name in ends)
+            if any(isinstance(layer, keras.layers.Embedding) for layer in all_layers(model)):
+                raise NotApplicable(
+                    "the network looks inputs up in an Embedding, where noise means another row"
+                )
+            return rewired(model, at_input=keras.layers.GaussianNoise(deviation))
+        model = flat(model)
+        first = ends_of_hidden(model)[0]
         return rewired(
             model,
             after=lambda layer, flow: (
@@ -71,60 +82,32 @@ def batch_normalization(recipe: Recipe) -> Recipe:
 
     def rewrite(model: keras.Model) -> keras.Model:
         _require_without(model, keras.layers.BatchNormalization)
+        model = flat(model)
         hidden = hidden_layers(model)
-        if not hidden:
-            raise NotApplicable("the network has no hidden layer")
-
-        def change(layer: Any) -> Any:  # noqa: ANN401
-            if layer.name not in hidden:
-                return layer
-            config = layer.get_config() | {"activation": "linear"}
-            if "use_bias" in config:
-                config["use_bias"] = False  # the normalisation has an offset of its own
-            return layer.__class__.from_config(config)
+        activations = {
+            layer.name: take_off_activation(layer) for layer in model.layers if layer.name in hidden
+        }
 
         def after(layer: Any, flow: Any) -> Any:  # noqa: ANN401
             if layer.name not in hidden:
                 return flow
             flow = keras.layers.BatchNormalization()(flow)
-            activation = getattr(layer, "activation", None)
-            if activation is None or activation is keras.activations.linear:
+            activation = activations[layer.name]
+            if activation is None:
                 return flow
+            if isinstance(activation, keras.layers.Layer):
+                return activation(flow)
             return keras.layers.Activation(activation)(flow)
 
-        return rewired(model, change=change, after=after)
+        return rewired(model, after=after)
 
     words = "before each hidden activation"
     return recipe.changed(("batch normalization", words), rewrites=(*recipe.rewrites, rewrite))
 
 
-def _penalisable(layer: Any) -> bool:  # noqa: ANN401
-    return getattr(layer, "kernel_regularizer", "none") is None and hasattr(layer, "_kernel")
-
-
 def _require_without(model: keras.Model, kind: type) -> None:
-    if any(isinstance(layer, kind) for layer in model.layers):
+    if any(isinstance(layer, kind) for layer in all_layers(model)):
         raise NotApplicable(f"the network already has {kind.__name__}")
-
-
-def _ends_of_hidden(model: keras.Model) -> set[str]:
-    """Layers after which a hidden layer is complete: itself, or the Activation (and normalisation) behind it."""
-    hidden = hidden_layers(model)
-    if not hidden:
-        raise NotApplicable("the network has no hidden layer")
-    ends, current = {}, None
-    for layer in model.layers:
-        if layer.name in hidden:
-            current = layer.name
-        elif hasattr(layer, "kernel_initializer"):
-            current = None
-        if current is not None and isinstance(
-            layer, (keras.layers.Activation, keras.layers.BatchNormalization, keras.layers.ReLU)
-        ):
-            ends[current] = layer.name
-        elif current is not None and layer.name == current:
-            ends[current] = layer.name
-    return set(ends.values())
 
 
 _SRIVASTAVA = "Srivastava et al., Dropout (2014)"
@@ -182,7 +165,7 @@ REGULARIZATION = (
         "normalization",
         "Normalises each hidden layer's sums over the batch before the activation.",
         "Ioffe & Szegedy, Batch normalization (2015)",
-        ("slow_convergence", "missing_batchnorm", "vanishing_gradient", "learning_rate_low"),
+        ("slow_convergence", "missing_batchnorm", "vanishing_gradient", "underfitting", "learning_rate_low"),
         batch_normalization,
     ),
 )

@@ -1,5 +1,7 @@
 """Changing a built model's layers: the network a person brought, with something added or set."""
+# ruff: noqa: SLF001 - Keras tells how layers are connected by private names only
 
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
@@ -11,94 +13,162 @@ from caviar.remedies.contract import NotApplicable
 # Called with each layer and its output; returns the output that goes on.
 After = Callable[[Any, Any], Any]
 
+_COMPLETING = (
+    keras.layers.Activation,
+    keras.layers.BatchNormalization,
+    keras.layers.LayerNormalization,
+    keras.layers.ReLU,
+    keras.layers.LeakyReLU,
+    keras.layers.ELU,
+    keras.layers.PReLU,
+)
+
+
+def all_layers(model: keras.Model) -> list[Any]:
+    """All layers of a model, those inside nested models and wrappers too."""
+    return list(model._flatten_layers(include_self=False, recursive=True))
+
+
+def flat(model: keras.Model) -> keras.Model:
+    """The same network without Sequential models inside it: their layers stand in their place.
+
+    Raises:
+        NotApplicable: The model is subclassed, so that its layers' order is only known to its own code; or it
+            declares no input, or holds layers of equal names.
+    """
+    if not any(isinstance(layer, keras.Sequential) for layer in _graph(model).layers):
+        return model
+    return _rebuilt(model, lambda flow: flow, _pass_on)
+
 
 def hidden_layers(model: keras.Model) -> list[str]:
-    """Names of the layers with weights that are followed by another such layer."""
-    weighted = [layer.name for layer in model.layers if _has_kernel(layer)]
-    return weighted[:-1]
+    """Names of the layers with weights whose output reaches another such layer, in the model's order.
+
+    Raises:
+        NotApplicable: There is none, or the model is subclassed.
+    """
+    upstream: set[int] = set()
+    by_depth = _graph(model)._nodes_by_depth
+    for depth in sorted(by_depth):  # from the outputs back
+        for node in by_depth[depth]:
+            if id(node.operation) in upstream or _has_kernel(node.operation):
+                upstream |= {id(parent.operation) for parent in node.parent_nodes}
+    hidden = [layer.name for layer in model.layers if _has_kernel(layer) and id(layer) in upstream]
+    if not hidden:
+        raise NotApplicable("the network has no hidden layer")
+    return hidden
+
+
+def ends_of_hidden(model: keras.Model) -> list[str]:
+    """Names of the layers that complete hidden ones: themselves, or the activation and normalisation behind."""
+    behind = defaultdict(list)
+    for nodes in _graph(model)._nodes_by_depth.values():
+        for node in nodes:
+            for parent in node.parent_nodes:
+                behind[id(parent.operation)].append(node.operation)
+
+    def ends(operation: Any) -> list[str]:  # noqa: ANN401
+        following = behind[id(operation)]
+        if not following or not all(isinstance(other, _COMPLETING) for other in following):
+            return [operation.name]
+        return [name for other in following for name in ends(other)]
+
+    hidden = hidden_layers(model)
+    return [name for layer in model.layers if layer.name in hidden for name in ends(layer)]
 
 
 def rewired(
     model: keras.Model,
     *,
-    change: Callable[[Any], Any] | None = None,
     after: After | None = None,
     at_input: Callable[[Any], Any] | None = None,
 ) -> keras.Model:
-    """A new model over the layers of `model`, with some replaced or added, compiled in the same way.
+    """A new model over the layers of `model`, with some added between them, compiled in the same way.
 
-    Layers that stay are the very same objects, so that their weights (adapted, pretrained, or first values)
-    stay what the builder made them.
+    The layers are the very same objects, so that their weights (adapted, pretrained, or first values) stay
+    what the builder made them. A layer that is used several times is passed to `after` at each use.
 
     Args:
         model: A Sequential or Functional model; not to be used afterwards.
-        change: What takes the place of a layer; by default itself.
         after: Called with each layer of `model` and its output; what it returns goes on.
         at_input: What the inputs pass through first.
 
     Raises:
-        NotApplicable: The model is subclassed, so that its layers' order is only known to its own code.
+        NotApplicable: The model is subclassed, so that its layers' order is only known to its own code; or it
+            declares no input, or holds layers of equal names.
     """
-    change = change or (lambda layer: layer)
-    after = after or (lambda _, flow: flow)
-    if isinstance(model, keras.Sequential):
-        new = _rewired_sequential(model, change, after, at_input)
-    elif isinstance(model, Functional) and type(model) in {Functional, keras.Model}:
-        new = _rewired_functional(model, change, after, at_input)
-    else:
-        raise NotApplicable(
-            "the network is a subclassed keras.Model, whose layers cannot be changed from outside"
+    return _rebuilt(model, at_input or (lambda flow: flow), after or _pass_on)
+
+
+def take_off_activation(layer: Any) -> Any | None:  # noqa: ANN401
+    """Take a layer's activation off it, and the bias that a normalisation would cancel; its kernel stays.
+
+    Returns the activation, or None where the layer has none of its own to give (as recurrent layers).
+    """
+    if not {"activation", "use_bias"} <= vars(layer).keys():
+        return None
+    activation, layer.activation = layer.activation, keras.activations.linear
+    if getattr(layer, "bias", None) is not None:
+        layer._untrack_variable(layer.bias)
+        layer.bias = None
+    layer.use_bias = False
+    return None if activation is keras.activations.linear else activation
+
+
+def _pass_on(_: Any, flow: Any) -> Any:  # noqa: ANN401
+    return flow
+
+
+def _rebuilt(model: keras.Model, at_input: Callable[[Any], Any], after: After) -> keras.Model:
+    graph = _graph(model)
+
+    def call(operation: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        if not isinstance(operation, keras.Sequential):
+            return after(operation, operation(*args, **kwargs))
+        (flow,) = args
+        for layer in operation.layers:
+            flow = call(layer, flow)
+        return flow
+
+    inputs = keras.tree.map_structure(
+        lambda x: keras.Input(batch_shape=x.shape, dtype=x.dtype, name=x.name), graph.input
+    )
+    try:
+        outputs = graph._run_through_graph(
+            keras.tree.map_structure(at_input, inputs), operation_fn=lambda same: same, call_fn=call
         )
+        new = keras.Model(inputs, outputs, name=model.name)
+    except ValueError as error:  # such as two layers of one name, once in blocks of their own
+        reason = (str(error).strip().splitlines() or ["no reason given"])[0].rstrip(".")
+        raise NotApplicable(f"Keras cannot connect its layers anew ({reason})") from error
     _compile_like(new, model)
     return new
 
 
-def _rewired_sequential(
-    model: keras.Sequential,
-    change: Callable[[Any], Any],
-    after: After,
-    at_input: Callable[[Any], Any] | None,
-) -> keras.Model:
-    if not model.built or not model.inputs:
-        raise NotApplicable("the network declares no input; start it with keras.Input((n_inputs,))")
-    inputs = keras.Input(batch_shape=model.inputs[0].shape, dtype=model.inputs[0].dtype)
-    flow = at_input(inputs) if at_input else inputs
-    for layer in model.layers:
-        flow = after(layer, change(layer)(flow))
-    return keras.Model(inputs, flow)
-
-
-def _rewired_functional(
-    model: keras.Model,
-    change: Callable[[Any], Any],
-    after: After,
-    at_input: Callable[[Any], Any] | None,
-) -> keras.Model:
-    original: dict[int, Any] = {}
-    entered = False
-
-    def clone_one(layer: Any) -> Any:  # noqa: ANN401
-        new = change(layer)
-        original[id(new)] = layer
-        return new
-
-    def call(layer: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
-        nonlocal entered
-        if at_input is not None and not entered and args:
-            entered = True
-            args = (at_input(args[0]), *args[1:])
-        return after(original[id(layer)], layer(*args, **kwargs))
-
-    return keras.models.clone_model(model, clone_function=clone_one, call_function=call)
+def _graph(model: keras.Model) -> Any:  # noqa: ANN401
+    """What knows how a model's layers are connected."""
+    if isinstance(model, keras.Sequential):
+        if model._functional is None:
+            raise NotApplicable("the network declares no input; start it with keras.Input((n_inputs,))")
+        return model._functional
+    if type(model) not in {Functional, keras.Model} or not isinstance(model, Functional):
+        raise NotApplicable(
+            "the network is a subclassed keras.Model, whose layers cannot be changed from outside"
+        )
+    return model
 
 
 def _compile_like(new: keras.Model, model: keras.Model) -> None:
-    """Compile with the very objects the person passed, but a fresh optimizer of the same settings."""
+    """Compile with the very objects the person passed; only an optimizer that already trained is made anew."""
     settings = dict(model._compile_config.config)
     optimizer = model.optimizer
-    settings["optimizer"] = optimizer.__class__.from_config(optimizer.get_config())
-    new.compile(**settings)
+    if optimizer.built:  # it holds the state of another set of variables
+        optimizer = optimizer.__class__.from_config(optimizer.get_config())
+    # Where losses are to be scaled, the optimizer already does it.
+    new.compile(**settings | {"optimizer": optimizer, "auto_scale_loss": False})
 
 
 def _has_kernel(layer: Any) -> bool:  # noqa: ANN401
-    return hasattr(layer, "kernel_initializer") or hasattr(layer, "kernel")
+    """Whether a layer, or one inside it, has weights that multiply its inputs."""
+    inner = all_layers(layer) if isinstance(layer, keras.layers.Layer) else []
+    return any(hasattr(part, "kernel_initializer") or hasattr(part, "kernel") for part in (layer, *inner))

@@ -19,12 +19,21 @@ def plateau(recipe: Recipe, *, factor: float = 0.3, share: float = 0.05, floor: 
         floor: The rate never falls below it: without a floor a schedule can freeze training.
     """
     _require_absent(recipe, keras.callbacks.ReduceLROnPlateau)
+
+    def unless_scheduled(model: keras.Model) -> keras.Model:
+        _rate_of(model)
+        return model
+
     patience = max(3, round(share * recipe.epochs))
     callback = keras.callbacks.ReduceLROnPlateau(
         monitor="val_loss", factor=factor, patience=patience, min_delta=1e-4, min_lr=floor
     )
     words = f"ReduceLROnPlateau(monitor='val_loss', factor={factor}, patience={patience}, min_lr={floor:g})"
-    return recipe.changed(("callback", words), callbacks=(*recipe.callbacks, callback))
+    return recipe.changed(
+        ("schedule", words),
+        callbacks=(*recipe.callbacks, callback),
+        rewrites=(*recipe.rewrites, unless_scheduled),
+    )
 
 
 def early_stopping(recipe: Recipe, *, share: float = 0.1) -> Recipe:
@@ -40,17 +49,14 @@ def early_stopping(recipe: Recipe, *, share: float = 0.1) -> Recipe:
         monitor="val_loss", patience=patience, min_delta=1e-4, restore_best_weights=True
     )
     words = f"EarlyStopping(monitor='val_loss', patience={patience}, restore_best_weights=True)"
-    return recipe.changed(("callback", words), callbacks=(*recipe.callbacks, callback))
+    return recipe.changed(("stopping", words), callbacks=(*recipe.callbacks, callback))
 
 
 def scaled_rate(recipe: Recipe, *, by: float) -> Recipe:
     """Multiply the learning rate."""
 
     def rewrite(model: keras.Model) -> keras.Model:
-        if rate_variable(model) is None:
-            raise NotApplicable("the optimizer has a learning-rate schedule of its own")
-        rate = float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))
-        model.optimizer.learning_rate = rate * by
+        model.optimizer.learning_rate = _rate_of(model) * by
         return model
 
     return recipe.changed(("learning rate", f"times {by:g}"), rewrites=(*recipe.rewrites, rewrite))
@@ -60,6 +66,13 @@ def longer(recipe: Recipe, *, times: int = 3) -> Recipe:
     """Train for more epochs."""
     epochs = recipe.epochs * times
     return recipe.changed(("epochs", f"{recipe.epochs} → {epochs}"), epochs=epochs)
+
+
+def _rate_of(model: keras.Model) -> float:
+    rate = rate_variable(model)
+    if rate is None:
+        raise NotApplicable("the optimizer has a learning-rate schedule of its own")
+    return float(keras.ops.convert_to_numpy(rate))
 
 
 def _require_absent(recipe: Recipe, kind: type) -> None:
@@ -92,7 +105,16 @@ TRAINING = (
         "rate",
         "Takes a tenth of the learning rate.",
         "Bengio, Practical recommendations (2012): the single most important hyperparameter",
-        ("learning_rate_high", "diverging", "oscillating_loss", "overfitting", "seed_variance"),
+        (
+            "learning_rate_high",
+            "diverging",
+            "exploding_gradient",
+            "dead_relu",
+            "oscillating_loss",
+            "underfitting",
+            "overfitting",
+            "seed_variance",
+        ),
         functools.partial(scaled_rate, by=0.1),
     ),
     Remedy(
@@ -110,7 +132,7 @@ TRAINING = (
         "epochs",
         "Trains for three times the epochs.",
         "Bengio, Practical recommendations (2012)",
-        ("epochs_too_few", "slow_convergence"),
+        ("epochs_too_few", "slow_convergence", "underfitting"),
         longer,
     ),
 )
