@@ -105,7 +105,8 @@ def make_template(build: Build, batch: tuple[Any, ...]) -> Template:
             fixed.append(one.path)
         elif note:
             rebuild = rebuild or f"{one.path}: {note}"
-    counts = tuple(len(group) for group in variables(first))
+    groups = variables(first)
+    counts = (len(groups[0]), len(groups[1]), len(groups[2]), len(groups[3]))
     return Template(first, tuple(origins), counts, tuple(fixed), rebuild)
 
 
@@ -240,7 +241,7 @@ def _generator_of(initializer: Callable[..., Any]) -> Any | None:  # noqa: ANN40
     """The seed generator whose state this initializer fills, if it is one."""
     if getattr(initializer, "__qualname__", "") != "SeedGenerator.__init__.<locals>.seed_initializer":
         return None
-    cells = dict(zip(initializer.__code__.co_freevars, initializer.__closure__ or (), strict=True))  # type: ignore[attr-defined]
+    cells = dict(zip(initializer.__code__.co_freevars, initializer.__closure__ or (), strict=True))
     return cells["seed"].cell_contents
 
 

@@ -1,0 +1,57 @@
+"""What README promises runs: its Python blocks, and the commands and options it names."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import typer
+
+from caviar.cli import app
+
+README = Path(__file__).parent.parent / "README.md"
+BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+PYTHON = [code for language, code in BLOCKS if language == "python"]
+COMMANDS = [
+    line.split("#")[0].strip()
+    for language, code in BLOCKS
+    if language == "bash"
+    for line in code.splitlines()
+    if line.startswith("caviar ")
+]
+
+
+@pytest.mark.parametrize("code", [code for code in PYTHON if "# doctest: skip" not in code])
+def test_a_python_block_runs(code):
+    exec(compile(code, "README.md", "exec"), {})  # noqa: S102 - our own document
+
+
+@pytest.mark.parametrize("code", PYTHON)
+def test_a_python_block_is_python(code):
+    compile(code, "README.md", "exec")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_and_its_options_exist(command):
+    words = shlex.split(command)[1:]
+    known = typer.main.get_command(app).commands
+    assert words[0] in known
+    options = {
+        option
+        for parameter in known[words[0]].params
+        for option in (*parameter.opts, *parameter.secondary_opts)
+    }
+    assert {word for word in words if word.startswith("-")} <= options
+
+
+def test_the_two_commands_of_readme_are_there():
+    text = README.read_text(encoding="utf-8")
+    for script in ("scripts/demo", "scripts/check"):
+        assert f"bash {script}" in text
+        assert (README.parent / script).is_file()
+
+
+def test_every_document_that_readme_links_exists():
+    for target in re.findall(r"\]\(([^)#]+)\)", README.read_text(encoding="utf-8")):
+        if not target.startswith("http"):
+            assert (README.parent / target).exists(), target
