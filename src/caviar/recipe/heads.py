@@ -49,20 +49,23 @@ def output_width(model: keras.Model, n_inputs: int) -> int:
     Raises:
         ModelError: It has several outputs, does not take rows of `n_inputs`, or gives more than one axis.
     """
-    try:
-        shape = model.compute_output_shape((None, n_inputs))
-    except Exception as error:
-        text = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ModelError(
-            f"Expected a model that takes rows of {n_inputs} inputs, but it cannot: {text} "
-            f"Let the builder take n_inputs and use keras.Input((n_inputs,))."
-        ) from error
     declared = getattr(model, "inputs", None)
     if declared and tuple(declared[0].shape[1:]) != (n_inputs,):
         raise ModelError(
             f"Expected a model for rows of {n_inputs} inputs, got one for shape {tuple(declared[0].shape[1:])}. "
             f"Let the builder take n_inputs and use keras.Input((n_inputs,))."
         )
+    try:
+        # A call on a symbol: subclassed models know no other way to tell their shape.
+        shape = keras.tree.map_structure(
+            lambda said: tuple(said.shape), model(keras.KerasTensor((None, n_inputs)))
+        )
+    except Exception as error:
+        text = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ModelError(
+            f"Expected a model that takes rows of {n_inputs} inputs, but it cannot: {text} "
+            f"Let the builder take n_inputs and use keras.Input((n_inputs,))."
+        ) from error
     if not isinstance(shape, tuple) or len(shape) != 2 or not isinstance(shape[1], int):
         raise ModelError(
             f"Expected a model with one output of shape (rows, numbers), got {shape}. "

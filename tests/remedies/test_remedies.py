@@ -1,0 +1,461 @@
+"""Every remedy: makes the change it names, keeps everything else, and says where it does not apply."""
+
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+
+from caviar.data.prepare import PreparationPlan
+from caviar.population.job import Job, Seat
+from caviar.population.template import build_alone
+from caviar.population.train import train
+from caviar.recipe.recipe import Recipe
+from caviar.remedies.contract import NotApplicable, Remedy
+from caviar.remedies.table import REMEDIES
+
+L = keras.layers
+
+VOCABULARY = set(
+    """
+    batch_size capacity_too_large capacity_too_small class_imbalance corrupted_labels dead_relu diverging
+    double_scaling dropout_misuse epochs_too_few epochs_too_many exploding_gradient healthy hidden_activation
+    init last_activation learning_rate_high learning_rate_low learning_rate_negative loss_function
+    loss_reduction metric_mismatch missing_batchnorm missing_hidden_activation missing_last_activation
+    missing_layer missing_regularisation nan_loss negative_loss no_signal not_trained optimizer
+    oscillating_loss output_shape over_regularised overfitting redundant_activation saturated seed_variance
+    slow_convergence symmetry target_encoding target_out_of_range train_set_too_small train_val_shift
+    underfitting undersampled_signal unscaled_input unscaled_target validation_too_small vanishing_gradient
+    wrong_gradient_sign
+    """.split()  # noqa: SIM905 - read as the list of words it is
+)
+ROWS, INPUTS = 20, 3
+
+
+def own_loss(y, p):
+    """A loss that nobody registered with Keras."""
+    return keras.ops.mean(keras.ops.square(y - p), axis=-1)
+
+
+def compiled(model: keras.Model) -> keras.Model:
+    optimizer = keras.optimizers.SGD(0.03, momentum=0.8, nesterov=True, clipnorm=0.5, name="own")
+    model.compile(optimizer, own_loss, metrics=[keras.metrics.MeanAbsoluteError(name="mine")])
+    return model
+
+
+def sequential() -> keras.Model:
+    return compiled(keras.Sequential([keras.Input((INPUTS,)), L.Dense(5, "relu"), L.Dense(1)]))
+
+
+def functional() -> keras.Model:
+    """Two hidden layers side by side, one with its activation apart, and the inputs used twice."""
+    x = keras.Input((INPUTS,))
+    left = L.Dense(5, "relu")(x)
+    right = L.Activation("tanh")(L.Dense(4)(x))
+    return compiled(keras.Model(x, L.Dense(1)(L.Concatenate()([left, right]))))
+
+
+class Subclassed(keras.Model):
+    """Only its own code knows the order of its layers."""
+
+    def __init__(self):
+        super().__init__()
+        self.hidden, self.last = L.Dense(5, "relu"), L.Dense(1)
+
+    def call(self, x):
+        return self.last(self.hidden(x))
+
+
+def subclassed() -> keras.Model:
+    return compiled(Subclassed())
+
+
+def recipe_of(builder, scaling="none", **fields) -> Recipe:
+    return Recipe("baseline", "Baseline", builder, 8, 10, PreparationPlan(scaling=scaling), **fields)
+
+
+def remedy(name: str) -> Remedy:
+    return next(r for r in REMEDIES if r.name == name)
+
+
+def rewritten(name: str, builder, **fields) -> keras.Model:
+    """The model that a remedy makes of a builder's."""
+    return remedy(name).apply(recipe_of(builder, **fields)).build(INPUTS, 1)()
+
+
+def kinds(model: keras.Model) -> list[str]:
+    return [type(layer).__name__ for layer in model.layers]
+
+
+BUILDERS = pytest.mark.parametrize("builder", [sequential, functional], ids=["sequential", "functional"])
+EVERY = pytest.mark.parametrize("remedy", REMEDIES, ids=[r.name for r in REMEDIES])
+
+
+def test_the_table_names_each_remedy_once_with_its_source_and_known_faults():
+    assert len({r.name for r in REMEDIES}) == len({r.title for r in REMEDIES}) == len(REMEDIES)
+    for r in REMEDIES:
+        assert r.source, r.name
+        assert r.what.endswith("."), r.name
+        assert r.answers, r.name
+        assert set(r.answers) <= VOCABULARY, r.name
+
+
+TRAINED = [(r, functional) for r in REMEDIES] + [
+    (r, sequential) for r in REMEDIES if r.family in {"dropout", "normalization"}
+]
+
+
+@pytest.mark.parametrize(("remedy", "builder"), TRAINED, ids=[f"{r.name}-{b.__name__}" for r, b in TRAINED])
+def test_a_changed_recipe_trains_as_a_population(remedy, builder):
+    """One epoch of one member; its predictions are those of the rewritten model with its weights."""
+    recipe = remedy.apply(recipe_of(builder))
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(ROWS, INPUTS)).astype(np.float32)
+    rows = np.arange(ROWS, dtype=np.int32)
+    seat = Seat(0, 0, 1, 0, rows[:16], rows[16:] if recipe.watches else rows[:0], rows[16:])
+    job = Job(recipe.build(INPUTS, 1), x[None], x[None, :, :1], None, [seat], 8, 1, recipe.callbacks)
+    trained = train(job)
+    assert trained.engine == "population", trained.why
+    assert np.isfinite(trained.history["loss"].values).all()
+    assert "mine" in trained.history
+    model = build_alone(job.build, job.sample(), 1)
+    for group, values in zip(
+        (model.trainable_variables, model.non_trainable_variables), trained.weights[0], strict=True
+    ):
+        for variable, value in zip(group, values, strict=True):
+            variable.assign(value)
+    np.testing.assert_allclose(trained.outputs[0], np.asarray(model(x[16:])), atol=1e-6)
+
+
+@BUILDERS
+@EVERY
+def test_a_changed_recipe_is_noted_keeps_its_shapes_and_survives_saving(remedy, builder, tmp_path):
+    recipe = remedy.apply(recipe_of(builder))
+    assert len(recipe.changes) == 1
+    x = np.random.default_rng(0).normal(size=(ROWS, INPUTS)).astype(np.float32)
+    model = build_alone(recipe.build(INPUTS, 1), (x, x[:, :1]), 1)
+    assert model.input_shape == (None, INPUTS)
+    assert model.output_shape == (None, 1)
+    model.save(tmp_path / "model.keras")
+    # The loss is the person's own and not registered: a model that only predicts needs none.
+    loaded = keras.models.load_model(tmp_path / "model.keras", compile=False, safe_mode=True)
+    np.testing.assert_array_equal(np.asarray(loaded(x)), np.asarray(model(x)))
+
+
+@BUILDERS
+@EVERY
+def test_the_persons_compile_settings_survive(remedy, builder):
+    model = remedy.apply(recipe_of(builder)).build(INPUTS, 1)()
+    before = builder().optimizer.get_config()
+    after = model.optimizer.get_config()
+    factor = {"lower-rate": 0.1, "higher-rate": 5.0}.get(remedy.name, 1.0)
+    assert after.pop("learning_rate") == pytest.approx(before.pop("learning_rate") * factor)
+    assert after == before
+    assert after["clipnorm"] == 0.5
+    assert model.loss is own_loss
+    assert model._compile_config.config["metrics"][0].name == "mine"
+
+
+@pytest.mark.parametrize("name", ["dropout-0.2", "gaussian-noise", "batch-normalization"])
+def test_a_schedule_of_the_persons_own_class_survives(name):
+    """It has no get_config: only the very object can be kept."""
+
+    class Halving(keras.optimizers.schedules.LearningRateSchedule):
+        def __call__(self, step):
+            return 0.1 * 0.5 ** keras.ops.cast(step, "float32")
+
+    schedule = Halving()
+
+    def build():
+        model = keras.Sequential([keras.Input((INPUTS,)), L.Dense(4), L.Dense(1)])
+        model.compile(keras.optimizers.Adam(schedule), "mse")
+        return model
+
+    assert rewritten(name, build).optimizer._learning_rate is schedule
+
+
+@pytest.mark.parametrize("name", ["plateau-schedule", "lower-rate", "higher-rate"])
+def test_a_schedule_leaves_no_rate_to_change(name):
+    def build():
+        model = keras.Sequential([keras.Input((INPUTS,)), L.Dense(1)])
+        model.compile(keras.optimizers.SGD(keras.optimizers.schedules.CosineDecay(0.1, 10)), "mse")
+        return model
+
+    with pytest.raises(NotApplicable, match="schedule of its own"):
+        rewritten(name, build)
+
+
+@pytest.mark.parametrize(("name", "rate"), [("dropout-0.2", 0.2), ("dropout-0.5", 0.5)])
+def test_dropout_stands_behind_each_complete_hidden_layer(name, rate):
+    model = rewritten(name, sequential)
+    assert kinds(model)[1:] == ["Dense", "Dropout", "Dense"]
+    assert model.layers[2].rate == rate
+    model = rewritten(name, functional)
+    behind = {
+        type(node.parent_nodes[0].operation).__name__
+        for layer in model.layers
+        if isinstance(layer, L.Dropout)
+        for node in layer._inbound_nodes
+    }
+    assert behind == {"Dense", "Activation"}
+
+
+@pytest.mark.parametrize("activation", [L.LeakyReLU, L.PReLU, L.ELU])
+def test_dropout_stands_behind_an_activation_that_is_a_layer(activation):
+    def build():
+        return compiled(keras.Sequential([keras.Input((INPUTS,)), L.Dense(5), activation(), L.Dense(1)]))
+
+    assert kinds(rewritten("dropout-0.5", build))[1:] == ["Dense", activation.__name__, "Dropout", "Dense"]
+
+
+@BUILDERS
+def test_noise_meets_every_use_of_scaled_inputs(builder):
+    """The model's answer to training rows changes, although the first layers are linear in what they get."""
+    model = rewritten("gaussian-noise", builder, scaling="robust")
+    noise = [layer for layer in model.layers if isinstance(layer, L.GaussianNoise)]
+    assert len(noise) == 1
+    assert isinstance(noise[0]._inbound_nodes[0].parent_nodes[0].operation, L.InputLayer)
+    users = [
+        layer
+        for layer in model.layers
+        for node in layer._inbound_nodes
+        if any(
+            parent.operation is model.layers[0]
+            and node in model._nodes_by_depth[max(model._nodes_by_depth) - 1]
+            for parent in node.parent_nodes
+        )
+    ]
+    assert users == noise
+
+
+def test_noise_stands_behind_the_first_hidden_layer_where_inputs_have_no_common_scale():
+    assert kinds(rewritten("gaussian-noise", sequential))[1:] == ["Dense", "GaussianNoise", "Dense"]
+
+
+def test_noise_leaves_codes_that_are_looked_up_alone():
+    def build():
+        x = keras.Input((INPUTS,), dtype="int32")
+        flow = L.Dense(4, "relu")(L.Flatten()(L.Embedding(5, 2)(x)))
+        return compiled(keras.Model(x, L.Dense(1)(flow)))
+
+    with pytest.raises(NotApplicable, match="Embedding"):
+        rewritten("gaussian-noise", build, scaling="robust")
+    assert "GaussianNoise" in kinds(rewritten("gaussian-noise", build))
+
+
+def test_batch_normalization_stands_between_sums_and_activation_and_replaces_the_bias():
+    model = rewritten("batch-normalization", sequential)
+    assert kinds(model)[1:] == ["Dense", "BatchNormalization", "Activation", "Dense"]
+    hidden, _, activation, last = model.layers[1:]
+    assert hidden.activation is keras.activations.linear
+    assert hidden.bias is None
+    assert len(hidden.trainable_variables) == 1
+    assert activation.activation is keras.activations.relu
+    assert last.bias is not None
+    assert kinds(rewritten("batch-normalization", functional)).count("BatchNormalization") == 2
+
+
+def test_batch_normalization_leaves_a_recurrent_layer_as_it_is():
+    def build():
+        x = keras.Input((INPUTS,))
+        flow = L.LSTM(4)(L.Reshape((INPUTS, 1))(x))
+        return compiled(keras.Model(x, L.Dense(1)(flow)))
+
+    model = rewritten("batch-normalization", build)
+    lstm = next(layer for layer in model.layers if isinstance(layer, L.LSTM))
+    assert kinds(model)[-3:] == ["LSTM", "BatchNormalization", "Dense"]
+    assert lstm.activation is keras.activations.tanh
+    assert lstm.use_bias
+
+
+@pytest.mark.parametrize("builder", [sequential, functional, subclassed])
+@pytest.mark.parametrize(("name", "strength"), [("l2-0.001", 0.001), ("l2-0.01", 0.01)])
+def test_l2_adds_the_squared_kernels_to_the_loss(name, strength, builder):
+    """Built or not, subclassed or not: the penalty is what a person would compute by hand."""
+    recipe = remedy(name).apply(recipe_of(builder))
+    x = np.ones((4, INPUTS), np.float32)
+    model = build_alone(recipe.build(INPUTS, 1), (x, x[:, :1]), 3)
+    kernels = [v for v in model.trainable_variables if v.name == "kernel"]
+    expected = strength * sum(float((np.asarray(k) ** 2).sum()) for k in kernels)
+    assert len(kernels) >= 2
+    assert float(sum(model.losses)) == pytest.approx(expected, rel=1e-5)
+    assert expected > 0
+
+
+def test_l2_keeps_the_penalty_that_a_layer_has():
+    own = keras.regularizers.L1(0.1)
+
+    def build():
+        layers = [keras.Input((INPUTS,)), L.Dense(4, kernel_regularizer=own), L.Dense(1)]
+        return compiled(keras.Sequential(layers))
+
+    first, last = rewritten("l2-0.01", build).layers
+    assert first.kernel_regularizer is own
+    assert isinstance(last.kernel_regularizer, keras.regularizers.L2)
+
+
+def test_callbacks_watch_the_loss_of_rows_that_are_not_scored():
+    stopping = remedy("early-stopping").apply(recipe_of(sequential))
+    plateau = remedy("plateau-schedule").apply(recipe_of(sequential))
+    assert isinstance(stopping.callbacks[0], keras.callbacks.EarlyStopping)
+    assert stopping.callbacks[0].restore_best_weights
+    assert isinstance(plateau.callbacks[0], keras.callbacks.ReduceLROnPlateau)
+    assert stopping.watches
+    assert plateau.watches
+    assert not recipe_of(sequential).watches
+
+
+def test_longer_scaling_and_ensembles_change_the_recipe_alone():
+    assert remedy("longer").apply(recipe_of(sequential)).epochs == 30
+    assert remedy("ensemble-5").apply(recipe_of(sequential)).ensemble == 5
+    plan = remedy("scaling").apply(recipe_of(sequential)).preparation
+    assert (plan.scaling, plan.scale_target) == ("robust", True)
+
+
+def already_there(name: str):
+    """A builder that has the layer or penalty already."""
+    extra = {
+        "dropout-0.2": [L.Dropout(0.1)],
+        "dropout-0.5": [L.Dropout(0.1)],
+        "gaussian-noise": [L.GaussianNoise(0.1)],
+        "batch-normalization": [L.BatchNormalization()],
+    }.get(name, [])
+    penalty = keras.regularizers.L2(0.1) if name.startswith("l2") else None
+    dense = [L.Dense(4, kernel_regularizer=penalty), *extra, L.Dense(1, kernel_regularizer=penalty)]
+    return lambda: compiled(keras.Sequential([keras.Input((INPUTS,)), *dense]))
+
+
+@EVERY
+def test_what_is_there_already_is_not_tried_again(remedy):
+    if remedy.family in {"rate", "epochs"}:
+        pytest.skip("any rate and any number of epochs can be changed")
+    changed = {
+        "stopping": {"callbacks": (keras.callbacks.EarlyStopping(),)},
+        "schedule": {"callbacks": (keras.callbacks.ReduceLROnPlateau(),)},
+        "scaling": {"scaling": "standard"},
+        "ensemble": {"ensemble": 3},
+    }.get(remedy.family, {})
+    with pytest.raises(NotApplicable) as reason:
+        remedy.apply(recipe_of(already_there(remedy.name), **changed)).build(INPUTS, 1)()
+    assert len(str(reason.value)) > 15
+    assert not str(reason.value).endswith(".")
+
+
+@pytest.mark.parametrize("name", ["dropout-0.2", "gaussian-noise", "batch-normalization"])
+def test_layers_of_a_subclassed_model_cannot_be_changed(name):
+    with pytest.raises(NotApplicable, match="subclassed"):
+        rewritten(name, subclassed)
+
+
+@pytest.mark.parametrize("name", ["dropout-0.2", "batch-normalization"])
+def test_a_network_without_hidden_layers_has_nothing_to_change(name):
+    def build():
+        return compiled(keras.Sequential([keras.Input((INPUTS,)), L.Dense(1)]))
+
+    with pytest.raises(NotApplicable, match="no hidden layer"):
+        rewritten(name, build)
+
+
+def test_scaling_is_not_tried_on_a_network_that_scales():
+    """Its Normalization was adapted to the inputs as they come."""
+
+    def build():
+        scale = L.Normalization()
+        scale.adapt(np.arange(9.0).reshape(3, 3))
+        return compiled(keras.Sequential([keras.Input((INPUTS,)), scale, L.Dense(1)]))
+
+    with pytest.raises(NotApplicable, match="Normalization"):
+        rewritten("scaling", build)
+
+
+@pytest.mark.parametrize("name", ["dropout-0.5", "l2-0.01", "gaussian-noise", "batch-normalization"])
+def test_what_the_builder_put_into_layers_stays(name):
+    """An adapted Normalization and kernels that were set: as they were, in the rewritten model too."""
+    seen = np.array([[0.0, 10.0, -5.0], [4.0, 30.0, 5.0]])
+    kernel = np.arange(12.0).reshape(3, 4)
+
+    def build():
+        scale = L.Normalization()
+        scale.adapt(seen)
+        model = keras.Sequential([keras.Input((INPUTS,)), scale, L.Dense(4, "relu"), L.Dense(1)])
+        model.layers[1].set_weights([kernel, np.zeros(4)])
+        return compiled(model)
+
+    model = rewritten(name, build)
+    hidden = next(layer for layer in model.layers if isinstance(layer, L.Dense))
+    scale = next(layer for layer in model.layers if isinstance(layer, L.Normalization))
+    np.testing.assert_array_equal(np.asarray(hidden.kernel), kernel)
+    np.testing.assert_allclose(np.asarray(scale.mean).ravel(), seen.mean(axis=0))
+
+
+@pytest.mark.parametrize("name", ["dropout-0.5", "gaussian-noise", "batch-normalization"])
+def test_layers_of_nested_blocks_are_reached(name):
+    def build():
+        block = keras.Sequential([L.Dense(4, "relu"), L.Dense(4, "relu")])
+        return compiled(keras.Sequential([keras.Input((INPUTS,)), block, L.Dense(1)]))
+
+    added = {"dropout-0.5": "Dropout", "gaussian-noise": "GaussianNoise"}.get(name, "BatchNormalization")
+    model = rewritten(name, build)
+    assert kinds(model).count(added) == (1 if name == "gaussian-noise" else 2)
+    assert kinds(model).count("Dense") == 3
+
+
+@pytest.mark.parametrize("name", ["dropout-0.5", "l2-0.01", "batch-normalization"])
+def test_a_shared_layer_stays_shared(name):
+    def build():
+        x = keras.Input((INPUTS,))
+        shared = L.Dense(4, "relu", name="shared")
+        both = L.Add()([shared(x), shared(x * 2.0)])
+        return compiled(keras.Model(x, L.Dense(1)(both)))
+
+    model = rewritten(name, build)
+    assert [layer.name for layer in model.layers].count("shared") == 1
+    assert len([v for v in model.trainable_variables if v.path == "shared/kernel"]) == 1
+    x = np.ones((2, INPUTS), np.float32)
+    assert np.isfinite(np.asarray(model(x))).all()
+
+
+def test_every_head_that_reaches_no_other_layer_is_left_alone():
+    """Wide and deep: both last layers give the answer, and only the one hidden layer is treated."""
+
+    def build():
+        x = keras.Input((INPUTS,))
+        deep = L.Dense(1)(L.Dense(4, "relu")(x))
+        return compiled(keras.Model(x, L.Add()([deep, L.Dense(1)(x)])))
+
+    assert kinds(rewritten("dropout-0.5", build)).count("Dropout") == 1
+
+
+def test_a_model_that_declares_no_input_is_built_for_the_table():
+    def build():
+        return compiled(keras.Sequential([L.Dense(4, "relu"), L.Dense(1)]))
+
+    assert "Dropout" in kinds(rewritten("dropout-0.5", build))
+
+
+def test_remedies_follow_one_another():
+    recipe = recipe_of(functional, scaling="robust")
+    for name in ("batch-normalization", "dropout-0.2", "l2-0.01", "gaussian-noise", "lower-rate"):
+        recipe = remedy(name).apply(recipe)
+    model = recipe.build(INPUTS, 1)()
+    found = kinds(model)
+    assert [found.count(k) for k in ("BatchNormalization", "Dropout", "GaussianNoise")] == [2, 2, 1]
+    assert float(np.asarray(model.optimizer.learning_rate)) == pytest.approx(0.003)
+    behind = {
+        type(node.parent_nodes[0].operation).__name__
+        for layer in model.layers
+        if isinstance(layer, L.Dropout)
+        for node in layer._inbound_nodes
+    }
+    assert behind == {"Activation"}
+    assert len(recipe.changes) == 5
+    assert replace(recipe, name="x").changes == recipe.changes
+
+
+def test_equal_names_in_two_blocks_are_refused_in_words():
+    def build():
+        blocks = [keras.Sequential([keras.Input((3,)), L.Dense(3, name="same")], name=n) for n in "ab"]
+        return compiled(keras.Sequential([keras.Input((INPUTS,)), *blocks, L.Dense(1)]))
+
+    with pytest.raises(NotApplicable, match="cannot connect"):
+        rewritten("dropout-0.5", build)
