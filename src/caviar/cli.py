@@ -1,14 +1,14 @@
 """The command line: read arguments, make one public call, print."""
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from caviar.errors import CaviarError
+
+_INTERRUPTED = 130
 
 app = typer.Typer(
     name="caviar",
@@ -35,7 +35,8 @@ Group = Annotated[str | None, typer.Option("--group", help="Column whose groups 
 Time = Annotated[str | None, typer.Option("--time", help="Column whose order splits must respect.")]
 Weight = Annotated[str | None, typer.Option("--weight", help="Column of row weights, for loss and score.")]
 Task = Annotated[
-    str | None, typer.Option("--task", help="binary, multiclass or regression, if inferred wrongly.")
+    str | None,
+    typer.Option("--task", help="classification, binary, multiclass or regression, if inferred wrongly."),
 ]
 Test = Annotated[Path | None, typer.Option("--test", help="Rows kept apart, scored once at the end.")]
 Model = Annotated[str | None, typer.Option("--model", help="Your builder, as file.py:function.")]
@@ -150,8 +151,7 @@ def predict(
     if output is None:
         sys.stdout.write(text)
     else:
-        with _writing(output):
-            write_text(output, text)
+        write_text(output, text)
 
 
 @app.command()
@@ -162,33 +162,47 @@ def report(run: Annotated[Path, typer.Argument(help="Folder of the run.")]) -> N
     typer.echo(write_report(run))
 
 
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    from caviar.errors import OptionError
+def _say_version(asked: bool) -> None:  # noqa: FBT001 - typer calls it
+    if asked:
+        import importlib.metadata
 
-    try:
-        yield
-    except OSError as error:
-        raise OptionError(
-            f"Expected to be able to write {path}, but the system says: {error.strerror}. Give -o another place."
-        ) from error
+        typer.echo(f"caviar {importlib.metadata.version('caviar')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_say_version, is_eager=True, help="Say which version this is."),
+    ] = False,
+) -> None:
+    _ = version  # already answered by its callback
 
 
 def main() -> None:
     """Run the command line; what a person can mend is one sentence and exit status 2."""
     try:
-        _run(app)
-    except CaviarError as error:
-        typer.echo(f"caviar: {error}", err=True)
+        status = app(standalone_mode=False)
+    except (CaviarError, typer.TyperException) as error:
+        _complain(error)
         sys.exit(2)
     except KeyboardInterrupt:
-        typer.echo("caviar: stopped; what was learned so far is kept in the run's folder.", err=True)
-        sys.exit(130)
-    except BrokenPipeError:
-        sys.exit(0)
+        status = _INTERRUPTED
+    if status == _INTERRUPTED:  # typer turns Ctrl-C inside a command into this status
+        typer.echo("caviar: stopped by hand.", err=True)
+    sys.exit(status if isinstance(status, int) else 0)
 
 
-def _run(command: Callable[..., Any]) -> None:
-    result = command(standalone_mode=False)
-    if isinstance(result, int) and result:
-        sys.exit(result)
+def _complain(error: CaviarError | typer.TyperException) -> None:
+    """Say in one line what was wrong: names from other people's tables may hold line breaks or worse."""
+    context = getattr(error, "ctx", None)
+    if context is not None and not sys.argv[1:]:
+        typer.echo(context.get_help(), err=True)
+        return
+    text = error.format_message() if isinstance(error, typer.TyperException) else str(error)
+    if context is not None:
+        text = f"{text.rstrip('.')}. `{context.command_path} --help` shows what can be given."
+    plain = "".join(c if c.isprintable() else " " for c in text)
+    typer.echo(f"caviar: {' '.join(plain.split())}", err=True)

@@ -27,7 +27,8 @@ def predict(run: str | Path, rows: object, *, model: str | None = None) -> pl.Da
     Example:
         >>> caviar.predict("runs/sonar-20260101-120000", "new_rows.csv")  # doctest: +SKIP
     """
+    opened = open_run(run)
     devices.start()
     if model is not None:
         load_builder(model)
-    return open_run(run).predict(rows)
+    return opened.predict(rows)

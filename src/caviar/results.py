@@ -37,15 +37,22 @@ class Run:
         """Curves of one arm's members, (member, epoch).
 
         Raises:
-            RunError: There is no such arm.
+            RunError: There is no such arm, or its curves cannot be read.
         """
         arms = [self.record.baseline, *(self.record.trial.arms if self.record.trial else [])]
         found = {a.name: a.history for a in arms if a is not None}
         if found.get(arm) is None:
-            raise RunError(f"Expected one of the arms {', '.join(found) or '(none)'}, got {arm!r}.")
+            raise RunError(
+                f"Expected an arm whose curves were kept, got {arm!r}. There are {', '.join(found) or 'none'}."
+            )
         path = self.path / HISTORIES / Path(str(found[arm])).name
-        with xr.open_dataset(path, engine="h5netcdf") as history:
-            return history.load()
+        try:
+            return xr.load_dataset(path, engine="h5netcdf")
+        except (OSError, ValueError) as error:
+            raise RunError(
+                f"Expected curves in {path}, but they cannot be read ({type(error).__name__}). "
+                f"Copy the whole run's folder."
+            ) from error
 
     def predict(self, rows: object) -> pl.DataFrame:
         """Predictions for new rows: see `FinishedModel.predict`."""

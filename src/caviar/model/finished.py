@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import polars as pl
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from caviar.data.load import load_rows
 from caviar.data.prepare import Prepared
@@ -28,7 +28,7 @@ class _Facts(BaseModel):
 
     format: Literal[1] = 1
     link: Link
-    members: list[str]
+    members: list[str] = Field(min_length=1)
     data: Schema
 
 
@@ -74,22 +74,28 @@ class FinishedModel:
         return self.as_frame(self.predict_features(load_rows(rows, self.schema)))
 
     def as_frame(self, values: np.ndarray) -> pl.DataFrame:
-        """Probabilities or values as a table with labels."""
+        """Probabilities or values as a table with labels; what is not finite is left empty."""
+        values = np.where(np.isfinite(values), values, np.nan)
         if not self.schema.is_classification:
             names = (
                 [f"prediction_{t}" for t in self.schema.targets] if values.shape[1] > 1 else ["prediction"]
             )
-            return pl.DataFrame({name: values[:, i] for i, name in enumerate(names)})
-        labels = np.asarray(self.schema.classes)[values.argmax(axis=1)]
-        columns = {f"probability_{label}": values[:, i] for i, label in enumerate(self.schema.classes)}
-        return pl.DataFrame({"prediction": labels.tolist()} | columns)
+            return pl.DataFrame({name: values[:, i] for i, name in enumerate(names)}).fill_nan(None)
+        known = np.isfinite(values).all(axis=1)
+        labels = [
+            self.schema.classes[code] if knows else None
+            for code, knows in zip(values.argmax(axis=1), known, strict=True)
+        ]
+        said = pl.DataFrame({"prediction": pl.Series(labels, dtype=pl.String)})
+        chances = {f"probability_{label}": values[:, i] for i, label in enumerate(self.schema.classes)}
+        return said.hstack(pl.DataFrame(chances).fill_nan(None))
 
     def save(self, folder: Path) -> list[str]:
         """Write the networks as `.keras`, the preparation and what is needed to read rows; returns the files."""
         names = []
         for i, model in enumerate(self.models):
             name = f"network-{i}.keras" if len(self.models) > 1 else "network.keras"
-            write_with(folder / name, lambda temporary, model=model: model.save(temporary))  # type: ignore[misc]
+            write_with(folder / name, model.save)
             names.append(name)
         self.prepared.save(folder)
         facts = _Facts(link=self.link, members=names, data=self.schema)
@@ -103,8 +109,6 @@ def load_finished(folder: Path) -> FinishedModel:
     Raises:
         RunError: The folder holds no model, or one that needs code which safe mode refuses to run.
     """
-    import keras
-
     path = folder / _FACTS
     try:
         facts = _Facts.model_validate_json(path.read_text(encoding="utf-8"))
@@ -117,19 +121,27 @@ def load_finished(folder: Path) -> FinishedModel:
             f"Expected {path} to describe a finished model, but it does not. "
             f"It was changed or made by another version."
         ) from error
-    models = []
-    for name in facts.members:
-        if Path(name).name != name:
-            raise RunError(
-                f"Expected the networks inside {folder}, but {path} points outside. Do not use it."
-            )
-        try:
-            models.append(keras.models.load_model(folder / name, compile=False, safe_mode=True))
-        except Exception as error:
-            first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise RunError(
-                f"Expected {folder / name} to load without running code, but Keras says: {first} "
-                f"If it has layers of your own, register them with @keras.saving.register_keras_serializable() "
-                f"and pass the file that defines them as --model."
-            ) from error
+    models = [_load_network(folder, name) for name in facts.members]
     return FinishedModel(models, Prepared.load(folder), facts.link, facts.data)
+
+
+def _load_network(folder: Path, name: str) -> "keras.Model":
+    import keras
+
+    path = folder / name
+    if Path(name).name != name:
+        raise RunError(
+            f"Expected the networks inside {folder}, but {folder / _FACTS} points outside, to {name!r}. "
+            f"Do not use it."
+        )
+    if not path.is_file():
+        raise RunError(f"Expected a network at {path}, found none. Copy the whole run's folder.")
+    try:
+        return keras.models.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # Keras raises many kinds; each means that this file cannot be used
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise RunError(
+            f"Expected {path} to load without running code, but Keras says: {first}. "
+            f"If it has layers of your own, register them with @keras.saving.register_keras_serializable() "
+            f"and pass the file that defines them as --model."
+        ) from error

@@ -1,25 +1,49 @@
 """Writing that is done or not done: a file appears whole, or the old one stays."""
 
-import os
-import tempfile
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 
+from caviar.errors import RunError
 
-def write_with(path: Path, write: Callable[[Path], None]) -> None:
-    """Let `write` fill a temporary file beside `path`, then put it in place in one step."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
+
+def write_with(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` fill a temporary file beside `path`, then put it in place in one step.
+
+    What is no ordinary file, such as `/dev/stdout`, is written to as it is.
+
+    Raises:
+        RunError: The system does not let it be written.
+    """
     try:
-        write(temporary)
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        if path.exists() and not path.is_file():
+            write(path)
+            return
+        path = path.resolve()  # a link stays a link
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.stem[:40]}-{secrets.token_hex(4)}{path.suffix}")
+        try:
+            write(temporary)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise RunError(
+            f"Expected to be able to write {path}, but the system says: {error.strerror or error}. "
+            f"Make room or choose another place."
+        ) from error
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write text in one step."""
-    write_with(path, lambda temporary: temporary.write_text(text, encoding="utf-8") and None)
+    """Write text in one step.
+
+    Raises:
+        RunError: The system does not let it be written.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_text(Path(folder) / "a.txt", "done")
+    ...     (Path(folder) / "a.txt").read_text()
+    'done'
+    """
+    write_with(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))

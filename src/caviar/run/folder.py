@@ -35,7 +35,7 @@ class RunFolder:
         packed = {variable: {"zlib": True} for variable in plain.data_vars}
         write_with(
             self.path / relative,
-            lambda temporary: plain.to_netcdf(temporary, engine="h5netcdf", encoding=packed) and None,
+            lambda temporary: plain.to_netcdf(temporary, engine="h5netcdf", encoding=packed),
         )
         return relative
 
