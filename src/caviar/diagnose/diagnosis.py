@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 
-from caviar.diagnose.contract import Check, Clear, Found, NotApplicable
+import numpy as np
+
+from caviar.diagnose.contract import Check, Clear, NotApplicable
 from caviar.diagnose.evidence import Evidence
 from caviar.diagnose.generalization import GENERALIZATION
 from caviar.diagnose.learning import LEARNING
@@ -37,35 +39,34 @@ def diagnose(evidence: Evidence, remedies: Sequence[Remedy]) -> DiagnosisRecord:
 
 
 def _no_signal(evidence: Evidence) -> bool:
-    """Nothing beats a constant by more than what counts as a difference."""
+    """Nothing clearly beats a constant: neither the network nor a reference row.
+
+    A reference row must beat it by more than what counts as a difference, and by more than a
+    quarter of its 95 % interval: about one standard error, so that chance alone is no signal.
+    """
     if evidence.best_reference is None:
         return False
-    gained = evidence.better_by(evidence.scores, evidence.no_skill)
-    reference = evidence.best_reference
-    reference_gain = (
-        reference - evidence.no_skill if evidence.higher_is_better else evidence.no_skill - reference
-    )
-    return (
-        bool(gained[gained == gained].mean() <= 0 if (gained == gained).any() else True)
-        and reference_gain <= 0
-    )
+    gained = evidence.better_by(evidence.scores[np.isfinite(evidence.scores)], evidence.no_skill)
+    gain = float(evidence.better_by(np.array(evidence.best_reference), evidence.no_skill))
+    margin = evidence.rope
+    if evidence.reference is not None and np.isfinite(evidence.reference.high):
+        margin = max(margin, (evidence.reference.high - evidence.reference.low) / 4)
+    return gain <= margin and (not len(gained) or float(gained.mean()) <= evidence.rope)
 
 
 def _finding(check: Check, evidence: Evidence, remedies: Sequence[Remedy]) -> FindingRecord:
-    outcome = check.look(evidence)
-    common = {"code": check.code, "title": check.title, "area": check.area}
-    if isinstance(outcome, NotApplicable):
-        return FindingRecord(**common, outcome="not applicable", sentence=f"Not judged: {outcome.why}.")
-    if isinstance(outcome, Clear):
-        return FindingRecord(**common, outcome="clear", sentence=outcome.sentence, evidence=outcome.evidence)
-    assert isinstance(outcome, Found)
-    return FindingRecord(
-        **common,
-        outcome="found",
-        sentence=outcome.sentence,
-        fault=check.fault,
-        severity=outcome.severity,
-        rate=outcome.rate,
-        evidence=outcome.evidence,
-        remedies=[remedy.name for remedy in remedies if check.fault in remedy.answers],
+    record = FindingRecord(
+        code=check.code, title=check.title, area=check.area, outcome="not applicable", sentence=""
     )
+    outcome = check.look(evidence)
+    if isinstance(outcome, NotApplicable):
+        record.sentence = f"Not judged: {outcome.why}."
+        return record
+    record.sentence, record.evidence = outcome.sentence, outcome.evidence
+    if isinstance(outcome, Clear):
+        record.outcome = "clear"
+        return record
+    record.outcome, record.fault = "found", check.fault
+    record.severity, record.rate = outcome.severity, outcome.rate
+    record.remedies = [remedy.name for remedy in remedies if check.fault in remedy.answers]
+    return record

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from caviar.evaluate.estimate import Estimate
 from caviar.run.record import SpreadRecord
 
 
@@ -25,6 +26,7 @@ class Evidence:
         rope: Smallest difference that counts, in the score's unit.
         spread: Spread due to split and seed, or None.
         metric: What the score is called.
+        reference: The best reference row's score with its interval, or None where only its value is known.
     """
 
     loss: np.ndarray
@@ -40,14 +42,27 @@ class Evidence:
     rope: float
     spread: SpreadRecord | None
     metric: str
+    reference: Estimate | None = None
 
     def better_by(self, score: np.ndarray, reference: float) -> np.ndarray:
         """How much better a score is than a reference; negative if worse."""
         return score - reference if self.higher_is_better else reference - score
 
     @property
-    def distance(self) -> float:
-        """From no skill to the best reference row, never below the rope: the scale on which differences count."""
+    def has_reference(self) -> bool:
+        """Whether a reference row beats a constant prediction by more than what counts as a difference."""
         if self.best_reference is None:
-            return self.rope
-        return max(abs(self.best_reference - self.no_skill), self.rope)
+            return False
+        return bool(self.better_by(np.array(self.best_reference), self.no_skill) > self.rope)
+
+    @property
+    def distance(self) -> float:
+        """From no skill to the best that anything reached, never below the rope: the scale for differences.
+
+        What reached it may be a reference row or the network itself, on held-out rows.
+        """
+        known = self.scores[np.isfinite(self.scores)]
+        reached = [float(known.mean())] if len(known) else []
+        reached += [] if self.best_reference is None else [self.best_reference]
+        gains = self.better_by(np.array([*reached, self.no_skill]), self.no_skill)
+        return max(float(gains.max()), self.rope)

@@ -11,9 +11,10 @@ def depends_on_the_seed(evidence: Evidence, *, share: float = 0.05, flips: float
 
     Args:
         evidence: What was measured.
-        share: The seed's standard deviation must exceed this share of the distance from no skill to the best
-            reference row, and the region of practical equivalence.
-        flips: Or this share of rows must change its predicted class between seeds.
+        share: The seed's standard deviation must surely exceed this share of the distance from no skill to the
+            best that anything reached, and the region of practical equivalence. Two seeds then typically differ by
+            7 % of all there is to learn: more than three times what counts as a difference.
+        flips: Or it must exceed it by its estimate alone, while this share of rows changes its predicted class.
     """
     if evidence.spread is None or evidence.seed_scores is None:
         return NotApplicable("only one seed was trained per fold")

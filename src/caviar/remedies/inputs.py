@@ -34,6 +34,7 @@ INPUTS = (
             "unscaled_target",
             "slow_convergence",
             "underfitting",
+            "not_trained",
             "diverging",
             "exploding_gradient",
             "dead_relu",

@@ -165,7 +165,14 @@ REGULARIZATION = (
         "normalization",
         "Normalises each hidden layer's sums over the batch before the activation.",
         "Ioffe & Szegedy, Batch normalization (2015)",
-        ("slow_convergence", "missing_batchnorm", "vanishing_gradient", "underfitting", "learning_rate_low"),
+        (
+            "slow_convergence",
+            "missing_batchnorm",
+            "vanishing_gradient",
+            "underfitting",
+            "not_trained",
+            "learning_rate_low",
+        ),
         batch_normalization,
     ),
 )

@@ -87,7 +87,7 @@ TRAINING = (
         "stopping",
         "Holds back 20 % of the training rows, stops when their loss no longer falls, and keeps the best weights.",
         "Prechelt, Early stopping – but when? (1998)",
-        ("overfitting", "epochs_too_many"),
+        ("overfitting", "missing_regularisation", "epochs_too_many"),
         early_stopping,
     ),
     Remedy(
@@ -111,7 +111,7 @@ TRAINING = (
             "exploding_gradient",
             "dead_relu",
             "oscillating_loss",
-            "underfitting",
+            "not_trained",
             "overfitting",
             "seed_variance",
         ),
@@ -123,7 +123,7 @@ TRAINING = (
         "rate",
         "Takes five times the learning rate.",
         "Bengio, Practical recommendations (2012)",
-        ("learning_rate_low", "slow_convergence", "underfitting"),
+        ("learning_rate_low", "slow_convergence", "underfitting", "not_trained"),
         functools.partial(scaled_rate, by=5.0),
     ),
     Remedy(
