@@ -199,7 +199,7 @@ def _initial_values_recorded() -> Iterator[_Recording]:
         JaxVariable._initialize_with_initializer = original
 
 
-def _origin(
+def _origin(  # noqa: PLR0911 - one answer per case
     one: JaxVariable,
     other: JaxVariable,
     first: _Recording,

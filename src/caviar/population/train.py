@@ -9,7 +9,7 @@ import numpy as np
 
 from caviar.population import devices, loop, program
 from caviar.population.callbacks import NotInProgram, Rule, rules
-from caviar.population.initial import State, draw
+from caviar.population.initial import draw
 from caviar.population.job import Job, Monitor, Seat, Trained, make_history, row_orders
 from caviar.population.template import Template, make_template
 
@@ -48,10 +48,10 @@ def _train(job: Job, monitor: Monitor) -> Trained:
     except NotInProgram as reason:
         return loop.train_one_by_one(job, monitor, str(reason), template.fixed)
     parts: list[tuple[list[int], _Part]] = []
-    for members in _groups(job):
+    for members in _alike(job):
         for chunk in _chunks(members):
             try:
-                part = _train_chunk(job, template, in_program, [job.seats[i] for i in chunk], monitor)
+                part = _train_chunk(job, template, in_program, chunk, monitor)
             except _NotAPopulation as reason:
                 return loop.train_one_by_one(job, monitor, str(reason), template.fixed)
             parts.append((chunk, part))
@@ -64,17 +64,22 @@ class _NotAPopulation(Exception):  # noqa: N818 - an outcome, not an error
 
 @dataclass(frozen=True, eq=False)
 class _Part:
+    """What training gave for the members of a chunk, in its order."""
+
     logs: dict[str, np.ndarray]
-    outputs: np.ndarray
+    outputs: list[np.ndarray]
     weights: tuple[list[np.ndarray], list[np.ndarray]]
 
 
-def _groups(job: Job) -> Iterator[list[int]]:
-    """Members whose numbers of rows agree share a program; no row is dropped, repeated or padded."""
-    groups: dict[tuple[int, int, int], list[int]] = {}
+def _alike(job: Job) -> Iterator[list[int]]:
+    """Members with equally many full batches (and something to watch, or not) share a program.
+
+    Folds of unequal size differ in their short last batch only; no row is dropped, repeated or padded.
+    """
+    alike: dict[tuple[int, bool], list[int]] = {}
     for i, seat in enumerate(job.seats):
-        groups.setdefault((len(seat.fit), len(seat.watch), len(seat.scored)), []).append(i)
-    yield from groups.values()
+        alike.setdefault((len(seat.fit) // job.batch_size, len(seat.watch) > 0), []).append(i)
+    yield from alike.values()
 
 
 def _chunks(members: list[int]) -> Iterator[list[int]]:
@@ -83,64 +88,110 @@ def _chunks(members: list[int]) -> Iterator[list[int]]:
         yield members[start : start + width]
 
 
-def _sizes(job: Job, seats: Sequence[Seat]) -> program.Sizes:
-    seat = seats[0]
-    per_epoch = max(1, len(seats) * len(seat.fit) * 4)
+@dataclass(frozen=True)
+class _Grouping:
+    """Where the members of a chunk stand in a program's arrays.
+
+    Attributes:
+        groups: Seats of each group, padded to a multiple of the shards by repeating the last one.
+        order: For every place on the merged member axis the (group, position) that stands there.
+        place: For each member of the chunk its (group, position).
+    """
+
+    groups: list[list[Seat]]
+    order: list[tuple[int, int]]
+    place: list[tuple[int, int]]
+
+    @property
+    def per_shard(self) -> tuple[int, ...]:
+        """Members of each group in one shard."""
+        return tuple(len(group) // devices.start().count for group in self.groups)
+
+
+def _grouping(job: Job, chunk: Sequence[int]) -> _Grouping:
+    """Members whose numbers of rows agree form a group; every shard holds its part of each group."""
+    sizes: dict[tuple[int, int, int], int] = {}
+    groups: list[list[Seat]] = []
+    place = []
+    for member in chunk:
+        seat = job.seats[member]
+        key = (len(seat.fit), len(seat.watch), len(seat.scored))
+        group = sizes.setdefault(key, len(sizes))
+        if group == len(groups):
+            groups.append([])
+        place.append((group, len(groups[group])))
+        groups[group].append(seat)
+    shards = devices.start().count
+    for group_seats in groups:  # members, unlike rows, may be padded
+        group_seats.extend([group_seats[-1]] * (-len(group_seats) % shards))
+    order = [
+        (g, shard * (len(seats) // shards) + i)
+        for shard in range(shards)
+        for g, seats in enumerate(groups)
+        for i in range(len(seats) // shards)
+    ]
+    return _Grouping(groups, order, place)
+
+
+def _sizes(job: Job, grouping: _Grouping) -> program.Sizes:
+    per_epoch = max(1, sum(len(group) * len(group[0].fit) for group in grouping.groups) * 4)
     block = int(np.clip(_ORDER_BYTES // per_epoch, 1, min(job.epochs, _MAX_BLOCK)))
     batch = job.validation_batch_size or job.batch_size
-    return program.Sizes(
-        len(seat.fit), len(seat.watch), len(seat.scored), job.batch_size, batch, batch, block, job.show
-    )
+    return program.Sizes(grouping.per_shard, job.batch_size, batch, batch, block, job.show)
 
 
 def _train_chunk(
-    job: Job, template: Template, in_program: tuple[Rule, ...], seats: list[Seat], monitor: Monitor
+    job: Job, template: Template, in_program: tuple[Rule, ...], chunk: list[int], monitor: Monitor
 ) -> _Part:
     """Train members that share one program and fit on the devices together."""
-    real = len(seats)
-    shards = devices.start().count
-    seats = seats + [seats[-1]] * (-real % shards)  # members, unlike rows, may be padded
-    state = draw(template, job.build, job.sample(), [seat.seed for seat in seats])
+    grouping = _grouping(job, chunk)
+    seeds = [grouping.groups[g][i].seed for g, i in grouping.order]
+    state = draw(template, job.build, job.sample(), seeds)
     metrics = [np.asarray(value[0]) for value in state[3]]
-    sizes = _sizes(job, seats)
+    sizes = _sizes(job, grouping)
     machine = program.make_program(template.model, sizes, in_program, metrics)
     data = machine.share(program.Data(job.x, job.y, job.weight))
-    members = machine.place(
-        program.Member(
-            np.array([seat.split for seat in seats], np.int32),
-            np.stack([seat.watch for seat in seats]).astype(np.int32),
-            np.stack([seat.scored for seat in seats]).astype(np.int32),
-            np.stack([job.asked(seat) for seat in seats]).astype(np.int32),
+    members = [
+        machine.place(
+            program.Member(
+                np.array([seat.split for seat in group], np.int32),
+                np.stack([seat.watch for seat in group]).astype(np.int32),
+                np.stack([seat.scored for seat in group]).astype(np.int32),
+                np.stack([job.asked(seat) for seat in group]).astype(np.int32),
+            )
         )
-    )
+        for group in grouping.groups
+    ]
+    steps = sum(-(-len(job.seats[member].fit) // job.batch_size) for member in chunk)
     try:
-        carry = machine.begin(machine.place(_strip(state)))
-        steps = -(-sizes.fit // sizes.batch) * real
-        orders = _Orders(seats, real, sizes.block)
+        carry = machine.begin(machine.place(state))
         carry, logs = _run_blocks(
-            machine, carry, members, data, orders, job.epochs, lambda epochs: monitor.advance(epochs * steps)
+            machine,
+            carry,
+            members,
+            data,
+            _Orders(grouping.groups, sizes.block),
+            job.epochs,
+            lambda epochs: monitor.advance(epochs * steps),
         )
     except (jax.errors.JAXTypeError, TypeError, ValueError, AttributeError, NotImplementedError) as error:
         text = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise _NotAPopulation(f"JAX cannot trace this model's training step ({text})") from error
     finished = machine.end(carry)
-    asked = len(job.asked(seats[0]))
-    outputs = np.asarray(machine.predict(finished, members, data)) if asked else np.empty((real, 0))
-    weights = tuple([np.asarray(v)[:real] for v in group] for group in finished[:2])
-    return _Part(
-        {name: values[:real] for name, values in logs.items()}, outputs[:real], (weights[0], weights[1])
-    )
-
-
-def _strip(state: State) -> State:
-    """Metric variables start from their reset value in every epoch, so only their shapes matter."""
-    return (state[0], state[1], state[2], [np.asarray(v) for v in state[3]])
+    outputs: list[np.ndarray] = [np.empty(0)] * len(chunk)
+    if len(job.asked(grouping.groups[0][0])):
+        said = [np.asarray(values) for values in machine.predict(finished, members, data)]
+        outputs = [said[g][i] for g, i in grouping.place]
+    merged = {there: position for position, there in enumerate(grouping.order)}
+    stand = [merged[there] for there in grouping.place]
+    weights = ([np.asarray(v)[stand] for v in finished[0]], [np.asarray(v)[stand] for v in finished[1]])
+    return _Part({name: values[stand] for name, values in logs.items()}, outputs, weights)
 
 
 def _run_blocks(
     machine: program.Program,
     carry: program.Carry,
-    members: program.Member,
+    members: Sequence[program.Member],
     data: program.Data,
     orders: "_Orders",
     epochs: int,
@@ -170,22 +221,23 @@ def _run_blocks(
 
 
 class _Orders:
-    """Row orders of the next epochs, as arrays (member, block, row)."""
+    """Row orders of the next epochs, one array (member, block, row) per group."""
 
-    def __init__(self, seats: Sequence[Seat], real: int, block: int) -> None:
+    def __init__(self, groups: Sequence[Sequence[Seat]], block: int) -> None:
         self.block = block
-        self._seats = seats
-        self._next = [row_orders(seat.seed) for seat in seats[:real]]
+        self._groups = groups
+        self._next = [[row_orders(seat.seed) for seat in group] for group in groups]
 
-    def draw(self, epochs: int) -> np.ndarray:
+    def draw(self, epochs: int) -> list[np.ndarray]:
         """The next `epochs` orders of every member; the rest of the block is not read."""
-        rows = len(self._seats[0].fit)
-        orders = np.zeros((len(self._seats), self.block, rows), np.int32)
-        for i, next_order in enumerate(self._next):
-            for epoch in range(epochs):
-                orders[i, epoch] = self._seats[i].fit[next_order(rows)]
-        orders[len(self._next) :] = orders[len(self._next) - 1]
-        return orders
+        drawn = []
+        for group, next_orders in zip(self._groups, self._next, strict=True):
+            orders = np.zeros((len(group), self.block, len(group[0].fit)), np.int32)
+            for i, (seat, next_order) in enumerate(zip(group, next_orders, strict=True)):
+                for epoch in range(epochs):
+                    orders[i, epoch] = seat.fit[next_order(len(seat.fit))]
+            drawn.append(orders)
+        return drawn
 
 
 def _assemble(job: Job, template: Template, parts: list[tuple[list[int], _Part]], seconds: float) -> Trained:
