@@ -39,12 +39,11 @@ class Budget:
 
 @dataclass
 class Trial:
-    """What came out: arms in the order tried, those that were not, and how each compares to the baseline."""
+    """What came out: the arms in the order tried, and what was not tried."""
 
     baseline: Arm
     arms: list[Arm] = field(default_factory=list)
     skipped: list[SkippedRemedy] = field(default_factory=list)
-    comparisons: list[ComparisonRecord] = field(default_factory=list)
 
     def arm(self, name: str) -> Arm:
         """The arm of a name; the baseline by its own."""

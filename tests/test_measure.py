@@ -1,0 +1,277 @@
+"""A recipe is scored on rows that taught it nothing, by members that are paired, weighted and counted."""
+
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+
+from caviar.data.dataset import Dataset
+from caviar.data.load import load
+from caviar.data.prepare import PreparationPlan
+from caviar.data.split import make_splits
+from caviar.errors import ModelError
+from caviar.evaluate.metrics import find_metric
+from caviar.measure import Arm, Bench, fit_all, make_fitting, measure, seats_for
+from caviar.population import devices
+from caviar.population.job import Trained
+from caviar.population.train import train
+from caviar.recipe.recipe import Recipe
+from caviar.remedies.table import REMEDIES
+
+devices.start()
+import keras  # noqa: E402 - only once JAX is its backend
+
+L = keras.layers
+ROWS = 48
+
+
+def classifier(rate: float = 0.5):
+    def build(n_inputs: int) -> keras.Model:
+        model = keras.Sequential([keras.Input((n_inputs,)), L.Dense(4, "tanh"), L.Dense(1, "sigmoid")])
+        model.compile(keras.optimizers.SGD(rate), "binary_crossentropy")
+        return model
+
+    return build
+
+
+def regressor(n_inputs: int) -> keras.Model:
+    model = keras.Sequential([keras.Input((n_inputs,)), L.Dense(4, "tanh"), L.Dense(1)])
+    model.compile(keras.optimizers.SGD(0.1), "mse")
+    return model
+
+
+def recipe_of(builder=None, epochs=3, **fields) -> Recipe:
+    fields.setdefault("preparation", PreparationPlan())
+    return Recipe("baseline", "Baseline", builder or classifier(), 8, epochs, **fields)
+
+
+def treated(name: str, recipe: Recipe) -> Recipe:
+    return next(r for r in REMEDIES if r.name == name).apply(recipe)
+
+
+def planted(target=None, columns=None, **options) -> Dataset:
+    """Rows of two inputs whose sum decides the label, with columns of other roles beside them."""
+    x = np.random.default_rng(0).normal(size=(ROWS, 2))
+    y = np.where(x.sum(axis=1) > 0, "yes", "no") if target is None else target
+    return load(pl.DataFrame({"a": x[:, 0], "b": x[:, 1], **(columns or {}), "y": y}), "y", **options)
+
+
+def bench_of(dataset: Dataset, folds=2, repeats=1, metric=None, splits=None) -> Bench:
+    name = metric or ("log-loss" if dataset.is_classification else "mae")
+    splits = make_splits(dataset, folds, repeats, 0) if splits is None else splits
+    return Bench(dataset, splits, find_metric(name, dataset.task), (), 0)
+
+
+def trained_on(bench: Bench, recipe: Recipe) -> Trained:
+    """What training gives on a bench, with the members' weights."""
+    seats, places = seats_for(bench, recipe, [1] * len(bench.splits))
+    inputs, prepared = bench.inputs(recipe.preparation), bench.prepared(recipe.preparation)
+    return train(
+        make_fitting(recipe, bench.dataset, inputs, prepared, seats, places, ask_fit=False, show=True).job
+    )
+
+
+@pytest.mark.parametrize("name", [None, "early-stopping", "plateau-schedule"])
+def test_nothing_that_is_scored_is_watched(name):
+    """Other labels on the held-out rows change what is shown of them, and no weight, stop or training log."""
+    values = np.random.default_rng(1).normal(5, 2, ROWS)
+    recipe = recipe_of(regressor, 12, preparation=PreparationPlan(scaling="robust", scale_target=True))
+    recipe = recipe if name is None else treated(name, recipe)
+    bench = bench_of(planted(values))
+    bench = replace(bench, splits=bench.splits[:1])
+    held_out = bench.splits[0].held_out
+    other = values.copy()
+    other[held_out] = 100 - 7 * other[held_out]
+    one, two = trained_on(bench, recipe), trained_on(bench_of(planted(other), splits=bench.splits), recipe)
+    assert ("val_loss" in one.history) == recipe.watches
+    for log in one.history:
+        same = np.array_equal(one.history[log].values, two.history[log].values, equal_nan=True)
+        assert same != str(log).startswith("held_out"), log
+    for mine, theirs in zip(one.weights[0], two.weights[0], strict=True):
+        assert all(np.array_equal(a, b) for a, b in zip(mine, theirs, strict=True))
+    np.testing.assert_array_equal(one.outputs[0], two.outputs[0])
+
+
+def test_a_group_is_never_on_two_sides():
+    dataset = planted(columns={"who": np.arange(ROWS) // 3}, group="who")
+    seats, _ = seats_for(bench_of(dataset, folds=4), treated("early-stopping", recipe_of()), [1] * 4)
+    for seat in seats:
+        sides = [set(dataset.groups[rows]) for rows in (seat.fit, seat.watch, seat.scored)]
+        assert all(sides)
+        assert sum(map(len, sides)) == len(set.union(*sides)) == ROWS // 3
+
+
+def test_what_is_watched_and_scored_lies_after_what_is_learned():
+    dataset = planted(columns={"when": np.random.default_rng(2).permutation(ROWS)}, time="when")
+    recipe = treated("early-stopping", recipe_of())
+    bench = bench_of(dataset, folds=3)
+    seats, _ = seats_for(bench, recipe, [1] * 3)
+    for seat in seats:
+        fit, watch, scored = (dataset.time[rows] for rows in (seat.fit, seat.watch, seat.scored))
+        assert fit.max() < watch.min() <= watch.max() < scored.min()
+
+
+def test_rows_that_are_never_held_out_have_no_prediction():
+    dataset = planted(columns={"when": np.arange(ROWS)}, time="when")
+    arm = measure(bench_of(dataset, folds=2), recipe_of())
+    assert np.isfinite(arm.scores["log-loss"]).all()
+    first = ROWS // 3
+    assert np.isnan(arm.oof[0, :first]).all()
+    assert np.isfinite(arm.oof[0, first:]).all()
+    assert np.isnan(arm.row_losses[:first]).all()
+
+
+def test_weights_reach_the_loss_and_the_score():
+    """Half of the rows lie about their label; where they weigh nothing, the rule is learned and scored clean."""
+    truth = np.random.default_rng(0).normal(size=(ROWS, 2)).sum(axis=1) > 0
+    lies = np.arange(ROWS) % 2 == 1
+    labels = np.where(truth ^ lies, "yes", "no")
+    columns = {"w": np.where(lies, 0.0, 2.0)}
+    weighted = planted(labels, columns=columns, weight="w")
+    plain = planted(labels, columns=columns, drop=["w"])
+    splits = make_splits(weighted, 2, 1, 0)
+    recipe = recipe_of(classifier(2.0), epochs=30)
+    with_weights, without = (
+        measure(bench_of(data, metric="accuracy", splits=splits), recipe) for data in (weighted, plain)
+    )
+    assert with_weights.scores["accuracy"].min() > 0.85
+    assert without.scores["accuracy"].max() < 0.75
+    # The lies are still predicted, and wrong; they only do not count.
+    wrong = with_weights.oof[0].argmax(axis=1) != weighted.target
+    assert wrong[lies].mean() > 0.8
+    assert wrong[~lies].mean() < 0.1
+
+
+@pytest.fixture(scope="module")
+def measured() -> tuple[Bench, Arm]:
+    """Two repeats of two folds, two seeds in the first repeat."""
+    bench = bench_of(planted(), repeats=2)
+    return bench, measure(
+        bench, recipe_of(), first_repeat_seeds=2, ask_fit=True, what="Plain.", source="Nobody."
+    )
+
+
+def test_a_score_is_that_of_the_held_out_predictions(measured):
+    bench, arm = measured
+    for split in bench.splits:
+        said, truth = arm.oof[split.repeat, split.held_out], bench.dataset.target[split.held_out]
+        score = bench.metric.score(truth, said, None)
+        assert arm.scores["log-loss"][split.repeat, split.fold] == pytest.approx(score)
+    assert arm.fit_scores.shape == arm.scores["log-loss"].shape == (2, 2)
+    assert arm.row_losses.mean() == pytest.approx(arm.scores["log-loss"].mean())
+    np.testing.assert_allclose(arm.seed_scores[:, 0], arm.scores["log-loss"][0])
+    assert (arm.seed_scores[:, 0] != arm.seed_scores[:, 1]).all()
+    np.testing.assert_array_equal(arm.seed_oof[0], arm.oof[0])
+
+
+def test_the_record_tells_what_was_done(measured):
+    _, arm = measured
+    record = arm.record
+    assert (record.members, record.failed_members, record.epochs, record.batch_size) == (6, 0, 3, 8)
+    assert (record.engine, record.what, record.source) == ("population", "Plain.", "Nobody.")
+    assert record.parameters == 2 * 4 + 4 + 4 + 1
+    assert arm.steps == 6 * 3 * (ROWS // 2 // 8)
+    assert record.repeat_deviation == pytest.approx(arm.scores["log-loss"].mean(axis=1).std(ddof=1))
+    assert record.model_validate_json(record.model_dump_json()) == record
+
+
+def test_recipes_meet_the_same_seeds(measured):
+    """Paired: each split's first member has one seed for all recipes, and no two members share one."""
+    bench, arm = measured
+    other = measure(bench, treated("l2-0.01", recipe_of()))
+    mine = arm.history[["repeat", "fold", "seed"]].to_dataframe()
+    theirs = other.history[["repeat", "fold", "seed"]].to_dataframe()
+    assert len(set(mine["seed"])) == len(mine)
+    firsts = mine.groupby(["repeat", "fold"])["seed"].min()
+    assert firsts.tolist() == theirs.sort_values(["repeat", "fold"])["seed"].tolist()
+    assert (other.scores["log-loss"] != arm.scores["log-loss"]).all()
+
+
+def test_an_ensemble_says_the_mean_of_what_its_members_say(measured):
+    bench, arm = measured
+    ensemble = measure(bench, recipe_of(ensemble=2))
+    np.testing.assert_allclose(ensemble.oof[0], arm.seed_oof.mean(axis=0), atol=1e-5)
+    assert ensemble.record.members == 8
+    assert ensemble.seed_scores is None
+
+
+def test_members_that_fail_are_counted_and_have_no_score():
+    """One row is beyond all measure: who trains on it fails, who is only asked about it does not."""
+    dataset = planted()
+    dataset.features[7, 0] = 1e30
+    bench = bench_of(dataset)
+    arm = measure(bench, recipe_of(unbounded()))
+    trains_on_it = np.array([7 in split.train for split in bench.splits])
+    np.testing.assert_array_equal(np.isnan(arm.scores["log-loss"][0]), trains_on_it)
+    np.testing.assert_array_equal(arm.failed, trains_on_it)
+    assert arm.record.failed_members == 1
+    assert arm.record.model_validate_json(arm.record.model_dump_json()).failed_members == 1
+
+
+def unbounded():
+    """A network without a bound on its gradient."""
+
+    def build(n_inputs: int) -> keras.Model:
+        model = keras.Sequential([keras.Input((n_inputs,)), L.Dense(1)])
+        model.compile(keras.optimizers.SGD(0.1), "mse")
+        return model
+
+    return build
+
+
+class Subclassed(keras.Model):
+    """A model of the person's own class, without declared inputs."""
+
+    def __init__(self):
+        super().__init__()
+        self.hidden, self.last = L.Dense(3, "relu"), L.Dense(1, "sigmoid")
+
+    def call(self, x):
+        return self.last(self.hidden(x))
+
+
+def test_a_model_of_the_persons_own_class_is_measured_too():
+    def build():
+        model = Subclassed()
+        model.compile("adam", "binary_crossentropy")
+        return model
+
+    arm = measure(bench_of(planted()), recipe_of(build, epochs=1))
+    assert arm.record.engine == "population"
+    assert np.isfinite(arm.scores["log-loss"]).all()
+
+
+def test_predictions_of_a_scaled_target_come_back_in_its_own_units():
+    values = np.random.default_rng(3).normal(1e4, 10, ROWS)
+    plan = PreparationPlan(scaling="robust", scale_target=True)
+    arm = measure(bench_of(planted(values)), recipe_of(regressor, preparation=plan))
+    assert arm.scores["mae"].max() < 40
+
+
+def test_a_preparation_is_fitted_once_for_all_recipes_that_share_it():
+    bench = bench_of(planted())
+    plan = PreparationPlan(scaling="robust")
+    assert bench.inputs(plan) is bench.inputs(PreparationPlan(scaling="robust"))
+    assert bench.inputs(plan).shape == (2, ROWS, 2)
+    assert bench.inputs(PreparationPlan()).shape == (1, ROWS, 2)
+    assert replace(bench, splits=bench.splits[:1]).inputs(plan).shape == (1, ROWS, 2)
+
+
+def test_the_final_models_are_those_that_were_trained_on_all_rows():
+    dataset = planted()
+    recipe = treated("early-stopping", recipe_of(ensemble=2))
+    prepared, fitting, trained, models = fit_all(dataset, recipe, seed=5)
+    assert len(models) == 2
+    x = prepared.inputs(dataset.features)
+    for seat, model, outputs in zip(fitting.job.seats, models, trained.outputs, strict=True):
+        assert sorted([*seat.fit, *seat.watch]) == list(range(ROWS))
+        np.testing.assert_allclose(model.predict(x[seat.fit], verbose=0), outputs, atol=1e-6)
+    assert not np.array_equal(*trained.outputs)
+
+
+def test_a_final_model_that_diverges_is_refused_in_one_sentence():
+    dataset = planted()
+    dataset.features[7, 0] = 1e30
+    with pytest.raises(ModelError, match="diverged"):
+        fit_all(dataset, recipe_of(unbounded()), seed=0)
