@@ -362,7 +362,7 @@ class _Work:
             for finding in found.findings:
                 if finding.outcome == "found":
                     self.voice.say(f"  {finding.code} {finding.title}: {finding.sentence}")
-            reason = rope_reason(*_anchors(bench, self.record), bench.metric.title)
+            reason = rope_reason(*_anchors(bench, self.record), bench.metric.title, perfect=_perfect(bench.metric))
             if rope is not None:
                 reason = "given with --rope"
             self.save(diagnosis=found, trial=TrialRecord(rope=evidence.rope, rope_reason=reason))
@@ -601,6 +601,11 @@ def _anchors(bench: Bench, record: Record) -> tuple[float, float]:
     return record.no_skill[name], best
 
 
+def _perfect(metric: Metric) -> float:
+    """The best that a score can be: 1 where more is better, else 0."""
+    return 1.0 if metric.higher_is_better else 0.0
+
+
 def _evidence(bench: Bench, arm: Arm, record: Record, rope: float | None) -> Evidence:
     no_skill, best = _anchors(bench, record)
     flips = None
@@ -620,7 +625,7 @@ def _evidence(bench: Bench, arm: Arm, record: Record, rope: float | None) -> Evi
         higher_is_better=bench.metric.higher_is_better,
         no_skill=no_skill,
         best_reference=best,
-        rope=rope_of(no_skill, best) if rope is None else rope,
+        rope=rope_of(no_skill, best, perfect=_perfect(bench.metric)) if rope is None else rope,
         spread=record.spread,
         metric=bench.metric.title,
     )

@@ -47,7 +47,7 @@ _BESIDE = _Place(
     headroom=0.5,
     shift=0,
     title_length=33,
-    margin={"l": 262, "r": 214, "t": 26, "b": 52},
+    margin={"l": 262, "r": 262, "t": 26, "b": 52},
 )
 _ABOVE = _Place(
     is_beside=False,
