@@ -59,16 +59,27 @@ FOLDS, REPEATS, SEEDS = 10, 3, 3
 _SMALLER = ((10, 2), (10, 1), (5, 1), (3, 1))
 # Shares of the budget: the baseline is one arm among about a dozen, reference rows are a side dish.
 _BASELINE_SHARE, _REFERENCE_SHARE = 0.2, 0.1
+_PREPARED_BYTES = 2 * 2**30
 _REFERENCE_INPUTS = PreparationPlan(scaling="robust")
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Folds, repeats, and seeds per fold of the first repeat."""
+    """How the model is measured.
+
+    Attributes:
+        folds: Folds of a repeat.
+        repeats: Repeats.
+        seeds: Seeds per fold of the first repeat.
+        is_final: Whether a short time budget must not make it smaller.
+        why: Why it is smaller than usual, in a sentence, or empty.
+    """
 
     folds: int
     repeats: int
     seeds: int = SEEDS
+    is_final: bool = False
+    why: str = ""
 
     @property
     def members(self) -> int:
@@ -165,9 +176,7 @@ def improve(
         work = _Work(folder, _new_record(options, deciding, others), dataset, kept, began, voice, seed)
         work.look(recipe, bench)
         try:
-            work.measure(
-                recipe, plan, given=repeats is not None or folds is not None, deciding=deciding, others=others
-            )
+            work.measure(recipe, bench, plan)
             work.diagnose(rope)
             work.treat()
             work.finish()
@@ -231,12 +240,12 @@ class _Work:
                 self.voice.note(notice)
             self.save(data=data)
 
-    def measure(
-        self, recipe: Recipe, plan: Plan, *, given: bool, deciding: Metric, others: Sequence[Metric]
-    ) -> None:
+    def measure(self, recipe: Recipe, bench: Bench, plan: Plan) -> None:
         """The model as it is, and simple predictors on the same folds."""
         with self.stage("measure", "Measure the model as it is"):
-            plan, reasons = self._baseline(recipe, plan, given=given, deciding=deciding, others=others)
+            if plan.why:
+                self.voice.note(plan.why)
+            plan = self._baseline(recipe, bench, plan)
             bench, arm = self._measured()
             if arm.record.engine == "loop":
                 self.voice.note(
@@ -256,7 +265,7 @@ class _Work:
                     repeats=plan.repeats,
                     seeds=plan.seeds,
                     split=split_name(self.dataset),
-                    reasons=reasons,
+                    reasons=[plan.why] if plan.why else [],
                     minutes=self.clock.minutes,
                     seed=self.seed,
                 ),
@@ -267,22 +276,18 @@ class _Work:
                 self.voice.say(f"  {self.record.spread.sentence}")
             self._references()
 
-    def _baseline(
-        self, recipe: Recipe, plan: Plan, *, given: bool, deciding: Metric, others: Sequence[Metric]
-    ) -> tuple[Plan, list[str]]:
-        """Measure with the largest plan that the budget allows; returns it and why it is smaller."""
-        reasons: list[str] = []
-        smaller = [] if given or self.dataset.time is not None else list(_SMALLER)
+    def _baseline(self, recipe: Recipe, bench: Bench, plan: Plan) -> Plan:
+        """Measure with the largest plan that the budget allows, and return it."""
+        minutes = self.clock.minutes
+        smaller = [] if plan.is_final else [s for s in _SMALLER if Plan(*s).members < plan.members]
         while True:
             allowed = float("inf")
-            if self.clock.minutes is not None:
-                allowed = (
-                    max(_BASELINE_SHARE * self.clock.minutes * 60, 5.0) if smaller else self.clock.left(10)
-                )
-            self.bench = _bench(self.dataset, plan, deciding, others, self.seed)
+            if minutes is not None:
+                allowed = max(_BASELINE_SHARE * minutes * 60, 5.0) if smaller else self.clock.left(10)
+            self.bench = bench
             try:
                 self.baseline = measure(
-                    self.bench,
+                    bench,
                     recipe,
                     first_repeat_seeds=plan.seeds,
                     ask_fit=True,
@@ -293,20 +298,20 @@ class _Work:
                 if not smaller:
                     raise _too_short(self.clock, self.dataset, recipe, slow.seconds) from None
                 per_member = slow.seconds / plan.members
-                fitting = [p for p in smaller if Plan(*p).members * per_member <= allowed]
-                chosen = fitting[0] if fitting else smaller[-1]
-                smaller = smaller[smaller.index(chosen) + 1 :]
-                plan = Plan(*chosen)
-                reason = (
-                    f"{plan.repeats} × {plan.folds} folds instead of {REPEATS} × {FOLDS}, because the baseline alone "
-                    f"would have taken about {slow.seconds:.0f} s of the {self.clock.minutes:g} minutes given."
+                fitting = [s for s in smaller if Plan(*s).members * per_member <= allowed]
+                folds, repeats = fitting[0] if fitting else smaller[-1]
+                smaller = smaller[smaller.index((folds, repeats)) + 1 :]
+                why = (
+                    f"{repeats} × {folds} folds instead of {REPEATS} × {FOLDS}, because the baseline alone would "
+                    f"have taken about {slow.seconds:.0f} s of the {minutes:g} minutes given."
                 )
-                reasons = [reason]
-                self.voice.note(reason)
+                self.voice.note(why)
+                plan = Plan(folds, repeats, why=why)
+                bench = replace(bench, splits=make_splits(self.dataset, folds, repeats, self.seed))
             except OutOfTime:
                 raise _too_short(self.clock, self.dataset, recipe, self.clock.spent()) from None
             else:
-                return plan, reasons
+                return plan
 
     def _references(self) -> None:
         bench, _ = self._measured()
@@ -362,7 +367,9 @@ class _Work:
             for finding in found.findings:
                 if finding.outcome == "found":
                     self.voice.say(f"  {finding.code} {finding.title}: {finding.sentence}")
-            reason = rope_reason(*_anchors(bench, self.record), bench.metric.title, perfect=_perfect(bench.metric))
+            reason = rope_reason(
+                *_anchors(bench, self.record), bench.metric.title, perfect=_perfect(bench.metric)
+            )
             if rope is not None:
                 reason = "given with --rope"
             self.save(diagnosis=found, trial=TrialRecord(rope=evidence.rope, rope_reason=reason))
@@ -455,7 +462,7 @@ class _Pace(Monitor):
 
     def begin(self, steps: int) -> None:
         self._steps, self._done = steps, 0
-        self._began, self._first = clock.monotonic(), 0
+        self._first = 0
         self._stack.enter_context(self._voice.bar(self._title, steps))
 
     def advance(self, steps: int) -> None:
@@ -468,9 +475,9 @@ class _Pace(Monitor):
             return
         if self._allowed < float("inf"):
             pace = (now - self._since) / (self._done - self._first)
-            expected = (self._since - self._began) + pace * (self._steps - self._first)
-            if expected > self._allowed:
-                raise TooSlow(expected)
+            # Compilation is not counted: a smaller plan would compile just as long.
+            if pace * self._steps > self._allowed:
+                raise TooSlow(pace * self._steps)
 
     def end(self) -> None:
         self._stack.close()
@@ -549,7 +556,25 @@ def _recipe(
 
 
 def _first_plan(dataset: Dataset, folds: int | None, repeats: int | None) -> Plan:
-    return Plan(folds or FOLDS, 1 if dataset.time is not None else (repeats or REPEATS))
+    """The plan to begin with: the usual one unless it was given, or time or memory forbids it."""
+    if dataset.time is not None:
+        why = "One repeat, because the order of time allows only one way to split."
+        return Plan(folds or FOLDS, 1, is_final=True, why=why)
+    if folds is not None or repeats is not None:
+        return Plan(folds or FOLDS, repeats or REPEATS, is_final=True)
+    # Every split has prepared inputs of its own, in memory.
+    inputs = sum(max(1, len(column.categories)) for column in dataset.schema.columns)
+    room = _PREPARED_BYTES // (4 * inputs * dataset.n_rows)
+    usual = Plan(FOLDS, REPEATS)
+    if usual.folds * usual.repeats <= room:
+        return usual
+    folds, repeats = next((s for s in _SMALLER if s[0] * s[1] <= room), _SMALLER[-1])
+    return Plan(
+        folds,
+        repeats,
+        why=f"{repeats} × {folds} folds instead of {REPEATS} × {FOLDS}, because the prepared inputs of "
+        f"{dataset.n_rows:,} rows for every fold must fit into memory; --folds and --repeats overrule this.",
+    )
 
 
 def _bench(dataset: Dataset, plan: Plan, metric: Metric, others: Sequence[Metric], seed: int) -> Bench:

@@ -176,6 +176,7 @@ def test_a_monitor_counts_all_steps_and_can_stop(binary_rows, seats_of):
 
     class Stopping(Counting):
         def begin(self, steps):
+            super().begin(steps)
             self.total = -1
 
     with pytest.raises(Stop):
