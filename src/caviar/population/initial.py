@@ -56,7 +56,9 @@ def _drawn(template: Template, seeds: Sequence[int]) -> list[Any]:
             if origin.initializer is not None
         ]
 
-    drawn = iter(jax.jit(jax.vmap(one_member, axis_size=len(seeds)), compiler_options=_QUICK)(sequence))
+    values = jax.jit(jax.vmap(one_member, axis_size=len(seeds)), compiler_options=_QUICK)(sequence)
+    # On the host from here: dividing an array among devices compiles a program, dividing memory does not.
+    drawn = iter([np.asarray(value) for value in values])
     # Values that the builder set stay outside: another learning rate is then the same program.
     return [
         np.broadcast_to(origin.value, (len(seeds), *origin.value.shape))
