@@ -191,3 +191,14 @@ def test_inputs_of_a_split_are_seen_by_its_members_only(binary_rows, seats_of):
     trained = train(job)
     for member in range(2):
         assert_equals_fit(job, trained, member)
+
+
+@pytest.mark.parametrize("batch_size", [1000, 33])
+def test_any_batch_size_keeps_every_row(batch_size, binary_rows, seats_of):
+    """A batch larger than the table; and folds of 66 and 67 rows, of which only one has a short last batch."""
+    x, y = binary_rows
+    seats = seats_of(100, folds=3)
+    job = Job(lambda: regularized(OPTIMIZERS["Adam"]), x[None], y[None], None, seats, batch_size, 3)
+    trained = train(job)
+    for member in (0, 2):
+        assert_equals_fit(job, trained, member)
