@@ -40,12 +40,17 @@ def diverges(evidence: Evidence, *, factor: float = 2.0, share: float = 0.05) ->
         fitted = evidence.fit_scores[np.isfinite(evidence.fit_scores)]
         far = evidence.better_by(fitted, evidence.no_skill) < -evidence.distance
         numbers |= {"far worse than no skill": float(far.sum()), "scored on their own rows": float(len(far))}
-        sentence += f"; {_of(far)} end far worse than a constant prediction on the rows they were trained on"
+        clauses.append(
+            f"{_of(far)} end far worse than a constant prediction on the rows they were trained on"
+        )
         if len(far) and far.mean() > bad.mean():
             rate = proportion_estimate(int(far.sum()), len(far))
+            clauses.reverse()  # what shows it most comes first
+    sentence = "; ".join(clauses)
+    sentence = f"{sentence[0].upper()}{sentence[1:]}."
     if rate.value > share or evidence.failed.any():
-        return Found(f"{sentence}.", float(rate.value), rate, numbers)
-    return Clear(f"{sentence}.", numbers)
+        return Found(sentence, float(rate.value), rate, numbers)
+    return Clear(sentence, numbers)
 
 
 def does_not_learn(evidence: Evidence, *, share: float = 0.1, members: float = 0.1) -> Outcome:
