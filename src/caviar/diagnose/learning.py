@@ -33,9 +33,9 @@ def diverges(evidence: Evidence, *, factor: float = 2.0, share: float = 0.05) ->
         )
     rate = proportion_estimate(int(bad.sum()), len(bad))
     numbers = {"members": float(len(bad)), "diverged": float(bad.sum())}
-    sentence = (
-        f"In {_of(bad)} trainings the loss became infinite or ended above {factor:g} times where it began"
-    )
+    clauses = [
+        f"in {_of(bad)} trainings the loss became infinite or ended above {factor:g} times where it began"
+    ]
     if evidence.fit_scores is not None:
         fitted = evidence.fit_scores[np.isfinite(evidence.fit_scores)]
         far = evidence.better_by(fitted, evidence.no_skill) < -evidence.distance
