@@ -21,12 +21,14 @@ from caviar.diagnose.diagnosis import diagnose
 from caviar.diagnose.evidence import Evidence
 from caviar.errors import OptionError
 from caviar.evaluate.compare import rope_of, rope_reason
+from caviar.evaluate.estimate import Estimate
 from caviar.evaluate.intervals import mean_estimate
 from caviar.evaluate.metrics import Metric, default_metric, find_metric, shown_metrics
 from caviar.evaluate.reference import REFERENCES, no_skill_scores, score_references
 from caviar.evaluate.variance import spread
 from caviar.finish import Kept, finish, score_kept
 from caviar.measure import Arm, Bench, make_fitting, measure, seats_for
+from caviar.model.finished import can_be_kept
 from caviar.population import devices
 from caviar.population.job import Monitor
 from caviar.population.template import make_template
@@ -171,10 +173,12 @@ def improve(
     plan = _first_plan(dataset, folds, repeats)
     with _keras_speaks_plainly():
         bench = _bench(dataset, plan, deciding, others, seed)
-        _try_builder(bench, recipe)
+        loading = _try_builder(bench, recipe)
         folder = make_run_folder(dataset.name, out)
         work = _Work(folder, _new_record(options, deciding, others), dataset, kept, began, voice, seed)
         work.look(recipe, bench)
+        if loading:
+            voice.note(loading)
         try:
             work.measure(recipe, bench, plan)
             work.diagnose(rope)
@@ -581,14 +585,18 @@ def _bench(dataset: Dataset, plan: Plan, metric: Metric, others: Sequence[Metric
     return Bench(dataset, make_splits(dataset, plan.folds, plan.repeats, seed), metric, others, seed)
 
 
-def _try_builder(bench: Bench, recipe: Recipe) -> None:
-    """Find out before anything is written whether the model fits the table."""
+def _try_builder(bench: Bench, recipe: Recipe) -> str:
+    """Find out before anything is written whether the model fits the table and can be saved.
+
+    Returns:
+        What a person should know about loading the saved model; empty if nothing.
+    """
     devices.start()
     first = replace(bench, splits=bench.splits[:1])
     seats, places = seats_for(first, recipe, [1])
     x, prepared = first.inputs(recipe.preparation), first.prepared(recipe.preparation)
     fitting = make_fitting(recipe, bench.dataset, x, prepared, seats, places, ask_fit=False, show=False)
-    make_template(fitting.build, fitting.job.sample())
+    return can_be_kept(make_template(fitting.build, fitting.job.sample()).model)
 
 
 def _steps_ahead(bench: Bench, recipe: Recipe, remedy: Remedy) -> int:
@@ -617,13 +625,16 @@ def _new_record(options: dict[str, str], metric: Metric, others: Sequence[Metric
     )
 
 
+def _best_reference(bench: Bench, record: Record) -> Estimate:
+    """The best score among reference rows."""
+    scores = [row.scores[bench.metric.name] for row in record.references]
+    known = [score for score in scores if np.isfinite(score.value)]
+    return (max if bench.metric.higher_is_better else min)(known, key=lambda score: score.value)
+
+
 def _anchors(bench: Bench, record: Record) -> tuple[float, float]:
     """Score of no skill, and the best score among reference rows."""
-    name = bench.metric.name
-    values = [row.scores[name].value for row in record.references]
-    values = [value for value in values if np.isfinite(value)]
-    best = max(values) if bench.metric.higher_is_better else min(values)
-    return record.no_skill[name], best
+    return record.no_skill[bench.metric.name], _best_reference(bench, record).value
 
 
 def _perfect(metric: Metric) -> float:
@@ -653,6 +664,7 @@ def _evidence(bench: Bench, arm: Arm, record: Record, rope: float | None) -> Evi
         rope=rope_of(no_skill, best, perfect=_perfect(bench.metric)) if rope is None else rope,
         spread=record.spread,
         metric=bench.metric.title,
+        reference=_best_reference(bench, record),
     )
 
 

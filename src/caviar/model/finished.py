@@ -1,5 +1,6 @@
 """The finished model: saved without pickle, loaded in safe mode, predicting rows with their owner's labels."""
 
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from caviar.data.load import load_rows
 from caviar.data.prepare import Prepared
 from caviar.data.schema import Schema
-from caviar.errors import RunError
+from caviar.errors import ModelError, RunError
 from caviar.recipe.heads import Link, predictions
 from caviar.run.files import write_text, write_with
 
@@ -103,6 +104,37 @@ class FinishedModel:
         return sorted(p.name for p in folder.iterdir())
 
 
+def can_be_kept(model: "keras.Model") -> str:
+    """Find out before training whether a network can be saved, and loaded without running code.
+
+    Returns:
+        What stands in the way of loading it, or an empty text.
+
+    Raises:
+        ModelError: Keras cannot save it at all.
+    """
+    import keras
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "network.keras"
+        try:
+            model.save(path)
+        except Exception as error:
+            raise ModelError(
+                f"Expected a model that Keras can save, but saving raised {type(error).__name__}: "
+                f"{_first_sentence(error)} Give your classes a get_config() method."
+            ) from error
+        try:
+            keras.models.load_model(path, compile=False, safe_mode=True)
+        except Exception as error:  # noqa: BLE001 - whatever Keras finds
+            return (
+                f"The network can be saved, but Keras will not load it without running code: "
+                f"{_first_sentence(error)} Register your own classes and functions with "
+                f"@keras.saving.register_keras_serializable() and give `caviar predict` their file as --model."
+            )
+    return ""
+
+
 def load_finished(folder: Path) -> FinishedModel:
     """Load a finished model; nothing in the folder is run as code.
 
@@ -139,9 +171,12 @@ def _load_network(folder: Path, name: str) -> "keras.Model":
     try:
         return keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises many kinds; each means that this file cannot be used
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         raise RunError(
-            f"Expected {path} to load without running code, but Keras says: {first}. "
+            f"Expected {path} to load without running code, but Keras says: {_first_sentence(error)} "
             f"If it has layers of your own, register them with @keras.saving.register_keras_serializable() "
             f"and pass the file that defines them as --model."
         ) from error
+
+
+def _first_sentence(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".") + "."
