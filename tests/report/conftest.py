@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import pytest
-from fake_run import RECORDS, full_record, save_run
+
+from tests.report.fake_run import RECORDS, full_record, save_run
 
 
 @pytest.fixture(params=RECORDS)

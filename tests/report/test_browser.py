@@ -3,9 +3,9 @@ from pathlib import Path
 from typing import Self
 
 import pytest
-from fake_run import HOSTILE, RECORDS, full_record, named_record, save_run
 
 from caviar.report.page import write_report
+from tests.report.fake_run import HOSTILE, RECORDS, full_record, named_record, save_run
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 

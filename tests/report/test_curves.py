@@ -3,12 +3,12 @@ import json
 import numpy as np
 import pytest
 import xarray as xr
-from fake_run import history
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from caviar.report.curves import Limits, curve_facts, described, draw_panel, milestones
+from tests.report.fake_run import history
 
 
 def recorded(**variables) -> xr.Dataset:

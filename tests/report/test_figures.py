@@ -2,10 +2,10 @@ import json
 import math
 
 import pytest
-from fake_run import HOSTILE, RECORDS, comparison, estimate, full_record, named_record
 
 from caviar.evaluate.estimate import Estimate
 from caviar.report import figures
+from tests.report.fake_run import HOSTILE, RECORDS, comparison, estimate, full_record, named_record
 
 FACTS = [figures.score_facts, figures.comparison_facts, figures.spread_facts]
 

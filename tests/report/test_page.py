@@ -10,10 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from fake_run import HOSTILE, RECORDS, full_record, named_record, save_run
 
 from caviar.errors import RunError
 from caviar.report.page import write_report
+from tests.report.fake_run import HOSTILE, RECORDS, full_record, named_record, save_run
 
 VOID = {"meta", "br", "img", "input", "link", "hr"}
 
@@ -196,7 +196,7 @@ def test_a_folder_without_a_record_is_one_sentence(tmp_path):
 
 def test_a_page_that_cannot_be_written_leaves_nothing_half_written(small_run):
     (small_run / "report.html").mkdir()
-    with pytest.raises(RunError, match="Expected to write the report to"):
+    with pytest.raises(RunError, match="Expected to be able to write"):
         write_report(small_run)
     assert sorted(path.name for path in small_run.iterdir()) == ["histories", "record.json", "report.html"]
 

@@ -2,10 +2,10 @@ import io
 from pathlib import Path
 
 import pytest
-from fake_run import HOSTILE, RECORDS, full_record, many_classes_record, named_record
 from rich.console import Console
 
 from caviar.report.terminal import summary, table_facts
+from tests.report.fake_run import HOSTILE, RECORDS, full_record, many_classes_record, named_record
 
 RUN = Path("runs/sonar-2026-11-20")
 

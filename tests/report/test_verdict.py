@@ -1,8 +1,8 @@
 import pytest
-from fake_run import RECORDS, comparison, estimate, full_record
 
 from caviar.report.verdict import best_reference, chosen_score, no_skill_of, verdict
 from caviar.run.record import Record
+from tests.report.fake_run import RECORDS, comparison, estimate, full_record
 
 
 @pytest.mark.parametrize("kind", RECORDS)

@@ -1,8 +1,6 @@
 """Non-numbers into numbers, gaps filled, scales set: fitted on training rows only."""
 
 import json
-import os
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Self
@@ -16,6 +14,7 @@ from sklearn.preprocessing import OneHotEncoder, RobustScaler, StandardScaler
 
 from caviar.data.schema import Schema
 from caviar.errors import RunError
+from caviar.run.files import write_text, write_with
 
 _PARTS_FILE = "preparation.skops"
 _FACTS_FILE = "preparation.json"
@@ -139,8 +138,8 @@ class Prepared:
         }
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            _write(folder / _PARTS_FILE, skops.io.dumps(parts))
-            _write(folder / _FACTS_FILE, json.dumps(facts, indent=1).encode())
+            write_with(folder / _PARTS_FILE, lambda path: path.write_bytes(skops.io.dumps(parts)))
+            write_text(folder / _FACTS_FILE, json.dumps(facts, indent=1))
         except OSError as error:
             raise RunError(
                 f"Expected to write the preparation into {folder}, but: {error.strerror}. Choose a "
@@ -319,18 +318,6 @@ def _input_names(schema: Schema, plan: PreparationPlan) -> tuple[str, ...]:
 
 def _counted(count: int, noun: str) -> str:
     return f"{count} {noun}" + ("" if count == 1 else "s")
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file so that it is there completely or not at all."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def _trusted_parts(content: bytes, folder: Path) -> dict:

@@ -28,15 +28,19 @@ def write_card(folder: Path, record: Record, final: FinalRecord, parameters: int
         )
         lines.append(f"- Classes: {counts}.")
     lines += [
-        (f"- Inputs: {len(data.columns)} columns ({', '.join(_plain(c.name) for c in data.columns[:30])}"
-        f"{', …' if len(data.columns) > 30 else ''}); {data.n_inputs} numbers enter the network."),
+        (
+            f"- Inputs: {len(data.columns)} columns ({', '.join(_plain(c.name) for c in data.columns[:30])}"
+            f"{', …' if len(data.columns) > 30 else ''}); {data.n_inputs} numbers enter the network."
+        ),
         f"- Preparation: {data.preparation}",
         f"- Network: {final.members} × {parameters:,} parameters.",
         "",
         "## How good it is",
         "",
-        (f"Measured by {plan.repeats} × {plan.folds}-fold cross-validation ({plan.split}) of its recipe, on rows that "
-        "took no part in training; 95 % intervals."),
+        (
+            f"Measured by {plan.repeats} × {plan.folds}-fold cross-validation ({plan.split}) of its recipe, on rows "
+            "that took no part in training; 95 % intervals."
+        ),
         "",
         "| score | value | interval |",
         "| --- | --- | --- |",
@@ -47,8 +51,10 @@ def write_card(folder: Path, record: Record, final: FinalRecord, parameters: int
         corrected = trial.corrected_score
         lines += [
             "",
-            (f"The recipe was chosen among {len(trial.arms) + 1}. Corrected for having been chosen (BBC-CV), its "
-            f"{metric.title} is {corrected.value:.4g} ({corrected.low:.4g} to {corrected.high:.4g})."),
+            (
+                f"The recipe was chosen among {len(trial.arms) + 1}. Corrected for having been chosen (BBC-CV), its "
+                f"{metric.title} is {corrected.value:.4g} ({corrected.low:.4g} to {corrected.high:.4g})."
+            ),
         ]
     if final.test is not None:
         scores = ", ".join(f"{name} {value:.4g}" for name, value in final.test.items())

@@ -4,7 +4,6 @@ import base64
 import gzip
 import hashlib
 import json
-import tempfile
 from dataclasses import dataclass
 from functools import cache, partial
 from importlib.resources import files
@@ -13,15 +12,12 @@ from typing import Any
 
 import jinja2
 import xarray as xr
-from pydantic import ValidationError
 
-from caviar.errors import RunError
 from caviar.report import curves, figures, wording
 from caviar.report import verdict as found
-from caviar.run.record import FORMAT, Record
-
-RECORD = "record.json"
-REPORT = "report.html"
+from caviar.run.files import write_text
+from caviar.run.folder import REPORT, RunFolder
+from caviar.run.record import Record
 
 # The two arms that everybody looks at are drawn in full; the others with fewer single trainings.
 _FULL = curves.Limits()
@@ -46,36 +42,12 @@ def write_report(run_folder: Path) -> Path:
     caviar.errors.RunError: Expected a run's folder with a record.json, ...
     """
     run_folder = Path(run_folder)
-    record = read_record(run_folder)
+    record = RunFolder(run_folder).load_record()
     histories, problems = read_histories(run_folder, record)
     page = render(record, histories, run=str(run_folder), problems=problems)
     path = run_folder / REPORT
-    _write(path, page)
+    write_text(path, page)
     return path
-
-
-def read_record(run_folder: Path) -> Record:
-    """The record in a run's folder.
-
-    Raises:
-        RunError: It is missing, is no record, or was written by another version.
-    """
-    path = run_folder / RECORD
-    try:
-        return Record.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise RunError(
-            f"Expected a run's folder with a {RECORD}, but {path} cannot be read ({error.strerror}). "
-            "Pass the folder that caviar improve printed."
-        ) from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the file as a whole"
-        raise RunError(
-            f"Expected {path} to be a record in format {FORMAT}, but {place} is wrong ({first['msg']}; "
-            f"{wording.count(error.error_count(), 'problem')}). It was changed by hand or written by another "
-            "version: run caviar improve again."
-        ) from error
 
 
 def read_histories(run_folder: Path, record: Record) -> tuple[dict[str, xr.Dataset], dict[str, str]]:
@@ -233,23 +205,3 @@ def _template() -> jinja2.Template:
     environment.globals |= {"zip": zip}
     environment.tests |= {"known": wording.is_known, "finite": wording.is_finite}
     return environment.from_string(_part("page.html.jinja"))
-
-
-def _write(path: Path, page: str) -> None:
-    """Write all of the page or nothing: a reader never meets half of one."""
-    temporary = ""
-    try:
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", newline="\n", dir=path.parent, prefix=".report-", delete=False
-        ) as file:
-            temporary = file.name
-            file.write(page)
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except OSError as error:
-        if temporary:
-            Path(temporary).unlink(missing_ok=True)
-        raise RunError(
-            f"Expected to write the report to {path}, but that failed ({error.strerror}). "
-            "Make the folder writable and run caviar report again."
-        ) from error

@@ -46,28 +46,19 @@ class RunFolder:
             RunError: There is none, or it is not one of ours.
         """
         path = self.path / RECORD
-        if not self.path.is_dir():
-            raise RunError(
-                f"Expected a run's folder at {self.path}, found none. `ls runs` shows which there are."
-            )
         try:
-            text = path.read_text(encoding="utf-8")
+            record = Record.model_validate_json(path.read_bytes())
         except OSError as error:
             raise RunError(
-                f"Expected {RECORD} in {self.path}, but it cannot be read ({error.strerror}). "
-                f"Pass the folder that `caviar improve` made."
+                f"Expected a run's folder with a {RECORD}, but {path} cannot be read ({error.strerror}). "
+                f"Pass the folder that `caviar improve` printed; `ls runs` shows which there are."
             ) from error
-        except UnicodeDecodeError as error:
-            raise RunError(
-                f"Expected {path} to be a run's record, found other bytes. It was not made here."
-            ) from error
-        try:
-            record = Record.model_validate_json(text)
         except ValidationError as error:
             first = error.errors()[0]
+            place = ".".join(str(part) for part in first["loc"]) or "the file as a whole"
             raise RunError(
-                f"Expected {path} to be a run's record, but {'.'.join(map(str, first['loc'])) or 'it'}: "
-                f"{first['msg']}. It was changed or made by another version."
+                f"Expected {path} to be a record in format {FORMAT}, but {place} is wrong ({first['msg']}). "
+                f"It was changed by hand or written by another version: run `caviar improve` again."
             ) from error
         if record.format != FORMAT:
             raise RunError(
