@@ -184,7 +184,7 @@ def _options(
 def main() -> None:
     """Run the command line; what a person can mend is one sentence and exit status 2."""
     try:
-        status = app(standalone_mode=False)
+        status = app(standalone_mode=False, prog_name="caviar")
     except (CaviarError, typer.TyperException) as error:
         _complain(error)
         sys.exit(2)
