@@ -160,7 +160,8 @@ def improve(
         >>> run = caviar.improve("sample:breast-cancer", minutes=10)  # doctest: +SKIP
         >>> run.predict("new_rows.csv")  # doctest: +SKIP
     """
-    options = {k: _shown(v) for k, v in locals().items() if v not in (None, (), [], False) and k != "quiet"}
+    given = {k: v for k, v in locals().items() if v is not None and k != "quiet"}
+    options = {k: _shown(v) for k, v in given.items() if not (isinstance(v, (tuple, list)) and not v)}
     began, voice = Clock(minutes), Voice(quiet=quiet)
     _check_numbers(epochs, batch_size, folds, repeats, rope, minutes)
     dataset = load(
