@@ -15,7 +15,7 @@ def write_card(folder: Path, record: Record, final: FinalRecord, parameters: int
     lines = [
         f"# Model card: {_plain(target)} from {_plain(data.name)}",
         "",
-        f"{final.sentence}",
+        _plain(final.sentence),
         "",
         "## What it predicts",
         "",
@@ -32,20 +32,23 @@ def write_card(folder: Path, record: Record, final: FinalRecord, parameters: int
             f"- Inputs: {len(data.columns)} columns ({', '.join(_plain(c.name) for c in data.columns[:30])}"
             f"{', …' if len(data.columns) > 30 else ''}); {data.n_inputs} numbers enter the network."
         ),
-        f"- Preparation: {data.preparation}",
+        f"- Preparation: {_plain(data.preparation)}",
         f"- Network: {final.members} × {parameters:,} parameters.",
         "",
         "## How good it is",
         "",
         (
-            f"Measured by {plan.repeats} × {plan.folds}-fold cross-validation ({plan.split}) of its recipe, on rows "
-            "that took no part in training; 95 % intervals."
+            f"Measured by {plan.repeats} × {plan.folds}-fold cross-validation ({_plain(plan.split)}) of its recipe, on "
+            "rows that took no part in training; 95 % intervals."
         ),
         "",
         "| score | value | interval |",
         "| --- | --- | --- |",
     ]
-    lines += [f"| {name} | {e.value:.4g} | {e.low:.4g} to {e.high:.4g} |" for name, e in final.scores.items()]
+    lines += [
+        f"| {_plain(name)} | {e.value:.4g} | {e.low:.4g} to {e.high:.4g} |"
+        for name, e in final.scores.items()
+    ]
     trial = record.trial
     if trial is not None and trial.corrected_score is not None:
         corrected = trial.corrected_score
@@ -53,11 +56,11 @@ def write_card(folder: Path, record: Record, final: FinalRecord, parameters: int
             "",
             (
                 f"The recipe was chosen among {len(trial.arms) + 1}. Corrected for having been chosen (BBC-CV), its "
-                f"{metric.title} is {corrected.value:.4g} ({corrected.low:.4g} to {corrected.high:.4g})."
+                f"{_plain(metric.title)} is {corrected.value:.4g} ({corrected.low:.4g} to {corrected.high:.4g})."
             ),
         ]
     if final.test is not None:
-        scores = ", ".join(f"{name} {value:.4g}" for name, value in final.test.items())
+        scores = ", ".join(f"{_plain(name)} {value:.4g}" for name, value in final.test.items())
         lines += ["", f"On {final.test_rows:,} rows kept apart and scored once: {scores}."]
     lines += [
         "",
@@ -80,4 +83,4 @@ def write_card(folder: Path, record: Record, final: FinalRecord, parameters: int
 
 def _plain(text: str) -> str:
     """Text from other people's tables without what Markdown would read as markup."""
-    return "".join("\\" + c if c in "\\`*_{}[]<>#|!" else c for c in text.replace("\n", " "))
+    return "".join("\\" + c if c in "\\`*_{}[]<>#|!&" else c for c in text.replace("\n", " "))
