@@ -2,6 +2,8 @@
 
 import importlib
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,6 @@ import pytest
 
 import caviar
 from caviar.remedies.table import REMEDIES
-from tests.cli.conftest import in_fresh_process
 
 # Tests that are not about remedies do without: the baseline and the final model show what they ask.
 NO_REMEDIES = ()
@@ -158,17 +159,25 @@ def build(n_inputs, n_outputs):
 """
 
 
-def test_a_network_with_a_layer_of_ones_own_predicts_with_the_file_that_defines_it(improve, tmp_path):
+IN_A_FRESH_PROCESS = """
+import caviar
+try:
+    caviar.predict("run", "table.csv")
+except caviar.CaviarError as error:
+    assert "--model" in str(error), error
+    print(caviar.predict("run", "table.csv", model="mine.py:build").write_csv())
+"""
+
+
+def test_a_network_with_a_layer_of_ones_own_predicts_with_the_file_that_defines_it(improve):
     Path("mine.py").write_text(REGISTERED)
     numbers().select("a", "b", "label").write_csv("table.csv")
     run = improve("table.csv", "label", model="mine.py:build", out="run")
-    assert in_fresh_process("predict", "run", "table.csv", cwd=tmp_path).is_one_sentence()
-    done = in_fresh_process("predict", "run", "table.csv", "--model", "mine.py:build", cwd=tmp_path)
-    assert done.status == 0, done.err
-    assert (
-        pl.read_csv(done.out.encode())["prediction"].to_list()
-        == run.predict("table.csv")["prediction"].to_list()
+    done = subprocess.run(
+        [sys.executable, "-c", IN_A_FRESH_PROCESS], capture_output=True, text=True, check=True
     )
+    said = pl.read_csv(done.stdout.encode())
+    assert said["prediction"].to_list() == run.predict("table.csv")["prediction"].to_list()
 
 
 def test_rows_without_a_header_are_predicted_with_and_without_the_target(improve):
