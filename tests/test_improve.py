@@ -165,7 +165,7 @@ try:
     caviar.predict("run", "table.csv")
 except caviar.CaviarError as error:
     assert "--model" in str(error), error
-    print(caviar.predict("run", "table.csv", model="mine.py:build").write_csv())
+    print(caviar.predict("run", "table.csv", model="mine.py:build").write_csv(), end="")
 """
 
 
