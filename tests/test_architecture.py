@@ -21,6 +21,7 @@ LAYERS = (
     "run",
     "evaluate",
     "data",
+    "plan",
     "population",
     "recipe",
     "remedies",

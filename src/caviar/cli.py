@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from time import monotonic
 from typing import Annotated
 
 import typer
@@ -9,6 +10,7 @@ import typer
 from caviar.errors import CaviarError
 
 _INTERRUPTED = 130
+_BEGAN = monotonic()  # --minutes bounds the whole command, imports included
 
 app = typer.Typer(
     name="caviar",
@@ -98,6 +100,7 @@ def improve(
         minutes=minutes,
         seed=seed,
         out=out,
+        began=_BEGAN,
     )
     Console(highlight=False).print(summary(run.record, run.path))
 

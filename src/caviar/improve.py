@@ -5,7 +5,7 @@ import os
 import platform
 import time as clock
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from caviar.evaluate.variance import spread
 from caviar.finish import Kept, finish, score_kept
 from caviar.measure import Arm, Bench, make_fitting, measure, seats_for
 from caviar.model.finished import can_be_kept
+from caviar.plan import Plan, can_be_smaller, first_plan, smaller_plan
 from caviar.population import devices
 from caviar.population.job import Monitor
 from caviar.population.template import make_template
@@ -40,7 +41,7 @@ from caviar.remedies.contract import NotApplicable, Remedy
 from caviar.remedies.table import REMEDIES
 from caviar.report.page import write_report
 from caviar.results import Run
-from caviar.run.folder import RunFolder, make_run_folder
+from caviar.run.folder import RECORD, REPORT, RunFolder, make_run_folder
 from caviar.run.record import MetricRecord, PlanRecord, Record, RowRecord, TrialRecord
 from caviar.trial import (
     Budget,
@@ -56,37 +57,11 @@ from caviar.trial import (
     try_remedies,
 )
 
-FOLDS, REPEATS, SEEDS = 10, 3, 3
-# Plans in the order in which a short time budget gives them up: repeats first, then folds.
-_SMALLER = ((10, 2), (10, 1), (5, 1), (3, 1))
 # Shares of the budget: the baseline is one arm among about a dozen, reference rows are a side dish.
 _BASELINE_SHARE, _REFERENCE_SHARE = 0.2, 0.1
-_PREPARED_BYTES = 2 * 2**30
+# Members' seeds follow from it, and NumPy takes at most 2**32 - 1.
+_LARGEST_SEED = 1_000_000_000
 _REFERENCE_INPUTS = PreparationPlan(scaling="robust")
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How the model is measured.
-
-    Attributes:
-        folds: Folds of a repeat.
-        repeats: Repeats.
-        seeds: Seeds per fold of the first repeat.
-        is_final: Whether a short time budget must not make it smaller.
-        why: Why it is smaller than usual, in a sentence, or empty.
-    """
-
-    folds: int
-    repeats: int
-    seeds: int = SEEDS
-    is_final: bool = False
-    why: str = ""
-
-    @property
-    def members(self) -> int:
-        """Trainings that the baseline takes."""
-        return self.folds * (self.repeats + self.seeds - 1)
 
 
 class TooSlow(Exception):  # noqa: N818 - an outcome, not an error
@@ -120,6 +95,7 @@ def improve(
     seed: int = 0,
     out: str | Path | None = None,
     quiet: bool = False,
+    began: float | None = None,
 ) -> Run:
     """Look at a table, measure a model on it, find what is wrong, prove what helps, and hand over the result.
 
@@ -147,6 +123,8 @@ def improve(
         seed: Where all seeds start.
         out: Folder of the run; `runs/<table>-<time>` if not given.
         quiet: Print nothing.
+        began: What `time.monotonic()` said when the command began, if `minutes` is to include what came before
+            this call; now if not given.
 
     Returns:
         The run: its record, model and report.
@@ -160,10 +138,10 @@ def improve(
         >>> run = caviar.improve("sample:breast-cancer", minutes=10)  # doctest: +SKIP
         >>> run.predict("new_rows.csv")  # doctest: +SKIP
     """
-    given = {k: v for k, v in locals().items() if v is not None and k != "quiet"}
+    given = {k: v for k, v in locals().items() if v is not None and k not in ("quiet", "began")}
     options = {k: _shown(v) for k, v in given.items() if not (isinstance(v, (tuple, list)) and not v)}
-    began, voice = Clock(minutes), Voice(quiet=quiet)
-    _check_numbers(epochs, batch_size, folds, repeats, rope, minutes)
+    limit, voice = Clock(minutes) if began is None else Clock(minutes, began), Voice(quiet=quiet)
+    _check_numbers(epochs, batch_size, folds, repeats, seed, rope, minutes)
     dataset = load(
         source, target, task=task, header=header, sep=sep, drop=drop, group=group, time=time, weight=weight
     )
@@ -171,22 +149,26 @@ def improve(
     deciding = default_metric(dataset.task) if metric is None else find_metric(metric, dataset.task)
     others = tuple(m for m in (default_metric(dataset.task), *shown_metrics(dataset.task)) if m != deciding)
     recipe = _recipe(dataset, model, epochs, batch_size, absolute=deciding.name == "mae")
-    plan = _first_plan(dataset, folds, repeats)
+    plan = first_plan(dataset, folds, repeats)
     with _keras_speaks_plainly():
         bench = _bench(dataset, plan, deciding, others, seed)
         loading = _try_builder(bench, recipe)
         folder = make_run_folder(dataset.name, out)
-        work = _Work(folder, _new_record(options, deciding, others), dataset, kept, began, voice, seed)
+        work = _Work(folder, _new_record(options, deciding, others), dataset, kept, limit, voice, seed)
         work.look(recipe, bench)
         if loading:
             voice.note(loading)
         try:
-            work.measure(recipe, bench, plan)
-            work.diagnose(rope)
-            work.treat()
-            work.finish()
+            with limit.listening():
+                work.measure(recipe, bench, plan)
+                work.diagnose(rope)
+                work.treat()
+                work.finish()
         except KeyboardInterrupt:
             work.interrupted()
+            raise
+        except Exception:
+            work.broken_off()
             raise
         work.save(status="finished", stage="done")
     return Run(folder.path, work.record)
@@ -284,11 +266,11 @@ class _Work:
     def _baseline(self, recipe: Recipe, bench: Bench, plan: Plan) -> Plan:
         """Measure with the largest plan that the budget allows, and return it."""
         minutes = self.clock.minutes
-        smaller = [] if plan.is_final else [s for s in _SMALLER if Plan(*s).members < plan.members]
         while True:
             allowed = float("inf")
             if minutes is not None:
-                allowed = max(_BASELINE_SHARE * minutes * 60, 5.0) if smaller else self.clock.left(10)
+                share = max(_BASELINE_SHARE * minutes * 60, 5.0)
+                allowed = share if can_be_smaller(plan) else self.clock.left(10)
             self.bench = bench
             try:
                 self.baseline = measure(
@@ -300,19 +282,12 @@ class _Work:
                     what="The recipe as it is.",
                 )
             except TooSlow as slow:
-                if not smaller:
+                smaller = smaller_plan(plan, slow.seconds, allowed, minutes)
+                if smaller is None:
                     raise _too_short(self.clock, self.dataset, recipe, slow.seconds) from None
-                per_member = slow.seconds / plan.members
-                fitting = [s for s in smaller if Plan(*s).members * per_member <= allowed]
-                folds, repeats = fitting[0] if fitting else smaller[-1]
-                smaller = smaller[smaller.index((folds, repeats)) + 1 :]
-                why = (
-                    f"{repeats} × {folds} folds instead of {REPEATS} × {FOLDS}, because the baseline alone would "
-                    f"have taken about {slow.seconds:.0f} s of the {minutes:g} minutes given."
-                )
-                self.voice.note(why)
-                plan = Plan(folds, repeats, why=why)
-                bench = replace(bench, splits=make_splits(self.dataset, folds, repeats, self.seed))
+                plan = smaller
+                self.voice.note(plan.why)
+                bench = replace(bench, splits=make_splits(self.dataset, plan.folds, plan.repeats, self.seed))
             except OutOfTime:
                 raise _too_short(self.clock, self.dataset, recipe, self.clock.spent()) from None
             else:
@@ -431,7 +406,8 @@ class _Work:
         """The chosen recipe on all rows, saved and scored on rows kept apart."""
         with self.stage("finish", "Finish"):
             assert self.chosen is not None
-            monitor = _Pace(self.voice, Clock(None), "final model")
+            # Not bounded: time was kept back for it, and a run without its model would be worth less.
+            monitor = _Pace(self.voice, self.clock, "final model", reserve=float("-inf"))
             model, final = finish(self.folder, self.record, self.dataset, self.chosen, self.seed, monitor)
             if self.kept is not None:
                 bench, _ = self._measured()
@@ -448,6 +424,16 @@ class _Work:
             f"Stopped by hand during the stage {self.record.stage!r}; what was learned before is kept."
         )
         self.save(status="interrupted")
+        self.voice.say(f"  {self.folder.path / REPORT} shows it.")
+
+    def broken_off(self) -> None:
+        """Keep what was learned before an error; a folder that holds nothing yet is taken away again."""
+        if self.record.baseline is None:
+            (self.folder.path / RECORD).unlink(missing_ok=True)
+            with suppress(OSError):  # it holds something after all, or is where somebody stands
+                self.folder.path.rmdir()
+        else:
+            self.save(status="interrupted")
 
     def _measured(self) -> tuple[Bench, Arm]:
         assert self.bench is not None
@@ -491,8 +477,8 @@ class _Pace(Monitor):
 def _too_short(given: Clock, dataset: Dataset, recipe: Recipe, seconds: float) -> OptionError:
     return OptionError(
         f"Expected the time given to suffice for measuring the model, but with {dataset.n_rows:,} rows and "
-        f"{recipe.epochs} epochs that takes about {seconds / 60:.1f} minutes or more, and {given.minutes:g} were "
-        f"given. Give more --minutes, fewer --epochs, or fewer --folds and --repeats."
+        f"{recipe.epochs} epochs that alone takes about {max(seconds, 1):.0f} s or more, and {given.minutes:g} "
+        f"minutes were given for everything. Give more --minutes, or fewer --epochs."
     )
 
 
@@ -501,6 +487,7 @@ def _check_numbers(
     batch_size: int | None,
     folds: int | None,
     repeats: int | None,
+    seed: int,
     rope: float | None,
     minutes: float | None,
 ) -> None:
@@ -510,12 +497,17 @@ def _check_numbers(
         "--batch-size": (batch_size, 1),
         "--folds": (folds, 2),
         "--repeats": (repeats, 1),
+        "--seed": (seed, 0),
     }
     for option, (value, low) in least.items():
         if value is not None and (isinstance(value, bool) or int(value) != value or value < low):
             raise OptionError(
                 f"Expected {option} to be a whole number of at least {low}, got {value}. Raise it."
             )
+    if seed > _LARGEST_SEED:
+        raise OptionError(
+            f"Expected --seed to be at most {_LARGEST_SEED:,}, got {seed:,}. Choose a smaller one."
+        )
     for option, number in (("--rope", rope), ("--minutes", minutes)):
         if number is not None and not (np.isfinite(number) and number > 0):
             raise OptionError(
@@ -557,28 +549,6 @@ def _recipe(
         recipe,
         epochs=recipe.epochs if epochs is None else int(epochs),
         batch_size=recipe.batch_size if batch_size is None else int(batch_size),
-    )
-
-
-def _first_plan(dataset: Dataset, folds: int | None, repeats: int | None) -> Plan:
-    """The plan to begin with: the usual one unless it was given, or time or memory forbids it."""
-    if dataset.time is not None:
-        why = "One repeat, because the order of time allows only one way to split."
-        return Plan(folds or FOLDS, 1, is_final=True, why=why)
-    if folds is not None or repeats is not None:
-        return Plan(folds or FOLDS, repeats or REPEATS, is_final=True)
-    # Every split has prepared inputs of its own, in memory.
-    inputs = sum(max(1, len(column.categories)) for column in dataset.schema.columns)
-    room = _PREPARED_BYTES // (4 * inputs * dataset.n_rows)
-    usual = Plan(FOLDS, REPEATS)
-    if usual.folds * usual.repeats <= room:
-        return usual
-    folds, repeats = next((s for s in _SMALLER if s[0] * s[1] <= room), _SMALLER[-1])
-    return Plan(
-        folds,
-        repeats,
-        why=f"{repeats} × {folds} folds instead of {REPEATS} × {FOLDS}, because the prepared inputs of "
-        f"{dataset.n_rows:,} rows for every fold must fit into memory; --folds and --repeats overrule this.",
     )
 
 

@@ -1,5 +1,7 @@
 """What a person sees while a command runs, and when it must stop."""
 
+import signal
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +18,12 @@ class OutOfTime(Exception):  # noqa: N818 - an outcome, not an error
 
 @dataclass
 class Clock:
-    """Time against a budget, from the moment it is made.
+    """Time against a budget, and whether somebody asked to stop.
+
+    Attributes:
+        minutes: The budget; None for no bound.
+        began: What `time.monotonic()` said when the time began to count; the moment it is made by default.
+        stopped: Whether Ctrl-C was pressed while `listening`.
 
     >>> Clock(None).left() > 1e9
     True
@@ -24,6 +31,7 @@ class Clock:
 
     minutes: float | None
     began: float = field(default_factory=time.monotonic)
+    stopped: bool = False
 
     def spent(self) -> float:
         """Seconds since the start."""
@@ -34,9 +42,32 @@ class Clock:
         return float("inf") if self.minutes is None else self.minutes * 60 - self.spent() - reserve
 
     def check(self, reserve: float = 0.0) -> None:
-        """Raise `OutOfTime` if nothing is left."""
+        """Raise `OutOfTime` if nothing is left, and `KeyboardInterrupt` if somebody asked to stop."""
+        if self.stopped:
+            raise KeyboardInterrupt
         if self.left(reserve) <= 0:
             raise OutOfTime
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Remember Ctrl-C: Python drops the exception when the signal meets a destructor or a callback."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = signal.getsignal(signal.SIGINT)
+        if before is not signal.default_int_handler:  # somebody else listens already
+            yield
+            return
+
+        def stop(_signal: int, _frame: object) -> None:
+            self.stopped = True
+            raise KeyboardInterrupt
+
+        signal.signal(signal.SIGINT, stop)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
 
 
 class _Remaining(ProgressColumn):
@@ -55,6 +86,7 @@ class Voice:
 
     def __init__(self, *, quiet: bool = False) -> None:
         self.console = Console(stderr=True, quiet=quiet, highlight=False)
+        self._moves = self.console.is_terminal and not quiet
         self._bar: tuple[Progress, TaskID] | None = None
         self.said: list[str] = []
 
@@ -86,7 +118,7 @@ class Voice:
             TextColumn("{task.percentage:>3.0f} %"),
             _Remaining(),
         )
-        with Progress(*columns, console=self.console, transient=True, disable=self.console.quiet) as progress:
+        with Progress(*columns, console=self.console, transient=True, disable=not self._moves) as progress:
             self._bar = (progress, progress.add_task(f"  {title}", total=total))
             try:
                 yield

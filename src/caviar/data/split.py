@@ -327,6 +327,13 @@ def _require_trainable(dataset: Dataset, split: Split, folds: int) -> None:
             f"Expected rows on both sides of fold {split.fold + 1} of {folds}, but groups or times leave "
             "one side empty. Use fewer --folds."
         )
+    if dataset.weight is not None and not (
+        dataset.weight[split.train].any() and dataset.weight[split.held_out].any()
+    ):
+        raise DataError(
+            f"Expected some weight above 0 on both sides of fold {split.fold + 1} of {folds}, but one side "
+            "has none. Use fewer --folds, or leave out rows of weight 0."
+        )
     if dataset.is_classification:
         counts = np.bincount(dataset.target[split.train], minlength=len(dataset.schema.classes))
         if counts.min() == 0:

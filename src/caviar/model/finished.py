@@ -129,8 +129,9 @@ def can_be_kept(model: "keras.Model") -> str:
         except Exception as error:  # noqa: BLE001 - whatever Keras finds
             return (
                 f"The network can be saved, but Keras will not load it without running code: "
-                f"{_first_sentence(error)} Register your own classes and functions with "
-                f"@keras.saving.register_keras_serializable() and give `caviar predict` their file as --model."
+                f"{_first_sentence(error)} Replace Lambda layers by layers of your own, register your classes and "
+                f"functions with @keras.saving.register_keras_serializable(), and give `caviar predict` their file "
+                f"as --model."
             )
     return ""
 
