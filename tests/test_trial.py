@@ -32,7 +32,6 @@ from caviar.trial import (
     judge_trial,
     treated,
     try_one,
-    try_remedies,
 )
 
 devices.start()
@@ -134,14 +133,11 @@ def attempts(monkeypatch, remedies, outcome, budget=FOREVER) -> tuple[Trial, lis
 
     monkeypatch.setattr(trial_module, "measure", planted)
     reported: list[str] = []
-    made = try_remedies(
-        BENCH,
-        arm_of(0),
-        remedies,
-        budget,
-        lambda _: Monitor(),
-        lambda arm: reported.append(arm.recipe.name),
-    )
+    made = Trial(arm_of(0))
+    for remedy in remedies:
+        try_one(
+            BENCH, made, [remedy], budget, lambda _: Monitor(), lambda arm: reported.append(arm.recipe.name)
+        )
     return made, reported
 
 

@@ -54,7 +54,6 @@ from caviar.trial import (
     judge_trial,
     treated,
     try_one,
-    try_remedies,
 )
 
 # Shares of the budget: the baseline is one arm among about a dozen, reference rows are a side dish.
@@ -187,7 +186,6 @@ class _Work:
     seed: int
     bench: Bench | None = None
     baseline: Arm | None = None
-    trial: Trial | None = None
     chosen: Recipe | None = None
 
     def save(self, **fields: Any) -> None:  # noqa: ANN401
@@ -376,26 +374,28 @@ class _Work:
                 self.voice.expect(sum(ahead[name] for name in left) or expected_steps(bench, recipe))
                 return _Pace(self.voice, self.clock, recipe.title, reserve=reserve)
 
+            trial = Trial(arm)
+
             def done(tried: Arm) -> None:
                 tried.record.history = self.folder.save_history(tried.recipe.name, tried.history)
                 self.voice.say(f"  {tried.recipe.title}: {_said(tried, bench)}")
                 record.arms.append(tried.record)
+                # Judged after every arm: a run that is stopped has verdicts on what it tried.
+                record.comparisons, record.skipped = judge_trial(bench, trial, record.rope), trial.skipped
                 self.save()
 
             with self.voice.bar("remedies", sum(ahead.values())):
-                self.trial = try_remedies(bench, arm, order, budget, monitor_of, done)
-                comparisons = judge_trial(bench, self.trial, record.rope)
-                together = combination(comparisons, REMEDIES)
+                for remedy in order:
+                    try_one(bench, trial, [remedy], budget, monitor_of, done)
+                together = combination(record.comparisons, REMEDIES)
                 if together:
-                    try_one(bench, self.trial, together, budget, monitor_of, done)
-                    comparisons = judge_trial(bench, self.trial, record.rope)
-            record.comparisons = comparisons
-            record.skipped = self.trial.skipped
-            record.chosen, record.chosen_reason = choose(bench, self.trial, comparisons, record.rope)
-            corrected = corrected_score(bench, self.trial) if record.chosen != "baseline" else None
+                    try_one(bench, trial, together, budget, monitor_of, done)
+            record.skipped = trial.skipped
+            record.chosen, record.chosen_reason = choose(bench, trial, record.comparisons, record.rope)
+            corrected = corrected_score(bench, trial) if record.chosen != "baseline" else None
             if corrected is not None:
                 record.naive_score, record.corrected_score = corrected
-            self.chosen = self.trial.arm(record.chosen).recipe
+            self.chosen = trial.arm(record.chosen).recipe
             self.voice.say(f"  {record.chosen_reason}")
             out_of_time = [s.title for s in record.skipped if "--minutes" in s.why]
             if out_of_time:
@@ -418,8 +418,8 @@ class _Work:
 
     def interrupted(self) -> None:
         """Keep what was learned before Ctrl-C, and draw it."""
-        if self.trial is None and self.record.trial is not None and not self.record.trial.arms:
-            self.record.trial.chosen_reason = "Stopped before any remedy was tried."
+        if self.record.trial is not None and self.record.final is None:
+            self.record.trial.chosen_reason = "Stopped before a recipe was chosen."
         self.voice.note(
             f"Stopped by hand during the stage {self.record.stage!r}; what was learned before is kept."
         )

@@ -69,30 +69,6 @@ def treated(recipe: Recipe, remedies: Sequence[Remedy]) -> Recipe:
     return replace(recipe, name=name, title=title)
 
 
-def try_remedies(
-    bench: Bench,
-    baseline: Arm,
-    remedies: Sequence[Remedy],
-    budget: Budget,
-    monitor_of: Callable[[Recipe], Monitor],
-    done: Callable[[Arm], None],
-) -> Trial:
-    """Train every remedy that applies and fits into the time.
-
-    Args:
-        bench: Rows, splits, seeds and scores: the baseline's.
-        baseline: What remedies are compared with.
-        remedies: In the order in which they are to be tried.
-        budget: How long it may take.
-        monitor_of: Makes what is told of an arm's progress.
-        done: Called with each arm that was trained.
-    """
-    trial = Trial(baseline)
-    for remedy in remedies:
-        try_one(bench, trial, [remedy], budget, monitor_of, done)
-    return trial
-
-
 def try_one(
     bench: Bench,
     trial: Trial,
@@ -101,7 +77,16 @@ def try_one(
     monitor_of: Callable[[Recipe], Monitor],
     done: Callable[[Arm], None],
 ) -> None:
-    """Train one remedy, or several together; what cannot be tried is noted with its reason."""
+    """Train one remedy, or several together; what cannot be tried is noted in the trial with its reason.
+
+    Args:
+        bench: Rows, splits, seeds and scores: the baseline's.
+        trial: What was tried so far.
+        remedies: What is applied to the baseline, in this order.
+        budget: How long it may take.
+        monitor_of: Makes what is told of the arm's progress.
+        done: Called with the arm once it is part of the trial.
+    """
     name, title = "+".join(r.name for r in remedies), " + ".join(r.title for r in remedies)
     try:
         recipe = treated(trial.baseline.recipe, remedies)
