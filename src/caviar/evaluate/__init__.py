@@ -1,1 +1,1 @@
-"""Package."""
+"""How good, how sure, and whether better: scores, intervals, comparisons."""

@@ -1,1 +1,1 @@
-"""The engine: the only folder that knows JAX and Keras' internals."""
+"""The engine: the only folder that knows JAX, and the gate to Keras' internals."""
