@@ -8,9 +8,10 @@ What Keras has is not repeated here. From `keras.optimizers.schedules` take `Exp
 (linear decay is its power 1), `CosineDecay` (with a warm-up of its own), `CosineDecayRestarts` and
 `PiecewiseConstantDecay`; `WarmUp` goes in front of any of them.
 
-An *update* is one gradient step; the first is number 0. A schedule that ends does so at update number `updates`
-and keeps that value from there on. Update numbers stay whole for as long as possible and what nearly cancels is
-rewritten, so that float32 gives about six digits of every rate, the tiny ones and the late ones included.
+An *update* is one gradient step; the first is number 0 (with `gradient_accumulation_steps`, Keras counts every batch).
+A schedule that ends does so at update number `updates` and keeps that value from there on. Update numbers stay
+whole for as long as possible and what nearly cancels is rewritten, so that float32 gives about six digits of every
+rate, the tiny ones and the late ones included.
 """
 
 import math
