@@ -128,9 +128,19 @@ def test_the_loop_and_the_population_agree(binary_rows, seats_of):
         np.testing.assert_allclose(a, b, atol=1e-5)
 
 
+SHARED = keras.optimizers.Adam()
+
+
+def sharing():
+    model = keras.Sequential([keras.Input((6,)), L.Dense(1)])
+    model.compile(SHARED, "mse")
+    return model
+
+
 @pytest.mark.parametrize(
     ("build", "words"),
     [
+        (sharing, "anew at each call"),
         (lambda: 1 / 0, "ZeroDivisionError"),
         (lambda: "a model", "keras.Model"),
         (lambda: keras.Sequential([keras.Input((6,)), L.Dense(1)]), "model.compile"),

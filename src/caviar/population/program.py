@@ -8,36 +8,83 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import keras
-from jax.extend.core import jaxpr_as_fun
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from caviar.population import callbacks, step
+from caviar.population.ragged import Step, trace
 from caviar.population.step import Logs, MemberState
 
 _PREDICT_ROWS = 1024
 
 
+# Every last batch of its own size is compiled for itself: two, as folds of nearly equal size have them, are
+# worth it, because the same shapes then give the bits that `fit` gives.
+_MOST_TAILS = 2
+
+
 @dataclass(frozen=True)
-class Sizes:
-    """What fixes the shapes of a program besides its groups' row counts.
+class Pass:
+    """How members with lists of rows, perhaps unequally long ones, go through them together.
 
     Attributes:
-        groups: Members of each group in one shard. Members of a group have equally many rows to train on, to
-            watch and to score; all groups of a program have equally many full batches, so that only their short
-            last batches differ.
-        batch: Rows per gradient step.
-        watch_batch: Rows per step over the watched rows (`val_` in the logs).
-        scored_batch: Rows per step over the held-out rows (`held_out_` in the logs).
-        block: Most epochs of one call.
-        show: Whether to look at the held-out rows after each epoch.
+        batch: Rows of a full batch.
+        full: Batches that are full for every member.
+        rest: Further batches, which some members have short or not at all.
+        even: Whether every member has a row in each of the further batches.
+        tails: The numbers of rows in the one further batch, where there are few; otherwise empty, and
+            batches of any number of rows are needed.
     """
 
-    groups: tuple[int, ...]
     batch: int
-    watch_batch: int
-    scored_batch: int
-    block: int
-    show: bool
+    full: int
+    rest: int
+    even: bool
+    tails: tuple[int, ...]
+
+    @property
+    def width(self) -> int:
+        """Entries of a list of rows, filled up."""
+        return self.batch * (self.full + self.rest)
+
+    @property
+    def needs_short(self) -> bool:
+        """Whether the step must take batches of any number of rows."""
+        return self.rest > 0 and not self.tails
+
+
+def make_pass(lengths: Sequence[int], batch: int) -> Pass:
+    """The shortest way through lists of so many rows each.
+
+    >>> make_pass([64, 70], 32)
+    Pass(batch=32, full=2, rest=1, even=False, tails=(0, 6))
+    """
+    least, most = min(lengths), max(lengths)
+    batch = min(batch, most)
+    full, steps = least // batch, -(-most // batch)
+    tails = tuple(sorted({length - full * batch for length in lengths}))
+    few = steps - full == 1 and len(tails) <= _MOST_TAILS
+    return Pass(batch, full, steps - full, -(-least // batch) == steps, tails if few else ())
+
+
+def make_look(lengths: Sequence[int], batch: int) -> Pass:
+    """The way through rows that are only looked at: one step for all batches, which compiles once.
+
+    >>> make_look([20, 21], 16)
+    Pass(batch=16, full=0, rest=2, even=True, tails=())
+    """
+    exact = make_pass(lengths, batch)
+    if not any(exact.tails):
+        return exact
+    return Pass(exact.batch, 0, exact.full + exact.rest, exact.even, ())
+
+
+@dataclass(frozen=True)
+class Passes:
+    """The ways through the rows that are trained on, watched, and scored after each epoch; None if nobody asks."""
+
+    fit: Pass
+    watch: Pass | None
+    scored: Pass | None
 
 
 @dataclass(frozen=True)
@@ -70,18 +117,36 @@ def _rows(values: jax.Array, split: jax.Array, rows: jax.Array) -> jax.Array:
 
 @dataclass(frozen=True)
 class Member:
-    """What the members of a group bring besides their state: whose inputs they see, and fixed row lists.
+    """What members bring besides their state: whose inputs they see, and lists of rows, filled up to one width.
 
-    `asked` are the rows they predict at the end.
+    `fit_count`, `watch_count` and `scored_count` say how many rows of a list are real; `asked` are the rows
+    they predict at the end; `metrics` are the values of the metric variables before any batch.
     """
 
     split: jax.Array
+    fit_count: jax.Array
     watch: jax.Array
+    watch_count: jax.Array
     scored: jax.Array
+    scored_count: jax.Array
     asked: jax.Array
+    metrics: list[jax.Array]
 
 
-jax.tree_util.register_dataclass(Member, data_fields=["split", "watch", "scored", "asked"], meta_fields=[])
+jax.tree_util.register_dataclass(
+    Member,
+    data_fields=[
+        "split",
+        "fit_count",
+        "watch",
+        "watch_count",
+        "scored",
+        "scored_count",
+        "asked",
+        "metrics",
+    ],
+    meta_fields=[],
+)
 
 
 @dataclass(frozen=True)
@@ -98,16 +163,13 @@ jax.tree_util.register_dataclass(Carry, data_fields=["state", "rules", "active"]
 
 @dataclass(frozen=True)
 class Program:
-    """The compiled functions of a population; states and carries have a leading member axis.
-
-    Within a shard, members stand in the order of their groups. `Member`s and row orders come as one value per
-    group.
+    """The compiled functions of a population; states, carries, members and logs have a leading member axis.
 
     Attributes:
         begin: state → carry.
         block: (carry, members, data, orders (member, block, row), first epoch, epochs) → carry, logs.
         end: carry → state with the weights that the recipe ends with.
-        predict: (state, members, data) → outputs for the rows asked about, one array per group.
+        predict: (state, members, data) → outputs for the rows asked about.
         place: Puts arrays on the devices, members divided among them.
         share: Puts arrays on the devices, a copy on each.
     """
@@ -121,28 +183,68 @@ class Program:
 
 
 @dataclass(frozen=True)
+class Steps:
+    """The steps of one member, as traced once: training, and looking at rows it does not train on.
+
+    Training is `(state, batch) → state, logs`; looking is `((trainable, non-trainable, metrics), batch) →
+    metrics, logs`.
+    """
+
+    train: Step
+    watch: Step | None
+    scored: Step | None
+
+
+def trace_steps(model: keras.Model, state: MemberState, batch: tuple[Any, ...], passes: Passes) -> Steps:
+    """Trace a model's steps, for batches of the sizes that its members need.
+
+    Args:
+        model: The template.
+        state: Shapes and types of one member's state.
+        batch: A few rows, as `train_step` takes them.
+        passes: Which sizes.
+
+    Raises:
+        NotRagged: A step must take short batches, and that is not known to be exact.
+    """
+    test = partial(step.test_step, model)
+    looked = (state[0], state[1], state[3])
+
+    def look(way: Pass | None) -> Step | None:
+        return None if way is None else trace(test, looked, batch, way.batch, short=way.needs_short)
+
+    train = trace(
+        partial(step.train_step, model), state, batch, passes.fit.batch, short=passes.fit.needs_short
+    )
+    return Steps(train, look(passes.watch), look(passes.scored))
+
+
+@dataclass(frozen=True)
 class _Setting:
     """What an epoch needs to know that is no array of a member."""
 
     model: keras.Model
-    sizes: Sizes
+    steps: Steps
+    passes: Passes
     rules: Sequence[callbacks.Rule]
     rate_at: int | None
-    metrics: list[Any]
 
 
 def make_program(
-    model: keras.Model, sizes: Sizes, rules: Sequence[callbacks.Rule], metrics: list[Any]
+    model: keras.Model,
+    steps: Steps,
+    passes: Passes,
+    rules: Sequence[callbacks.Rule],
 ) -> Program:
     """Program for members of one structure.
 
     Args:
-        model: The template; its step functions are traced, its variables stay untouched.
-        sizes: Shapes that all members share.
+        model: The template; its functions are traced, its variables stay untouched.
+        steps: Its training and test steps.
+        passes: How the members go through their rows.
         rules: Callbacks that run inside.
-        metrics: Values of the metric variables before any batch.
     """
-    setting = _Setting(model, sizes, rules, callbacks.rate_position(model), metrics)
+    setting = _Setting(model, steps, passes, rules, callbacks.rate_position(model))
     seeds = {i for i, v in enumerate(model.non_trainable_variables) if "seed_generator_state" in v.name}
     mesh = Mesh(jax.devices(), ("member",), axis_types=(AxisType.Auto,))
     many, one = PartitionSpec("member"), PartitionSpec()
@@ -162,7 +264,7 @@ def make_program(
         begin=sharded(jax.vmap(begin), many),
         block=sharded(partial(_block, setting), many, many, one, many, one, one, donate_argnums=0),
         end=sharded(jax.vmap(end), many),
-        predict=sharded(partial(_predict, setting), many, many, one),
+        predict=sharded(jax.vmap(partial(_predict, setting), in_axes=(0, 0, None)), many, many, one),
         place=partial(jax.device_put, device=NamedSharding(mesh, many)),
         share=partial(jax.device_put, device=NamedSharding(mesh, one)),
     )
@@ -171,164 +273,138 @@ def make_program(
 def _block(
     setting: _Setting,
     carry: Carry,
-    members: Sequence[Member],
+    members: Member,
     data: Data,
-    orders: Sequence[jax.Array],
+    orders: jax.Array,
     first: jax.Array,
     epochs: jax.Array,
 ) -> tuple[Carry, Logs]:
     """Some epochs of all members; logs (member, epoch) are NaN after a stop and beyond `epochs`."""
-    now = [order[:, 0] for order in orders]
-    traced, (_, shapes) = jax.make_jaxpr(partial(_epoch, setting, members, data), return_shape=True)(
-        carry, now, first
-    )
-    structure = jax.tree.structure((carry, shapes))
-
-    def epoch_of(*arguments: Any) -> tuple[Carry, Logs]:  # noqa: ANN401
-        """The epoch as traced once above: tracing Keras' steps is most of the work before compiling."""
-        return jax.tree.unflatten(structure, jaxpr_as_fun(traced)(*jax.tree.leaves(arguments)))
+    epoch_of = jax.vmap(partial(_epoch, setting), in_axes=(None, 0, 0, 0, None))
 
     def body(i: jax.Array, loop: tuple[Carry, Logs]) -> tuple[Carry, Logs]:
         before, recorded = loop
-        after, logs = epoch_of(before, [order[:, i] for order in orders], first + i)
-        if any(isinstance(rule, callbacks.Stop) for rule in setting.rules):
-            after = jax.vmap(partial(jax.tree.map, jnp.where))(_everywhere(before), after, before)
-            logs = {name: jnp.where(before.active, value, jnp.nan) for name, value in logs.items()}
+        after, logs = epoch_of(data, before, members, orders[:, i], first + i)
         return after, {name: recorded[name].at[:, i].set(value) for name, value in logs.items()}
 
-    count = sum(setting.sizes.groups)
-    buffers = {name: jnp.full((count, setting.sizes.block), jnp.nan, jnp.float32) for name in shapes}
+    _, shapes = jax.eval_shape(epoch_of, data, carry, members, orders[:, 0], first)
+    buffers = {name: jnp.full(orders.shape[:2], jnp.nan, jnp.float32) for name in shapes}
     return jax.lax.fori_loop(0, epochs, body, (carry, buffers))
 
 
-def _everywhere(carry: Carry) -> Carry:
-    """`active` in the place of every value of a carry."""
-    return jax.tree.map(lambda _: carry.active, carry)
-
-
 def _epoch(
-    setting: _Setting,
-    members: Sequence[Member],
-    data: Data,
-    carry: Carry,
-    orders: Sequence[jax.Array],
-    epoch: jax.Array,
+    setting: _Setting, data: Data, before: Carry, member: Member, order: jax.Array, epoch: jax.Array
 ) -> tuple[Carry, Logs]:
-    """One epoch of all members: train in the given orders, look at other rows, let the rules decide."""
-    model, sizes, rules = setting.model, setting.sizes, setting.rules
-    count = sum(sizes.groups)
-    metrics = [jnp.broadcast_to(value, (count, *value.shape)) for value in setting.metrics]
-    state, logs = _train(setting, members, data, (*carry.state[:3], metrics), orders)
+    """One epoch of one member: train in the given order, look at other rows, let the rules decide."""
+    steps, passes, rules = setting.steps, setting.passes, setting.rules
+    fetch = partial(data.batch, member.split)
+    state, logs = _go(
+        passes.fit, steps.train, (*before.state[:3], member.metrics), order, member.fit_count, fetch
+    )
     rate = state[2][setting.rate_at] if setting.rate_at is not None else None
 
-    def look(rows_of: Callable[[Member], jax.Array], batch: int) -> Logs:
-        def one(state: MemberState, split: jax.Array, rows: jax.Array) -> Logs:
-            def test(gathered: list[Any], rows: jax.Array) -> tuple[list[Any], Logs]:
-                logs, gathered = step.test_step(model, state, gathered, data.batch(split, rows))
-                return gathered, logs
+    def look(way: Pass, one: Step, rows: jax.Array, count: jax.Array) -> Logs:
+        return _go(way, _at(one, state), member.metrics, rows, count, fetch)[1]
 
-            return _over_batches(test, setting.metrics, rows, batch)
-
-        looked = [
-            jax.vmap(one)(part, member.split, rows_of(member))
-            for part, member in zip(_apart(state, sizes.groups), members, strict=True)
-        ]
-        return _together(looked)
-
-    if members[0].watch.shape[1]:
-        seen = look(lambda member: member.watch, sizes.watch_batch)
+    if passes.watch is not None and steps.watch is not None:
+        seen = look(passes.watch, steps.watch, member.watch, member.watch_count)
         logs |= {f"val_{name}": value for name, value in seen.items()}
-    decide = partial(callbacks.after_epoch, rules, rate_at=setting.rate_at)
-    numbers, state, stops = jax.vmap(decide, in_axes=(0, 0, 0, None))(carry.rules, state, logs, epoch)
-    if sizes.show:
+    numbers, state, stops = callbacks.after_epoch(rules, before.rules, state, logs, epoch, setting.rate_at)
+    if passes.scored is not None and steps.scored is not None:
         # Seen by nobody who decides: recorded after the rules have had their say.
-        seen = look(lambda member: member.scored, sizes.scored_batch)
+        seen = look(passes.scored, steps.scored, member.scored, member.scored_count)
         logs |= {f"held_out_{name}": value for name, value in seen.items()}
     if rate is not None:
         logs["learning_rate"] = rate
     logs = {name: jnp.asarray(value, jnp.float32) for name, value in logs.items()}
-    return Carry(state, numbers, carry.active & ~stops), logs
+    after = Carry(state, numbers, before.active & ~stops)
+    if any(isinstance(rule, callbacks.Stop) for rule in rules):
+        after = _where(before.active, after, before)
+        logs = {name: jnp.where(before.active, value, jnp.nan) for name, value in logs.items()}
+    return after, logs
 
 
-def _train(
-    setting: _Setting,
-    members: Sequence[Member],
-    data: Data,
-    state: MemberState,
-    orders: Sequence[jax.Array],
-) -> tuple[MemberState, Logs]:
-    """One pass over the training rows: full batches of all members in a scan, then each group's short rest."""
-    groups, batch = setting.sizes.groups, setting.sizes.batch
-    full = orders[0].shape[1] // batch
-    split = jnp.concatenate([member.split for member in members])
+def _at(look: Step, state: MemberState) -> Step:
+    """A look as a step that carries the metrics only."""
 
-    def one(state: MemberState, split: jax.Array, rows: jax.Array) -> tuple[MemberState, Logs]:
-        logs, state = step.train_step(setting.model, state, data.batch(split, rows))
-        return state, logs
+    def of(one: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda metrics, *rest: one((state[0], state[1], metrics), *rest)
 
-    logs: Logs = {}
-    if full:
-        whole = jnp.concatenate([order[:, : full * batch] for order in orders])
-        batches = whole.reshape(len(whole), full, batch).swapaxes(0, 1)
-        state, every = jax.lax.scan(lambda state, rows: jax.vmap(one)(state, split, rows), state, batches)
-        logs = {name: values[-1] for name, values in every.items()}
-    if all(order.shape[1] == full * batch for order in orders):
-        return state, logs
-    parts = zip(_apart((state, logs), groups), members, orders, strict=True)
-    return _together(
-        [
-            jax.vmap(one)(before[0], member.split, order[:, full * batch :])
-            if order.shape[1] > full * batch
-            else before
-            for before, member, order in parts
-        ]
-    )
+    return Step(of(look.full), of(look.plain), None if look.short is None else of(look.short))
 
 
-def _apart(merged: Any, groups: Sequence[int]) -> list[Any]:  # noqa: ANN401
-    """Values with a member axis, divided into those of each group."""
-    parts, start = [], 0
-    for count in groups:
-        parts.append(jax.tree.map(lambda a, lo=start, hi=start + count: a[lo:hi], merged))
-        start += count
-    return parts
+def _where(condition: jax.Array, yes: Any, no: Any) -> Any:  # noqa: ANN401
+    return jax.tree.map(partial(jnp.where, condition), yes, no)
 
 
-def _together(parts: Sequence[Any]) -> Any:  # noqa: ANN401
-    """Values of all groups along one member axis."""
-    return parts[0] if len(parts) == 1 else jax.tree.map(lambda *a: jnp.concatenate(a), *parts)
-
-
-def _over_batches(
-    one: Callable[[Any, jax.Array], tuple[Any, Logs]],
-    state: Any,  # noqa: ANN401 - whatever `one` carries
+def _go(
+    way: Pass,
+    one: Step,
+    carry: Any,  # noqa: ANN401 - whatever the step carries
     rows: jax.Array,
-    batch: int,
-) -> Logs:
-    """Full batches in a scan, then the short rest as a real short batch; the logs after the last."""
-    full = rows.shape[0] // batch
+    count: jax.Array,
+    fetch: Callable[[jax.Array], Any],
+) -> tuple[Any, Logs]:
+    """Go through rows in batches: full ones, then those that are short or missing; the logs after the last.
+
+    Args:
+        way: Which batches are which.
+        one: The step: `(carry, batch) → carry, logs`.
+        carry: What it starts from.
+        rows: Row numbers (row,), filled up to the way's width.
+        count: How many of them are real.
+        fetch: Row numbers → batch.
+    """
     logs: Logs = {}
-    if full:
-        state, every = jax.lax.scan(one, state, rows[: full * batch].reshape(full, batch))
+    batches = rows.reshape(-1, way.batch)
+    if way.full:
+        carry, every = jax.lax.scan(
+            lambda carry, rows: one.full(carry, fetch(rows)), carry, batches[: way.full]
+        )
         logs = {name: values[-1] for name, values in every.items()}
-    if rows.shape[0] % batch:
-        _, logs = one(state, rows[full * batch :])
-    return logs
+    if way.tails:
+        before, tail = (carry, logs), count - way.full * way.batch
+        for i, size in enumerate(way.tails):
+            after = one.plain(before[0], fetch(batches[-1][:size])) if size else before
+            carry, logs = _where(tail == size, after, (carry, logs)) if i else after
+        return carry, logs
+    return _further(way, one, (carry, logs), batches[way.full :], count, fetch) if way.rest else (carry, logs)
 
 
-def _predict(setting: _Setting, state: MemberState, members: Sequence[Member], data: Data) -> list[Any]:
-    """Outputs of all members for the rows they are asked about, a thousand at a time; one value per group."""
+def _further(
+    way: Pass,
+    one: Step,
+    before: tuple[Any, Logs],
+    batches: jax.Array,
+    count: jax.Array,
+    fetch: Callable[[jax.Array], Any],
+) -> tuple[Any, Logs]:
+    """Batches that are short or missing for some members."""
+    short = one.short
+    assert short is not None
+    carry, logs = before
+    if not logs:
+        shapes = jax.eval_shape(one.full, carry, fetch(batches[0]))[1]
+        logs = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), shapes)
 
-    def one(state: MemberState, split: jax.Array, rows: jax.Array) -> Any:  # noqa: ANN401
-        count = rows.shape[0]
-        width = min(_PREDICT_ROWS, count)
-        padded = jnp.concatenate([rows, jnp.broadcast_to(rows[:1], (-count % width,))])
+    def further(loop: tuple[Any, Logs], at: tuple[jax.Array, jax.Array]) -> tuple[tuple[Any, Logs], None]:
+        start, rows = at
+        real = jnp.clip(count - start, 0, way.batch)
+        after = short(loop[0], fetch(rows), jnp.maximum(real, 1))
+        return (after if way.even else _where(real > 0, after, loop)), None
 
-        def some(rows: jax.Array) -> Any:  # noqa: ANN401
-            return step.predict(setting.model, state, data.batch(split, rows)[0])
+    starts = way.batch * jnp.arange(way.full, way.full + way.rest)
+    return jax.lax.scan(further, (carry, logs), (starts, batches))[0]
 
-        outputs = jax.lax.map(some, padded.reshape(-1, width))
-        return jax.tree.map(lambda a: a.reshape((-1, *a.shape[2:]))[:count], outputs)
 
-    parts = zip(_apart(state, setting.sizes.groups), members, strict=True)
-    return [jax.vmap(one)(part, member.split, member.asked) for part, member in parts]
+def _predict(setting: _Setting, state: MemberState, member: Member, data: Data) -> Any:  # noqa: ANN401
+    """What one member says of the rows it is asked about, a thousand at a time."""
+    count = member.asked.shape[0]
+    width = min(_PREDICT_ROWS, count)
+    padded = jnp.concatenate([member.asked, jnp.broadcast_to(member.asked[:1], (-count % width,))])
+
+    def some(rows: jax.Array) -> Any:  # noqa: ANN401
+        return step.predict(setting.model, state, data.batch(member.split, rows)[0])
+
+    outputs = jax.lax.map(some, padded.reshape(-1, width))
+    return jax.tree.map(lambda a: a.reshape((-1, *a.shape[2:]))[:count], outputs)

@@ -1,6 +1,5 @@
 """One gradient step, one evaluation, one prediction of one member: Keras' own steps, and nothing else."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -11,19 +10,27 @@ Logs = dict[str, jax.Array]
 MemberState = tuple[list[Any], list[Any], list[Any], list[Any]]
 
 
-def train_step(model: keras.Model, state: MemberState, batch: tuple[Any, ...]) -> tuple[Logs, MemberState]:
+def train_step(model: keras.Model, state: MemberState, batch: tuple[Any, ...]) -> tuple[MemberState, Logs]:
     """Move one member along its gradient; logs are those since the metrics were last reset."""
     logs, new = model.train_step(state, batch)
-    return dict(logs), (list(new[0]), list(new[1]), list(new[2]), list(new[3]))
+    return (list(new[0]), list(new[1]), list(new[2]), list(new[3])), dict(logs)
 
 
 def test_step(
-    model: keras.Model, state: MemberState, metrics: Sequence[Any], batch: tuple[Any, ...]
-) -> tuple[Logs, list[Any]]:
-    """Score one member on a batch, on top of what `metrics` has gathered; the member stays as it is."""
-    trainable, non_trainable, _, _ = state
-    logs, new = model.test_step((trainable, non_trainable, list(metrics)), batch)
-    return dict(logs), list(new[2])
+    model: keras.Model, state: tuple[list[Any], list[Any], list[Any]], batch: tuple[Any, ...]
+) -> tuple[list[Any], Logs]:
+    """Score one member on a batch, on top of what its metrics have gathered; the member stays as it is.
+
+    Args:
+        model: The template.
+        state: Trainable, non-trainable, and metric variables.
+        batch: Rows.
+
+    Returns:
+        The metric variables, and the logs.
+    """
+    logs, new = model.test_step(state, batch)
+    return list(new[2]), dict(logs)
 
 
 def predict(model: keras.Model, state: MemberState, inputs: jax.Array) -> Any:  # noqa: ANN401

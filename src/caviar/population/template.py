@@ -215,7 +215,11 @@ def _origin(  # noqa: PLR0911 - one answer per case
         if not np.array_equal(value, value_again):
             return Origin(), "the builder draws it at random itself"
         return Origin(value=value), ""
-    assert again is not None
+    if again is None:
+        raise ModelError(
+            f"Expected the builder to create every part of the model anew at each call, but two calls share "
+            f"{one.path}. Create the optimizer and all layers inside the builder."
+        )
     seed, seed_again = _seed_of(record[1]), _seed_of(again[1])
     is_generator = _generator_of(record[1]) is not None
     if seed is None:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import jax
@@ -11,7 +12,8 @@ from caviar.population import devices, loop, program
 from caviar.population.callbacks import NotInProgram, Rule, rules
 from caviar.population.initial import draw
 from caviar.population.job import Job, Monitor, Seat, Trained, make_history, row_orders
-from caviar.population.template import Template, make_template
+from caviar.population.ragged import NotRagged
+from caviar.population.template import Template, make_template, variables
 
 # More members per device fall out of the cache: a thousand of a tiny network ran twice as fast as ten
 # thousand at once.
@@ -48,13 +50,15 @@ def _train(job: Job, monitor: Monitor) -> Trained:
     except NotInProgram as reason:
         return loop.train_one_by_one(job, monitor, str(reason), template.fixed)
     parts: list[tuple[list[int], _Part]] = []
-    for members in _alike(job):
-        for chunk in _chunks(members):
-            try:
-                part = _train_chunk(job, template, in_program, chunk, monitor)
-            except _NotAPopulation as reason:
-                return loop.train_one_by_one(job, monitor, str(reason), template.fixed)
-            parts.append((chunk, part))
+    try:
+        for shared in _programs(job, template):
+            machine = shared.machine(template, in_program)
+            parts += [
+                (chunk, _train_chunk(job, template, shared, machine, chunk, monitor))
+                for chunk in _chunks(shared.members)
+            ]
+    except _NotAPopulation as reason:
+        return loop.train_one_by_one(job, monitor, str(reason), template.fixed)
     return _assemble(job, template, parts, time.monotonic() - began)
 
 
@@ -71,127 +75,144 @@ class _Part:
     weights: tuple[list[np.ndarray], list[np.ndarray]]
 
 
-def _alike(job: Job) -> Iterator[list[int]]:
-    """Members with equally many full batches (and something to watch, or not) share a program.
+@dataclass(frozen=True)
+class _Shared:
+    """Members that share a program, and what it is made of."""
 
-    Folds of unequal size differ in their short last batch only; no row is dropped, repeated or padded.
+    members: list[int]
+    passes: program.Passes
+    steps: program.Steps
+
+    def machine(self, template: Template, in_program: tuple[Rule, ...]) -> program.Program:
+        return program.make_program(template.model, self.steps, self.passes, in_program)
+
+
+def _programs(job: Job, template: Template) -> Iterator[_Shared]:
+    """The fewest programs: one, but for members that watch rows and those that do not.
+
+    Where the model's step cannot take batches of any number of rows, members' numbers of rows must agree too.
     """
-    alike: dict[tuple[int, bool], list[int]] = {}
-    for i, seat in enumerate(job.seats):
-        alike.setdefault((len(seat.fit) // job.batch_size, len(seat.watch) > 0), []).append(i)
+    for some in _alike(job, range(len(job.seats)), lambda seat: len(seat.watch) > 0):
+        try:
+            yield _shared(job, template, some, program.make_look)
+        except NotRagged:
+            for few in _alike(job, some, lambda seat: (len(seat.fit), len(seat.watch), len(seat.scored))):
+                yield _shared(job, template, few, program.make_pass)
+
+
+def _alike(job: Job, members: Sequence[int], what: Callable[[Seat], object]) -> Iterator[list[int]]:
+    alike: dict[object, list[int]] = {}
+    for i in members:
+        alike.setdefault(what(job.seats[i]), []).append(i)
     yield from alike.values()
 
 
+def _shared(
+    job: Job, template: Template, members: list[int], make_look: Callable[[list[int], int], program.Pass]
+) -> _Shared:
+    seats = [job.seats[member] for member in members]
+    look = job.validation_batch_size or job.batch_size
+    passes = program.Passes(
+        program.make_pass([len(seat.fit) for seat in seats], job.batch_size),
+        make_look([len(seat.watch) for seat in seats], look) if len(seats[0].watch) else None,
+        make_look([len(seat.scored) for seat in seats], look) if job.show else None,
+    )
+    trainable, rest, optimizer, metrics = (
+        [jax.ShapeDtypeStruct(v.shape, jax.dtypes.canonicalize_dtype(v.dtype)) for v in group]
+        for group in variables(template.model)
+    )
+    state = (trainable, rest, optimizer, metrics)
+    with _tracing():
+        return _Shared(members, passes, program.trace_steps(template.model, state, job.sample(), passes))
+
+
+@contextmanager
+def _tracing() -> Iterator[None]:
+    """What goes wrong while a model is traced or compiled means that its members train one by one."""
+    try:
+        yield
+    except (jax.errors.JAXTypeError, TypeError, ValueError, AttributeError, NotImplementedError) as error:
+        text = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise _NotAPopulation(f"JAX cannot trace this model's training step ({text})") from error
+
+
 def _chunks(members: list[int]) -> Iterator[list[int]]:
-    width = _MEMBERS_PER_DEVICE * devices.start().count
+    """Equally large parts, so that they share a compiled program."""
+    count = devices.start().count
+    parts = -(-len(members) // (_MEMBERS_PER_DEVICE * count))
+    width = -(-len(members) // parts)
     for start in range(0, len(members), width):
         yield members[start : start + width]
 
 
-@dataclass(frozen=True)
-class _Grouping:
-    """Where the members of a chunk stand in a program's arrays.
-
-    Attributes:
-        groups: Seats of each group, padded to a multiple of the shards by repeating the last one.
-        order: For every place on the merged member axis the (group, position) that stands there.
-        place: For each member of the chunk its (group, position).
-    """
-
-    groups: list[list[Seat]]
-    order: list[tuple[int, int]]
-    place: list[tuple[int, int]]
-
-    @property
-    def per_shard(self) -> tuple[int, ...]:
-        """Members of each group in one shard."""
-        return tuple(len(group) // devices.start().count for group in self.groups)
+def _filled(lists: Sequence[np.ndarray], width: int) -> np.ndarray:
+    """Lists of rows as one array (list, width), filled up with each one's first row."""
+    filled = np.zeros((len(lists), width), np.int32)
+    for line, rows in zip(filled, lists, strict=True):
+        line[: len(rows)] = rows
+        if len(rows):
+            line[len(rows) :] = rows[0]
+    return filled
 
 
-def _grouping(job: Job, chunk: Sequence[int]) -> _Grouping:
-    """Members whose numbers of rows agree form a group; every shard holds its part of each group."""
-    sizes: dict[tuple[int, int, int], int] = {}
-    groups: list[list[Seat]] = []
-    place = []
-    for member in chunk:
-        seat = job.seats[member]
-        key = (len(seat.fit), len(seat.watch), len(seat.scored))
-        group = sizes.setdefault(key, len(sizes))
-        if group == len(groups):
-            groups.append([])
-        place.append((group, len(groups[group])))
-        groups[group].append(seat)
-    shards = devices.start().count
-    for group_seats in groups:  # members, unlike rows, may be padded
-        group_seats.extend([group_seats[-1]] * (-len(group_seats) % shards))
-    order = [
-        (g, shard * (len(seats) // shards) + i)
-        for shard in range(shards)
-        for g, seats in enumerate(groups)
-        for i in range(len(seats) // shards)
-    ]
-    return _Grouping(groups, order, place)
+def _member(
+    job: Job, seats: Sequence[Seat], passes: program.Passes, metrics: list[np.ndarray]
+) -> program.Member:
+    def lists(name: str, way: program.Pass | None) -> tuple[np.ndarray, np.ndarray]:
+        if way is None:
+            return np.zeros((len(seats), 0), np.int32), np.zeros(len(seats), np.int32)
+        rows = [getattr(seat, name) for seat in seats]
+        return _filled(rows, way.width), np.array([len(r) for r in rows], np.int32)
 
-
-def _sizes(job: Job, grouping: _Grouping) -> program.Sizes:
-    per_epoch = max(1, sum(len(group) * len(group[0].fit) for group in grouping.groups) * 4)
-    block = int(np.clip(_ORDER_BYTES // per_epoch, 1, min(job.epochs, _MAX_BLOCK)))
-    batch = job.validation_batch_size or job.batch_size
-    return program.Sizes(grouping.per_shard, job.batch_size, batch, batch, block, job.show)
+    asked = [job.asked(seat) for seat in seats]
+    return program.Member(
+        np.array([seat.split for seat in seats], np.int32),
+        np.array([len(seat.fit) for seat in seats], np.int32),
+        *lists("watch", passes.watch),
+        *lists("scored", passes.scored),
+        _filled(asked, max(map(len, asked))),
+        metrics,
+    )
 
 
 def _train_chunk(
-    job: Job, template: Template, in_program: tuple[Rule, ...], chunk: list[int], monitor: Monitor
+    job: Job,
+    template: Template,
+    shared: _Shared,
+    machine: program.Program,
+    chunk: list[int],
+    monitor: Monitor,
 ) -> _Part:
     """Train members that share one program and fit on the devices together."""
-    grouping = _grouping(job, chunk)
-    seeds = [grouping.groups[g][i].seed for g, i in grouping.order]
-    state = draw(template, job.build, job.sample(), seeds)
-    metrics = [np.asarray(value[0]) for value in state[3]]
-    sizes = _sizes(job, grouping)
-    machine = program.make_program(template.model, sizes, in_program, metrics)
+    seats = [job.seats[member] for member in chunk]
+    seats += [seats[-1]] * (-len(seats) % devices.start().count)  # members, unlike rows, may be padded
+    state = draw(template, job.build, job.sample(), [seat.seed for seat in seats])
     data = machine.share(program.Data(job.x, job.y, job.weight))
-    members = [
-        machine.place(
-            program.Member(
-                np.array([seat.split for seat in group], np.int32),
-                np.stack([seat.watch for seat in group]).astype(np.int32),
-                np.stack([seat.scored for seat in group]).astype(np.int32),
-                np.stack([job.asked(seat) for seat in group]).astype(np.int32),
-            )
-        )
-        for group in grouping.groups
-    ]
-    steps = sum(-(-len(job.seats[member].fit) // job.batch_size) for member in chunk)
-    try:
-        carry = machine.begin(machine.place(state))
+    members = machine.place(_member(job, seats, shared.passes, state[3]))
+    per_epoch = sum(-(-len(job.seats[member].fit) // job.batch_size) for member in chunk)
+    with _tracing():
         carry, logs = _run_blocks(
             machine,
-            carry,
+            machine.begin(machine.place(state)),
             members,
             data,
-            _Orders(grouping.groups, sizes.block),
+            _Orders(seats, shared.passes.fit.width, job.epochs),
             job.epochs,
-            lambda epochs: monitor.advance(epochs * steps),
+            lambda epochs: monitor.advance(epochs * per_epoch),
         )
-    except (jax.errors.JAXTypeError, TypeError, ValueError, AttributeError, NotImplementedError) as error:
-        text = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise _NotAPopulation(f"JAX cannot trace this model's training step ({text})") from error
     finished = machine.end(carry)
     outputs: list[np.ndarray] = [np.empty(0)] * len(chunk)
-    if len(job.asked(grouping.groups[0][0])):
-        said = [np.asarray(values) for values in machine.predict(finished, members, data)]
-        outputs = [said[g][i] for g, i in grouping.place]
-    merged = {there: position for position, there in enumerate(grouping.order)}
-    stand = [merged[there] for there in grouping.place]
-    weights = ([np.asarray(v)[stand] for v in finished[0]], [np.asarray(v)[stand] for v in finished[1]])
-    return _Part({name: values[stand] for name, values in logs.items()}, outputs, weights)
+    if members.asked.shape[1]:
+        said = np.asarray(machine.predict(finished, members, data))
+        outputs = [said[i, : len(job.asked(seats[i]))] for i in range(len(chunk))]
+    weights = ([np.asarray(v) for v in finished[0]], [np.asarray(v) for v in finished[1]])
+    return _Part(logs, outputs, weights)
 
 
 def _run_blocks(
     machine: program.Program,
     carry: program.Carry,
-    members: Sequence[program.Member],
+    members: program.Member,
     data: program.Data,
     orders: "_Orders",
     epochs: int,
@@ -221,22 +242,22 @@ def _run_blocks(
 
 
 class _Orders:
-    """Row orders of the next epochs, one array (member, block, row) per group."""
+    """Row orders of the next epochs (member, block, row), filled up to one width."""
 
-    def __init__(self, groups: Sequence[Sequence[Seat]], block: int) -> None:
-        self.block = block
-        self._groups = groups
-        self._next = [[row_orders(seat.seed) for seat in group] for group in groups]
+    def __init__(self, seats: Sequence[Seat], width: int, epochs: int) -> None:
+        room = _ORDER_BYTES // max(1, 4 * len(seats) * width)
+        self.block = int(np.clip(room, 1, min(epochs, _MAX_BLOCK)))
+        self._seats, self._width = seats, width
+        self._next = [row_orders(seat.seed) for seat in seats]
 
-    def draw(self, epochs: int) -> list[np.ndarray]:
+    def draw(self, epochs: int) -> np.ndarray:
         """The next `epochs` orders of every member; the rest of the block is not read."""
-        drawn = []
-        for group, next_orders in zip(self._groups, self._next, strict=True):
-            orders = np.zeros((len(group), self.block, len(group[0].fit)), np.int32)
-            for i, (seat, next_order) in enumerate(zip(group, next_orders, strict=True)):
-                for epoch in range(epochs):
-                    orders[i, epoch] = seat.fit[next_order(len(seat.fit))]
-            drawn.append(orders)
+        drawn = np.zeros((len(self._seats), self.block, self._width), np.int32)
+        for lines, seat, next_order in zip(drawn, self._seats, self._next, strict=True):
+            count = len(seat.fit)
+            for line in lines[:epochs]:
+                line[:count] = seat.fit[next_order(count)]
+                line[count:] = seat.fit[0]
         return drawn
 
 
