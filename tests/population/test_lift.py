@@ -384,6 +384,26 @@ def optimizing(optimizer: type, use_ema: bool = False, **values: tuple[float, fl
     return Case(build, table_of({"learning_rate": (0.1, 0.2, 0.05)} | values))
 
 
+class Own(keras.Model):
+    """A model of the user's own around parts of Keras."""
+
+    def __init__(self, rate, slope):
+        super().__init__()
+        self.first, self.last = L.Dense(4, kernel_regularizer="l2"), L.Dense(1)
+        self.dropout, self.bend = L.Dropout(rate), L.LeakyReLU(slope)
+
+    def call(self, x, training=False):
+        return self.last(self.dropout(self.bend(self.first(x)), training=training))
+
+
+def owned(**n):
+    model = Own(n["rate"], n["slope"])
+    model.compile(
+        O.SGD(n["learning_rate"]), lambda y, said: keras.ops.mean(keras.ops.abs(y - said) ** 1.5, axis=-1)
+    )
+    return model
+
+
 def half_precise(**n):
     """Layers compute in half precision, everything else in single precision."""
     dense = L.Dense(1, kernel_regularizer=R.L2(n["l2"]), kernel_constraint=C.MaxNorm(n["norm"]))
@@ -428,6 +448,10 @@ CASES = {
     "Adafactor": optimizing(O.Adafactor),
     "Ftrl": optimizing(O.Ftrl),
     "Muon": optimizing(O.Muon, weight_decay=DECAY),
+    "own model": Case(
+        owned,
+        table_of({"rate": (0.5, 0.2, 0.3), "slope": (0.0, 0.3, 0.1), "learning_rate": (0.1, 0.2, 0.05)}),
+    ),
     "mixed_bfloat16": Case(half_precise, table_of(HALF_PRECISE), policy="mixed_bfloat16"),
     "mixed_float16": Case(half_precise, table_of(HALF_PRECISE), policy="mixed_float16"),
 }
