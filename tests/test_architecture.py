@@ -27,6 +27,7 @@ LAYERS = (
     "remedies",
     "diagnose",
     "progress",
+    "pace",
     "measure",
     "trial",
     "report",

@@ -40,7 +40,7 @@ def test_a_table_too_large_for_memory_gets_fewer_splits_and_says_so():
 
 
 @pytest.mark.parametrize(
-    ("seconds", "expected"), [(100.0, (10, 2)), (120.0, (10, 1)), (250.0, (5, 1)), (5000.0, (3, 1))]
+    ("seconds", "expected"), [(75.0, (10, 2)), (95.0, (10, 1)), (200.0, (5, 1)), (5000.0, (3, 1))]
 )
 def test_a_short_budget_takes_the_largest_plan_that_fits(seconds, expected):
     plan = smaller_plan(Plan(10, 3), seconds, 80.0, 5)

@@ -5,7 +5,7 @@ import os
 import platform
 import time as clock
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -29,9 +29,10 @@ from caviar.evaluate.variance import spread
 from caviar.finish import Kept, finish, score_kept
 from caviar.measure import Arm, Bench, make_fitting, measure, seats_for
 from caviar.model.finished import can_be_kept
-from caviar.plan import Plan, can_be_smaller, first_plan, smaller_plan
+from caviar.pace import Pace, TooSlow
+from caviar.plan import Plan, can_be_smaller, first_plan, hurried_plan, smaller_plan
 from caviar.population import devices
-from caviar.population.job import Monitor
+from caviar.population.job import Enough, Monitor
 from caviar.population.template import make_template
 from caviar.progress import Clock, OutOfTime, Voice
 from caviar.recipe.builder import Builder, load_builder
@@ -58,17 +59,12 @@ from caviar.trial import (
 
 # Shares of the budget: the baseline is one arm among about a dozen, reference rows are a side dish.
 _BASELINE_SHARE, _REFERENCE_SHARE = 0.2, 0.1
+# Seconds kept for what follows the baseline: the final model must be trained, whatever was measured.
+_AFTERWARDS = 10.0
+_FEWEST_EPOCHS = 5
 # Members' seeds follow from it, and NumPy takes at most 2**32 - 1.
 _LARGEST_SEED = 1_000_000_000
 _REFERENCE_INPUTS = PreparationPlan(scaling="robust")
-
-
-class TooSlow(Exception):  # noqa: N818 - an outcome, not an error
-    """The baseline would take so many seconds, which is too much of the budget."""
-
-    def __init__(self, seconds: float) -> None:
-        super().__init__(seconds)
-        self.seconds = seconds
 
 
 def improve(
@@ -159,7 +155,7 @@ def improve(
             voice.note(loading)
         try:
             with limit.listening():
-                work.measure(recipe, bench, plan)
+                work.measure(recipe, bench, plan, epochs_given=epochs is not None)
                 work.diagnose(rope)
                 work.treat()
                 work.finish()
@@ -225,12 +221,19 @@ class _Work:
                 self.voice.note(notice)
             self.save(data=data)
 
-    def measure(self, recipe: Recipe, bench: Bench, plan: Plan) -> None:
+    def measure(self, recipe: Recipe, bench: Bench, plan: Plan, *, epochs_given: bool) -> None:
         """The model as it is, and simple predictors on the same folds."""
         with self.stage("measure", "Measure the model as it is"):
+            if self.clock.minutes is not None:
+                hurried = hurried_plan(plan, self.clock.spent(), self.clock.minutes)
+                if hurried is not plan:
+                    plan = hurried
+                    bench = replace(
+                        bench, splits=make_splits(self.dataset, plan.folds, plan.repeats, self.seed)
+                    )
             if plan.why:
                 self.voice.note(plan.why)
-            plan = self._baseline(recipe, bench, plan)
+            plan = self._baseline(recipe, bench, plan, epochs_given=epochs_given)
             bench, arm = self._measured()
             if arm.record.engine == "loop":
                 self.voice.note(
@@ -261,34 +264,46 @@ class _Work:
                 self.voice.say(f"  {self.record.spread.sentence}")
             self._references()
 
-    def _baseline(self, recipe: Recipe, bench: Bench, plan: Plan) -> Plan:
+    def _baseline(self, recipe: Recipe, bench: Bench, plan: Plan, *, epochs_given: bool) -> Plan:
         """Measure with the largest plan that the budget allows, and return it."""
         minutes = self.clock.minutes
         while True:
             allowed = float("inf")
-            if minutes is not None:
-                share = max(_BASELINE_SHARE * minutes * 60, 5.0)
-                allowed = share if can_be_smaller(plan) else self.clock.left(10)
+            if minutes is not None and can_be_smaller(plan):
+                allowed = max(_BASELINE_SHARE * minutes * 60, 5.0)
             self.bench = bench
+            pace = Pace(
+                self.voice,
+                self.clock,
+                "the model as it is",
+                allowed=allowed,
+                reserve=0.0 if epochs_given else min(_AFTERWARDS, 0.3 * 60 * (minutes or 1)),
+                enough=None if epochs_given else min(1.0, _FEWEST_EPOCHS / recipe.epochs),
+            )
             try:
                 self.baseline = measure(
                     bench,
                     recipe,
                     first_repeat_seeds=plan.seeds,
                     ask_fit=True,
-                    monitor=_Pace(self.voice, self.clock, "the model as it is", allowed=allowed),
+                    monitor=pace,
                     what="The recipe as it is.",
                 )
             except TooSlow as slow:
                 smaller = smaller_plan(plan, slow.seconds, allowed, minutes)
-                if smaller is None:
-                    raise _too_short(self.clock, self.dataset, recipe, slow.seconds) from None
+                assert smaller is not None
                 plan = smaller
                 self.voice.note(plan.why)
                 bench = replace(bench, splits=make_splits(self.dataset, plan.folds, plan.repeats, self.seed))
-            except OutOfTime:
+            except (OutOfTime, Enough):
                 raise _too_short(self.clock, self.dataset, recipe, self.clock.spent()) from None
             else:
+                epochs = self.baseline.recipe.epochs
+                if epochs < recipe.epochs:
+                    self.voice.note(
+                        f"{epochs} epochs instead of {recipe.epochs}, because the time given (--minutes) does not "
+                        f"suffice for more: the network may not have learned all that it could."
+                    )
                 return plan
 
     def _references(self) -> None:
@@ -372,7 +387,7 @@ class _Work:
                 names = list(ahead)
                 left = names[names.index(recipe.name) :] if recipe.name in ahead else []
                 self.voice.expect(sum(ahead[name] for name in left) or expected_steps(bench, recipe))
-                return _Pace(self.voice, self.clock, recipe.title, reserve=reserve)
+                return Pace(self.voice, self.clock, recipe.title, reserve=reserve)
 
             trial = Trial(arm)
 
@@ -407,7 +422,7 @@ class _Work:
         with self.stage("finish", "Finish"):
             assert self.chosen is not None
             # Not bounded: time was kept back for it, and a run without its model would be worth less.
-            monitor = _Pace(self.voice, self.clock, "final model", reserve=float("-inf"))
+            monitor = Pace(self.voice, self.clock, "final model", reserve=float("-inf"))
             model, final = finish(self.folder, self.record, self.dataset, self.chosen, self.seed, monitor)
             if self.kept is not None:
                 bench, _ = self._measured()
@@ -439,39 +454,6 @@ class _Work:
         assert self.bench is not None
         assert self.baseline is not None
         return self.bench, self.baseline
-
-
-class _Pace(Monitor):
-    """Moves the bar, keeps to the budget, and gives up on a baseline that would take too much of it."""
-
-    def __init__(
-        self, voice: Voice, clock_: Clock, title: str, *, allowed: float = float("inf"), reserve: float = 0.0
-    ) -> None:
-        self._voice, self._clock, self._title = voice, clock_, title
-        self._allowed, self._reserve = allowed, reserve
-        self._stack = ExitStack()
-
-    def begin(self, steps: int) -> None:
-        self._steps, self._done = steps, 0
-        self._first = 0
-        self._stack.enter_context(self._voice.bar(self._title, steps))
-
-    def advance(self, steps: int) -> None:
-        self._voice.advance(steps)
-        self._clock.check(self._reserve)
-        self._done += steps
-        now = clock.monotonic()
-        if not self._first:  # the first block's time is mostly compilation
-            self._first, self._since = self._done, now
-            return
-        if self._allowed < float("inf"):
-            pace = (now - self._since) / (self._done - self._first)
-            # Compilation is not counted: a smaller plan would compile just as long.
-            if pace * self._steps > self._allowed:
-                raise TooSlow(pace * self._steps)
-
-    def end(self) -> None:
-        self._stack.close()
 
 
 def _too_short(given: Clock, dataset: Dataset, recipe: Recipe, seconds: float) -> OptionError:

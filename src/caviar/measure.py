@@ -1,7 +1,7 @@
 """How good a recipe is: trained on every split, scored on the rows that were held out."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import keras
 import numpy as np
@@ -204,7 +204,8 @@ def measure(
         first_repeat_seeds: Seeds per fold in the first repeat, to tell seed from split.
         ask_fit: Also score the training rows.
         show: Record the held-out rows' curves.
-        monitor: Told of progress; may stop by raising.
+        monitor: Told of progress; may stop by raising, or end the training after fewer epochs, which are then
+            the recipe's.
         what: What the recipe does, for the report.
         source: Where the idea comes from.
     """
@@ -221,6 +222,8 @@ def measure(
         show=show,
     )
     trained = train(fitting.job, monitor)
+    if trained.epochs < recipe.epochs:
+        recipe = replace(recipe, epochs=trained.epochs)
     return _arm(bench, recipe, fitting, trained, first_repeat_seeds, what, source)
 
 
@@ -274,7 +277,7 @@ def _arm(
         failed=failed,
         fixed=trained.fixed,
         seconds=trained.seconds,
-        steps=fitting.job.steps(),
+        steps=replace(fitting.job, epochs=trained.epochs).steps(),
     )
 
 

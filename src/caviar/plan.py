@@ -11,6 +11,9 @@ FOLDS, REPEATS, SEEDS = 10, 3, 3
 _SMALLER = ((10, 2), (10, 1), (5, 1), (3, 1))
 # Every split has prepared inputs of its own, in memory.
 _PREPARED_BYTES = 2 * 2**30
+_FEWER_ARE_SLOWER = 1.3
+# Budgets of less than so many times the time of getting ready leave no time to start twice.
+_IN_A_RUSH, _IN_HASTE = 4.5, 6.0
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,25 @@ def first_plan(dataset: Dataset, folds: int | None, repeats: int | None) -> Plan
     return _instead(folds, repeats, why)
 
 
+def hurried_plan(plan: Plan, spent: float, minutes: float) -> Plan:
+    """A small plan from the start, where getting ready alone took a good part of the budget.
+
+    How long that takes tells how fast the machine is: compiling takes about as long again, twice.
+
+    Args:
+        plan: The plan without haste.
+        spent: Seconds from the command's beginning until training can begin.
+        minutes: The whole budget.
+
+    >>> hurried_plan(Plan(10, 3), spent=4.0, minutes=1).members, hurried_plan(Plan(10, 3), 8.0, 0.5).members
+    (50, 9)
+    """
+    for patience, size in ((_IN_A_RUSH, _SMALLER[-1]), (_IN_HASTE, _SMALLER[-2])):
+        if minutes * 60 < patience * spent and size in _left(plan):
+            return _instead(*size, f"getting ready took {spent:.0f} s of the {minutes:g} minutes given")
+    return plan
+
+
 def smaller_plan(plan: Plan, seconds: float, allowed: float, minutes: float | None) -> Plan | None:
     """The largest smaller plan that should take no longer than allowed, else the smallest; None if there is none.
 
@@ -71,7 +93,8 @@ def smaller_plan(plan: Plan, seconds: float, allowed: float, minutes: float | No
     left = list(_left(plan))
     if not left:
         return None
-    per_member = seconds / plan.members
+    # Fewer members take less than proportionally less time.
+    per_member = _FEWER_ARE_SLOWER * seconds / plan.members
     folds, repeats = next((s for s in left if Plan(*s).members * per_member <= allowed), left[-1])
     return _instead(
         folds,

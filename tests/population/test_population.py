@@ -9,7 +9,7 @@ import pytest
 
 from caviar.errors import ModelError
 from caviar.population import loop
-from caviar.population.job import Job, Monitor
+from caviar.population.job import Enough, Job, Monitor
 from caviar.population.train import train
 from tests.population.conftest import assert_equals_fit
 
@@ -191,3 +191,26 @@ def test_a_monitor_counts_all_steps_and_can_stop(binary_rows, seats_of):
 
     with pytest.raises(Stop):
         train(job, Stopping())
+
+
+class HasEnough(Monitor):
+    """Ends the training once some steps are done."""
+
+    def __init__(self, steps):
+        self.left = steps
+
+    def advance(self, steps):
+        self.left -= steps
+        if self.left <= 0:
+            raise Enough
+
+
+def test_a_monitor_that_has_enough_ends_training_as_fewer_epochs_would(binary_rows, seats_of):
+    """What comes back is what a job of that many epochs gives, to the bit."""
+    x, y = binary_rows
+    job = Job(small, x[None], y[None], None, seats_of(100, 2, watch=5), 16, 40, show=True)
+    short = train(job, HasEnough(40))
+    assert 1 < short.epochs < 40
+    again = train(replace(job, epochs=short.epochs))
+    assert short.history.drop_attrs().identical(again.history.drop_attrs())
+    assert all(np.array_equal(a, b) for a, b in zip(short.outputs, again.outputs, strict=True))

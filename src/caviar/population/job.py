@@ -88,6 +88,7 @@ class Trained:
         weights: Per member the values of trainable and non-trainable variables.
         engine: `"population"` or `"loop"`.
         why: Why a loop was needed, or empty.
+        epochs: Epochs that were trained: the job's, unless the monitor had enough.
         fixed: Variables whose seed the builder fixed.
         seconds: Wall time, compilation included.
     """
@@ -96,9 +97,14 @@ class Trained:
     outputs: list[np.ndarray]
     weights: list[tuple[list[np.ndarray], list[np.ndarray]]]
     engine: str
-    why: str = ""
+    why: str
+    epochs: int
     fixed: tuple[str, ...] = ()
     seconds: float = 0.0
+
+
+class Enough(Exception):  # noqa: N818 - a request, not an error
+    """Raised by `Monitor.advance`: end the training of all members after the epochs done so far."""
 
 
 class Monitor:

@@ -60,7 +60,9 @@ def train_one_by_one(job: Job, monitor: Monitor, why: str, fixed: tuple[str, ...
                 logs[name][i, epoch] = value
     seconds = time.monotonic() - began
     history = make_history(job.seats, logs, engine="loop", why=why, seconds=seconds)
-    return Trained(history, [m[1] for m in members], [m[2] for m in members], "loop", why, fixed, seconds)
+    return Trained(
+        history, [m[1] for m in members], [m[2] for m in members], "loop", why, job.epochs, fixed, seconds
+    )
 
 
 def _train_one(

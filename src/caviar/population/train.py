@@ -11,7 +11,7 @@ import numpy as np
 from caviar.population import devices, loop, program
 from caviar.population.callbacks import NotInProgram, Rule, rules
 from caviar.population.initial import draw
-from caviar.population.job import Job, Monitor, Seat, Trained, make_history, row_orders
+from caviar.population.job import Enough, Job, Monitor, Seat, Trained, make_history, row_orders
 from caviar.population.ragged import NotRagged
 from caviar.population.template import Template, make_template, variables
 
@@ -50,16 +50,17 @@ def _train(job: Job, monitor: Monitor) -> Trained:
     except NotInProgram as reason:
         return loop.train_one_by_one(job, monitor, str(reason), template.fixed)
     parts: list[tuple[list[int], _Part]] = []
+    epochs = job.epochs
     try:
         for shared in _programs(job, template):
             machine = shared.machine(template, in_program)
-            parts += [
-                (chunk, _train_chunk(job, template, shared, machine, chunk, monitor))
-                for chunk in _chunks(shared.members)
-            ]
+            for chunk in _chunks(shared.members):
+                part = _train_chunk(job, template, shared, machine, chunk, epochs, monitor)
+                epochs = part.epochs
+                parts.append((chunk, part))
     except _NotAPopulation as reason:
         return loop.train_one_by_one(job, monitor, str(reason), template.fixed)
-    return _assemble(job, template, parts, time.monotonic() - began)
+    return _assemble(job, template, parts, epochs, time.monotonic() - began)
 
 
 class _NotAPopulation(Exception):  # noqa: N818 - an outcome, not an error
@@ -73,6 +74,7 @@ class _Part:
     logs: dict[str, np.ndarray]
     outputs: list[np.ndarray]
     weights: tuple[list[np.ndarray], list[np.ndarray]]
+    epochs: int
 
 
 @dataclass(frozen=True)
@@ -181,6 +183,7 @@ def _train_chunk(
     shared: _Shared,
     machine: program.Program,
     chunk: list[int],
+    epochs: int,
     monitor: Monitor,
 ) -> _Part:
     """Train members that share one program and fit on the devices together."""
@@ -191,13 +194,13 @@ def _train_chunk(
     members = machine.place(_member(job, seats, shared.passes, state[3]))
     per_epoch = sum(-(-len(job.seats[member].fit) // job.batch_size) for member in chunk)
     with _tracing():
-        carry, logs = _run_blocks(
+        carry, logs, done = _run_blocks(
             machine,
             machine.begin(machine.place(state)),
             members,
             data,
-            _Orders(seats, shared.passes.fit.width, job.epochs),
-            job.epochs,
+            _Orders(seats, shared.passes.fit.width, epochs),
+            epochs,
             lambda epochs: monitor.advance(epochs * per_epoch),
         )
     finished = machine.end(carry)
@@ -206,7 +209,7 @@ def _train_chunk(
         said = np.asarray(machine.predict(finished, members, data))
         outputs = [said[i, : len(job.asked(seats[i]))] for i in range(len(chunk))]
     weights = ([np.asarray(v) for v in finished[0]], [np.asarray(v) for v in finished[1]])
-    return _Part(logs, outputs, weights)
+    return _Part(logs, outputs, weights, done)
 
 
 def _run_blocks(
@@ -217,7 +220,7 @@ def _run_blocks(
     orders: "_Orders",
     epochs: int,
     advance: Callable[[int], None],
-) -> tuple[program.Carry, dict[str, np.ndarray]]:
+) -> tuple[program.Carry, dict[str, np.ndarray], int]:
     """Blocks of epochs of about half a second; the next row orders are drawn while one runs."""
     recorded: dict[str, np.ndarray] = {}
     done, length, pace = 0, 1, None
@@ -236,9 +239,12 @@ def _run_blocks(
         if done:  # the first block's time is mostly compilation
             pace = length / (time.monotonic() - began)
         done += length
-        advance(length)
+        try:
+            advance(length)
+        except Enough:
+            return carry, {name: values[:, :done] for name, values in recorded.items()}, done
         length = following if np.asarray(carry.active).any() else 0
-    return carry, recorded
+    return carry, recorded, epochs
 
 
 class _Orders:
@@ -261,9 +267,11 @@ class _Orders:
         return drawn
 
 
-def _assemble(job: Job, template: Template, parts: list[tuple[list[int], _Part]], seconds: float) -> Trained:
+def _assemble(
+    job: Job, template: Template, parts: list[tuple[list[int], _Part]], epochs: int, seconds: float
+) -> Trained:
     names = list(parts[0][1].logs)
-    logs = {name: np.full((len(job.seats), job.epochs), np.nan, np.float32) for name in names}
+    logs = {name: np.full((len(job.seats), epochs), np.nan, np.float32) for name in names}
     outputs: list[np.ndarray] = [np.empty(0)] * len(job.seats)
     weights: list[tuple[list[np.ndarray], list[np.ndarray]]] = [([], [])] * len(job.seats)
     for members, part in parts:
@@ -274,4 +282,4 @@ def _assemble(job: Job, template: Template, parts: list[tuple[list[int], _Part]]
             weights[member] = ([v[position] for v in part.weights[0]], [v[position] for v in part.weights[1]])
     why = f"members are built one by one ({template.rebuild})" if template.rebuild else ""
     history = make_history(job.seats, logs, engine="population", why=why, seconds=seconds)
-    return Trained(history, outputs, weights, "population", why, template.fixed, seconds)
+    return Trained(history, outputs, weights, "population", why, epochs, template.fixed, seconds)
