@@ -88,7 +88,7 @@ def test_nothing_that_is_scored_is_watched(name):
     for log in one.history:
         same = np.array_equal(one.history[log].values, two.history[log].values, equal_nan=True)
         assert same != str(log).startswith("held_out"), log
-    for mine, theirs in zip(one.weights[0], two.weights[0], strict=True):
+    for mine, theirs in zip(one.states[0], two.states[0], strict=True):
         assert all(np.array_equal(a, b) for a, b in zip(mine, theirs, strict=True))
     np.testing.assert_array_equal(one.outputs[0], two.outputs[0])
 

@@ -267,6 +267,8 @@ class _Work:
     def _baseline(self, recipe: Recipe, bench: Bench, plan: Plan, *, epochs_given: bool) -> Plan:
         """Measure with the largest plan that the budget allows, and return it."""
         minutes = self.clock.minutes
+        # A slow machine needs more time for what follows: getting ready showed how slow it is.
+        afterwards = min(max(_AFTERWARDS, self.clock.spent()), 0.4 * 60 * (minutes or 1))
         while True:
             allowed = float("inf")
             if minutes is not None and can_be_smaller(plan):
@@ -277,7 +279,7 @@ class _Work:
                 self.clock,
                 "the model as it is",
                 allowed=allowed,
-                reserve=0.0 if epochs_given else min(_AFTERWARDS, 0.3 * 60 * (minutes or 1)),
+                reserve=0.0 if epochs_given else afterwards,
                 enough=None if epochs_given else min(1.0, _FEWEST_EPOCHS / recipe.epochs),
             )
             try:

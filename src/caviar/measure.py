@@ -343,7 +343,7 @@ def _record(
 
 def parameters_of(trained: Trained) -> int:
     """Numbers that one trained network holds."""
-    return sum(values.size for group in trained.weights[0] for values in group)
+    return sum(values.size for group in trained.states[0][:2] for values in group)
 
 
 def fit_all(
@@ -373,7 +373,7 @@ def fit_all(
             "Lower its learning rate or scale its inputs."
         )
     models = []
-    for seat, (trainable, rest) in zip(seats, trained.weights, strict=True):
+    for seat, (trainable, rest, _) in zip(seats, trained.states, strict=True):
         model = build_alone(fitting.build, fitting.job.sample(), seat.seed)
         for variables, values in (
             (model.trainable_variables, trainable),

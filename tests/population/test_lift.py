@@ -288,6 +288,7 @@ LAYERED = {
 
 
 def recurrent(**n):
+    """Cells and attention; only the last layer learns, for gradients of cells take long to compile."""
     inputs = keras.Input((4,))
     steps = L.Reshape((2, 2))(inputs)
     parts = [
@@ -295,12 +296,14 @@ def recurrent(**n):
             2,
             dropout=n[name],
             recurrent_dropout=n[f"{name}_recurrent"],
-            recurrent_initializer="glorot_uniform",
+            kernel_initializer="ones",
+            recurrent_initializer="ones",
             unroll=True,
+            trainable=False,
         )(steps)
         for name, layer in (("lstm", L.LSTM), ("gru", L.GRU), ("simple", L.SimpleRNN))
     ]
-    attended = L.MultiHeadAttention(1, 2, dropout=n["attention"])(steps, steps)
+    attended = L.MultiHeadAttention(1, 2, dropout=n["attention"], trainable=False)(steps, steps)
     model = keras.Model(inputs, L.Dense(1)(L.Concatenate()([*parts, L.Flatten()(attended)])))
     model.compile(O.SGD(n["rate"]), "mse")
     return model
@@ -377,7 +380,7 @@ def optimizing(optimizer: type, use_ema: bool = False, **values: tuple[float, fl
     """A small model under one optimizer that takes its numbers by their names."""
 
     def build(**n):
-        model = keras.Sequential([keras.Input((4,)), L.Dense(1)])
+        model = keras.Sequential([keras.Input((4,)), L.Dense(1, use_bias=False)])
         model.compile(optimizer(use_ema=use_ema, **n), "mse")
         return model
 
@@ -444,7 +447,9 @@ CASES = {
     "Adamax": optimizing(O.Adamax, **ADAM),
     "Nadam": optimizing(O.Nadam, **ADAM),
     "Lamb": optimizing(O.Lamb, **ADAM),
-    "Lion": optimizing(O.Lion, beta_1=(0.9, 0.5, 0.1), beta_2=(0.99, 0.5, 0.0)),
+    "Lion": optimizing(
+        O.Lion, learning_rate=(0.5, 0.2, 0.1), beta_1=(0.9, 0.5, 0.1), beta_2=(0.99, 0.5, 0.0)
+    ),
     "Adafactor": optimizing(O.Adafactor),
     "Ftrl": optimizing(O.Ftrl),
     "Muon": optimizing(O.Muon, weight_decay=DECAY),
@@ -701,7 +706,8 @@ def test_one_minus_a_number_is_taken_in_double_precision(x):
 
 
 def test_a_comparison_with_an_array_is_arithmetic():
-    number, zero = member_number(0.5), jnp.zeros(())
-    assert isinstance(number > zero, jax.Array)
-    assert isinstance(zero < number, jax.Array)
+    """Only constants are answered by the model that is traced."""
+    number = MemberNumber(jnp.float32(-1), jnp.float32(2), representative=0.5)
+    assert not number > jnp.zeros(())
+    assert not jnp.zeros(()) < number
     assert (number > 0) is True

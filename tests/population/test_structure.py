@@ -1,5 +1,7 @@
 """Two recipes have the same structure if one program serves both, and never otherwise."""
 
+import inspect
+
 import jax
 import keras
 import numpy as np
@@ -7,7 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from caviar.errors import ModelError
 from caviar.population import structure as module
+from caviar.population import template as template_module
 from caviar.population.lift import numbers, places
 from caviar.population.structure import CannotCompare, structure
 from caviar.population.template import make_template
@@ -21,6 +25,11 @@ BATCH = rows(1)
 
 def structure_of(build, batch=BATCH):
     return structure(make_template(build, batch), batch)
+
+
+def sketch_of(build, batch):
+    """A built model without first values: quicker than a template."""
+    return template_module._build_recorded(build, batch, 1)[0]
 
 
 def network(*layers, optimizer=None, loss="mse", **options):
@@ -106,10 +115,19 @@ def named_outputs(first):
     return build
 
 
-def without_decay_of_biases():
-    optimizer = O.SGD(0.1, momentum=0.9, weight_decay=0.1)
-    optimizer.exclude_from_weight_decay(var_names=["bias"])
-    return optimizer
+def without_decay_of_biases(**of):
+    def build():
+        model = network()()
+        optimizer = O.SGD(0.1, momentum=0.9, weight_decay=0.1)
+        optimizer.exclude_from_weight_decay(**{name: of_model(model) for name, of_model in of.items()})
+        model.compile(optimizer, "mse")
+        return model
+
+    return build
+
+
+def biases(model):
+    return [layer.bias for layer in model.layers]
 
 
 def image(**options):
@@ -184,7 +202,8 @@ DIFFERENT = {
     "clipping or none": (sgd(), sgd(clipnorm=1.0)),
     "kind of clipping": (sgd(clipvalue=1.0), sgd(clipnorm=1.0)),
     "decay or none": (sgd(), sgd(weight_decay=0.0)),
-    "what decays": (sgd(weight_decay=0.1), network(optimizer=without_decay_of_biases)),
+    "what decays": (without_decay_of_biases(var_list=biases), sgd(weight_decay=0.1)),
+    "what decays by its name": (without_decay_of_biases(var_names=lambda _: ["bias"]), sgd(weight_decay=0.1)),
     "averaging": (sgd(), sgd(use_ema=True)),
     "accumulation": (sgd(gradient_accumulation_steps=2), sgd(gradient_accumulation_steps=3)),
     "a schedule": (sgd(), network(optimizer=lambda: O.SGD(O.schedules.CosineDecay(0.1, 9), momentum=0.9))),
@@ -230,6 +249,66 @@ def test_recipes_that_differ_in_liftable_numbers_have_one_structure(name):
     finally:
         keras.config.set_dtype_policy(before)
     assert len(texts) == 1
+
+
+NEEDED = {
+    L.Dense: {"units": 3},
+    L.BatchNormalization: {},
+    L.Dropout: {"rate": 0.5},
+    L.Conv1D: {"filters": 2, "kernel_size": 1},
+    L.LSTM: {"units": 2},
+    **{part: {} for part in (O.SGD, O.RMSprop, O.AdamW, O.Adagrad, O.Adafactor, O.Ftrl, O.Muon)},
+    **{
+        part: {}
+        for part in (F.Huber, F.BinaryFocalCrossentropy, F.CosineSimilarity, F.Tversky, M.AUC, M.R2Score)
+    },
+}
+OTHERS = {
+    bool: lambda value: [not value],
+    int: lambda value: [value + 1, value - 1],
+    float: lambda value: [0.7 * value + 0.1],
+    str: lambda _: ["relu", "same", "sum", "ones", "minoring", "PR", "macro"],
+    type(None): lambda _: [2, 0.5, True, "l2", "max_norm", "float16", "area"],
+}
+
+
+def seen(part, arguments):
+    """What is said of a model with this part, and its numbers."""
+    made = part(**arguments)
+
+    def build():
+        layers = [made] if isinstance(made, L.Layer) else []
+        square = isinstance(made, L.Conv1D | L.LSTM)
+        options = {"loss": made if isinstance(made, F.Loss) else "mse"}
+        options |= {"metrics": [made]} if isinstance(made, M.Metric) else {}
+        model = keras.Sequential(
+            [keras.Input((4,)), *([L.Reshape((2, 2))] if square else []), *layers, L.Flatten(), L.Dense(2)]
+        )
+        model.compile(made if isinstance(made, O.Optimizer) else "sgd", **options)
+        return model
+
+    batch = (np.zeros((2, 4), np.float32), np.zeros((2, 2), np.float32))
+    model = sketch_of(build, batch)
+    return module._described([model], model, places(model)), numbers(model)
+
+
+@pytest.mark.parametrize("part", NEEDED, ids=lambda part: part.__name__)
+def test_no_argument_of_a_part_of_keras_goes_unseen(part):
+    """Its config may leave it out, as that of `Huber` leaves out delta; another value is always another text."""
+    plain, tried = seen(part, NEEDED[part]), 0
+    for argument in inspect.signature(part).parameters.values():
+        value = NEEDED[part].get(argument.name, argument.default)
+        if argument.name == "name" and part.__base__ is O.Optimizer:
+            continue  # only a name
+        for other in OTHERS.get(type(value), lambda _: [])(value):
+            try:
+                changed = seen(part, {**NEEDED[part], argument.name: other})
+            except (TypeError, ValueError, AttributeError, ModelError):
+                continue  # no value for this argument
+            assert changed != plain, f"{part.__name__}: {argument.name}={other!r} instead of {value!r}"
+            tried += 1
+            break
+    assert tried >= len(inspect.signature(part).parameters) / 2
 
 
 class Halved(L.Layer):
@@ -321,6 +400,15 @@ def test_a_class_that_extends_one_of_keras_is_told_apart_by_what_it_does():
     """It may read its rate in a way of its own, so the rate is not lifted."""
     rates = [structure_of(network(lambda r=r: type("Mine", (L.Dropout,), {})(r))) for r in (0.4, 0.5)]
     assert rates[0] != rates[1]
+
+
+def test_numbers_with_other_keys_are_another_structure():
+    """A layer that does nothing changes no program, but the place of the number behind it."""
+    one = make_template(network(lambda: Halved(1.0)), BATCH)
+    other = make_template(network(lambda: L.Activation("linear"), lambda: Halved(1.0)), BATCH)
+    traced, again = (module._steps(t.model, BATCH, places(t.model)) for t in (one, other))
+    assert traced == again
+    assert structure(one, BATCH) != structure(other, BATCH)
 
 
 class Impatient(L.Layer):

@@ -120,7 +120,7 @@ def test_a_changed_recipe_trains_as_a_population(remedy, builder):
     assert "mine" in trained.history
     model = build_alone(job.build, job.sample(), 1)
     for group, values in zip(
-        (model.trainable_variables, model.non_trainable_variables), trained.weights[0], strict=True
+        (model.trainable_variables, model.non_trainable_variables), trained.states[0][:2], strict=True
     ):
         for variable, value in zip(group, values, strict=True):
             variable.assign(value)

@@ -1,10 +1,11 @@
 """Keras' callbacks as carried numbers, so that each member of a population stops and slows down on its own.
 
-The rules are those of Keras 3.15's `EarlyStopping` and `ReduceLROnPlateau`, to the epoch.
+The rules are those of Keras 3.15, to the epoch. One thing differs: `TerminateOnNaN` ends its epoch, while Keras
+breaks off in the middle of it.
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,15 +54,41 @@ class Plateau:
     ladder: tuple[float, ...]
 
 
-Rule = Stop | Plateau
+@dataclass(frozen=True)
+class Rates:
+    """`keras.callbacks.LearningRateScheduler` as numbers: `table[i]` is the rate of epoch `first + i`."""
+
+    first: int
+    table: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Finite:
+    """`keras.callbacks.TerminateOnNaN`: stop when the loss is no longer a finite number."""
+
+
+Rule = Stop | Plateau | Rates | Finite
+
+
+def stops(rules: Sequence[Rule]) -> bool:
+    """Whether members may stop before the last epoch."""
+    return any(isinstance(rule, Stop | Finite) for rule in rules)
 
 
 class NotInProgram(Exception):  # noqa: N818 - an outcome, not an error
     """Why a callback cannot run inside a population's program."""
 
 
-def rules(callbacks: Sequence[keras.callbacks.Callback], model: keras.Model, epochs: int) -> tuple[Rule, ...]:
+def rules(
+    callbacks: Sequence[keras.callbacks.Callback], model: keras.Model, epochs: int, initial_epoch: int = 0
+) -> tuple[Rule, ...]:
     """Translate Keras callbacks, in their order.
+
+    Args:
+        callbacks: Keras callbacks.
+        model: The template.
+        epochs: The last epoch.
+        initial_epoch: Epochs that count as done.
 
     Raises:
         NotInProgram: One of them can only run in a loop of its own.
@@ -80,23 +107,18 @@ def rules(callbacks: Sequence[keras.callbacks.Callback], model: keras.Model, epo
                 )
             )
         elif type(callback) is keras.callbacks.ReduceLROnPlateau:
-            rate = rate_variable(model)
-            if rate is None:
-                raise ModelError(
-                    "Expected a learning rate that ReduceLROnPlateau can lower, but the optimizer has a "
-                    "schedule object. Use one of the two."
-                )
-            first = float(np.asarray(rate._value))
-            found.append(
-                Plateau(
-                    _watch(callback, model),
-                    callback.patience,
-                    callback.cooldown,
-                    _ladder(first, callback.factor, callback.min_lr, epochs),
-                )
-            )
+            first = _first_rate(callback, model)
+            ladder = _ladder(first, callback.factor, callback.min_lr, epochs)
+            found.append(Plateau(_watch(callback, model), callback.patience, callback.cooldown, ladder))
+        elif type(callback) is keras.callbacks.LearningRateScheduler:
+            table = _table(callback.schedule, _first_rate(callback, model), range(initial_epoch, epochs))
+            found.append(Rates(initial_epoch, table))
+        elif type(callback) is keras.callbacks.TerminateOnNaN:
+            found.append(Finite())
         else:
             raise NotInProgram(f"the callback {type(callback).__name__} runs only beside a single model")
+    if sum(isinstance(rule, Plateau | Rates) for rule in found) > 1:
+        raise NotInProgram("two callbacks set the learning rate, each from what the other left")
     return tuple(found)
 
 
@@ -116,8 +138,11 @@ def rate_position(model: keras.Model) -> int | None:
 
 def begin(rules: Sequence[Rule], state: MemberState) -> list[dict[str, Any]]:
     """The numbers a member carries for its rules, before the first epoch."""
-    carried = []
+    carried: list[dict[str, Any]] = []
     for rule in rules:
+        if isinstance(rule, Rates | Finite):
+            carried.append({})
+            continue
         numbers: dict[str, Any] = {"best": jnp.float32(0), "seen": jnp.bool_(False), "wait": jnp.int32(0)}
         if isinstance(rule, Plateau):
             numbers |= {"cooldown": jnp.int32(0), "reductions": jnp.int32(0)}
@@ -125,6 +150,20 @@ def begin(rules: Sequence[Rule], state: MemberState) -> list[dict[str, Any]]:
             numbers |= {"trainable": list(state[0]), "non_trainable": list(state[1])}
         carried.append(numbers)
     return carried
+
+
+def before_epoch(
+    rules: Sequence[Rule], state: MemberState, epoch: jax.Array, rate_at: int | None
+) -> MemberState:
+    """Set the rate of the epoch where a rule says so."""
+    for rule in rules:
+        if isinstance(rule, Rates):
+            assert rate_at is not None
+            optimizer = list(state[2])
+            rate = jnp.asarray(rule.table, jnp.float32)[epoch - rule.first]
+            optimizer[rate_at] = rate.astype(optimizer[rate_at].dtype)
+            state = (state[0], state[1], optimizer, state[3])
+    return state
 
 
 def after_epoch(
@@ -143,6 +182,11 @@ def after_epoch(
     stops = jnp.bool_(False)
     new = []
     for rule, numbers in zip(rules, carried, strict=True):
+        if isinstance(rule, Rates | Finite):
+            if isinstance(rule, Finite):
+                stops = stops | ~jnp.isfinite(logs["loss"])
+            new.append(numbers)
+            continue
         value = logs[rule.watch.monitor]
         if isinstance(rule, Stop):
             numbers, stop = _early_stopping(rule, numbers, state, value, epoch)  # noqa: PLW2901
@@ -221,6 +265,29 @@ def _watch(callback: Any, model: keras.Model) -> Watch:  # noqa: ANN401
     probe.set_model(model)
     probe._set_monitor_op()
     return Watch(callback.monitor, probe.monitor_op is keras.ops.less, abs(callback.min_delta))
+
+
+def _first_rate(callback: keras.callbacks.Callback, model: keras.Model) -> float:
+    rate = rate_variable(model)
+    if rate is None:
+        raise ModelError(
+            f"Expected a learning rate that {type(callback).__name__} can set, but the optimizer has a "
+            f"schedule object. Use one of the two."
+        )
+    return float(np.asarray(rate._value))
+
+
+def _table(schedule: Callable[..., float], rate: float, epochs: range) -> tuple[float, ...]:
+    """Rates of all epochs; a schedule that also looks at the rate sees the one before, as float32."""
+    rates = []
+    for epoch in epochs:
+        try:
+            rate = schedule(epoch, rate)
+        except TypeError:  # the older form, as in Keras
+            rate = schedule(epoch)
+        rate = float(np.float32(rate))
+        rates.append(rate)
+    return tuple(rates)
 
 
 def _ladder(first: float, factor: float, floor: float, epochs: int) -> tuple[float, ...]:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import jax
 import keras
 import numpy as np
 import xarray as xr
@@ -40,42 +41,66 @@ class Job:
 
     Attributes:
         build: Returns a compiled model.
-        x: Inputs, (split, row, …); a first axis of one is shared by all splits.
-        y: Targets as the loss takes them, (split, row, …), likewise.
+        x: Inputs (split, row, …), an array or a dict or list of arrays; a first axis of one is shared by all splits.
+        y: Targets as the loss takes them, likewise.
         weight: Sample weights (row,) or None.
         seats: The members.
         batch_size: Rows per gradient step.
-        epochs: Passes over the training rows.
+        epochs: The last epoch.
         callbacks: Keras callbacks.
         show: Also record the scored rows' logs after each epoch, as `held_out_…`.
+        score: Also evaluate the scored rows at the end, with the weights that the recipe ends with.
         validation_batch_size: Rows per validation step; None as in `fit`: the batch size.
         ask_fit: Also predict the training rows at the end.
+        ask: Whether to predict rows at the end at all.
+        shuffle: Whether each epoch takes the training rows in a new order.
+        weighs_looks: Whether weights count for watched and scored rows too.
+        initial_epoch: Epochs that count as done.
     """
 
     build: Build
-    x: np.ndarray
-    y: np.ndarray
+    x: Any
+    y: Any
     weight: np.ndarray | None
     seats: Sequence[Seat]
     batch_size: int
     epochs: int
     callbacks: Sequence[keras.callbacks.Callback] = ()
     show: bool = False
+    score: bool = False
     validation_batch_size: int | None = None
     ask_fit: bool = False
+    ask: bool = True
+    shuffle: bool = True
+    weighs_looks: bool = True
+    initial_epoch: int = 0
+
+    @property
+    def length(self) -> int:
+        """Epochs to train."""
+        return max(0, self.epochs - self.initial_epoch)
 
     def asked(self, seat: Seat) -> np.ndarray:
         """Row numbers that a member predicts at the end: scored ones first."""
+        if not self.ask:
+            return seat.scored[:0]
         return np.concatenate([seat.scored, seat.fit]) if self.ask_fit else seat.scored
 
-    def sample(self, rows: int = 2) -> tuple[Any, ...]:
+    def rows(self, split: int, rows: np.ndarray, *, look: bool = False) -> tuple[Any, ...]:
+        """Some rows as the members of a split see them: `(x, y)`, or with weights where those count."""
+        x, y = (
+            jax.tree.map(lambda a: a[split if len(a) > 1 else 0][rows], part) for part in (self.x, self.y)
+        )
+        weighed = self.weight is not None and (self.weighs_looks or not look)
+        return (x, y, self.weight[rows]) if weighed and self.weight is not None else (x, y)
+
+    def sample(self, rows: int = 2, *, look: bool = False) -> tuple[Any, ...]:
         """A few rows that fix shapes and types."""
-        batch = (self.x[0][:rows], self.y[0][:rows])
-        return batch if self.weight is None else (*batch, self.weight[:rows])
+        return self.rows(0, np.arange(rows), look=look)
 
     def steps(self) -> int:
         """Gradient steps of all members together, if none stops early."""
-        return sum(-(-len(seat.fit) // self.batch_size) * self.epochs for seat in self.seats)
+        return sum(-(-len(seat.fit) // self.batch_size) * self.length for seat in self.seats)
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +110,8 @@ class Trained:
     Attributes:
         history: (member, epoch) with coordinates repeat, fold, seed; NaN after a member's stop.
         outputs: What each member says of the rows it was asked about, in inference mode.
-        weights: Per member the values of trainable and non-trainable variables.
+        states: Per member the values of trainable, non-trainable and optimizer variables.
+        scores: Per member what evaluating the scored rows gave, if asked for.
         engine: `"population"` or `"loop"`.
         why: Why a loop was needed, or empty.
         epochs: Epochs that were trained: the job's, unless the monitor had enough.
@@ -94,8 +120,9 @@ class Trained:
     """
 
     history: xr.Dataset
-    outputs: list[np.ndarray]
-    weights: list[tuple[list[np.ndarray], list[np.ndarray]]]
+    outputs: list[Any]
+    states: list[tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]]
+    scores: list[dict[str, float]]
     engine: str
     why: str
     epochs: int
@@ -121,7 +148,13 @@ class Monitor:
 
 
 def make_history(
-    seats: Sequence[Seat], logs: dict[str, np.ndarray], *, engine: str, why: str, seconds: float
+    seats: Sequence[Seat],
+    logs: dict[str, np.ndarray],
+    *,
+    engine: str,
+    why: str,
+    seconds: float,
+    initial_epoch: int = 0,
 ) -> xr.Dataset:
     """Logs on named axes."""
     epochs = next(iter(logs.values())).shape[1]
@@ -131,17 +164,19 @@ def make_history(
             "repeat": ("member", [s.repeat for s in seats]),
             "fold": ("member", [s.fold for s in seats]),
             "seed": ("member", [s.seed for s in seats]),
-            "epoch": np.arange(1, epochs + 1),
+            "epoch": initial_epoch + np.arange(1, epochs + 1),
         },
         attrs={"engine": engine, "why": why, "seconds": seconds},
     )
 
 
-def row_orders(seed: int) -> Callable[[int], np.ndarray]:
-    """The row orders that `fit(shuffle=True)` takes after `set_random_seed(seed)`, one per call.
+def row_orders(seed: int, *, shuffle: bool = True) -> Callable[[int], np.ndarray]:
+    """The row orders that `fit` takes after `set_random_seed(seed)`, one per call.
 
     Keras draws one permutation per epoch from NumPy's global state, after one that only fixes shapes.
     """
+    if not shuffle:
+        return np.arange
     rng = np.random.RandomState(seed)
     used = False
 

@@ -21,6 +21,8 @@ import numpy as np
 from keras import constraints, layers, losses, optimizers, regularizers
 from keras.src.trainers.compile_utils import CompileLoss  # the gate to Keras' internals
 
+from caviar.population.callbacks import rate_position, rate_variable
+
 LEARNING_RATE = "optimizer.learning_rate"
 
 # Attributes are shared mutable state (a builder may even share a regularizer or a loss between models), so
@@ -53,7 +55,8 @@ class Liftable:
     """One line of the table.
 
     Attributes:
-        owners: Classes that hold the number; not their subclasses, which may read it in another way.
+        owners: Classes that hold the number; not their subclasses, which may read it in another way. (A learning
+            rate needs no reading: it lives in the state of members under any optimizer.)
         attribute: Its name there.
         lifts: Which values are lifted. All others (and None, and what is no number) are structure, because Keras
             builds another program for them.
@@ -101,7 +104,7 @@ _OPTIMIZERS = (
 )
 
 TABLE: tuple[Liftable, ...] = (
-    Liftable(_OPTIMIZERS, "learning_rate", place="variable"),
+    Liftable((optimizers.Optimizer,), "learning_rate", place="variable"),
     Liftable(_OPTIMIZERS, "weight_decay"),
     Liftable(_OPTIMIZERS, "clipnorm", above_zero),
     Liftable(_OPTIMIZERS, "global_clipnorm", above_zero),
@@ -273,6 +276,9 @@ def places(model: keras.Model) -> dict[str, Place]:
     """Where the numbers of a model live, by key, in a fixed order."""
     found: dict[str, Place] = {}
     seen: set[int] = set()
+    if rate_position(model) is not None:
+        owner, rate = _optimizer(model), np.asarray(rate_variable(model)._value)
+        found[LEARNING_RATE] = Place(TABLE[0], owner, vars(owner), "_learning_rate", float(rate))
     compiled = model._compile_loss._flat_losses or [] if model._compile_loss is not None else []
     for name, owner in _owners(model, compiled):
         if id(owner) in seen:
@@ -293,10 +299,9 @@ def _owners(model: keras.Model, compiled: Sequence[Any]) -> Iterator[tuple[str, 
     Keras multiplies a half-precision array by a Python float in half precision, and rounds as it goes; a value that
     a member brings is not proven to do the same.
     """
-    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
     weights = model.trainable_variables
     if all(weight.dtype == "float32" for weight in weights):
-        yield "optimizer", optimizer
+        yield "optimizer", _optimizer(model)
     for i, layer in enumerate(model._flatten_layers(include_self=False)):
         if layer.compute_dtype == "float32":
             yield f"layers[{i}]", layer
@@ -311,13 +316,13 @@ def _owners(model: keras.Model, compiled: Sequence[Any]) -> Iterator[tuple[str, 
             yield f"losses[{i}]", part
 
 
+def _optimizer(model: keras.Model) -> Any:  # noqa: ANN401
+    """The optimizer that takes the steps, without what scales the loss around it."""
+    return getattr(model.optimizer, "inner_optimizer", model.optimizer)
+
+
 def _place(entry: Liftable, owner: Any, compiled: list[Any]) -> Place | None:  # noqa: ANN401
     """Where an owner holds the number of a line, if it holds a number at all."""
-    if entry.place == "variable":
-        rate = owner._learning_rate
-        if not isinstance(rate, keras.Variable):
-            return None  # a schedule decides
-        return Place(entry, owner, vars(owner), "_learning_rate", float(np.asarray(rate._value)))
     holder: Any = vars(owner) if entry.place == "attribute" else None
     name: str | int = entry.attribute
     if entry.place == "argument":

@@ -3,8 +3,10 @@
 import copy
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
+import jax
 import keras
 import numpy as np
 
@@ -24,26 +26,23 @@ class _Shown(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002 - Keras' signature
         row = dict(logs or {})
         if self._job.show:
-            x, y, *weight = rows_of(self._job, self._seat, self._seat.scored)
-            size = self._job.validation_batch_size or self._job.batch_size
-            scored = self.model.evaluate(
-                x,
-                y,
-                sample_weight=weight[0] if weight else None,
-                batch_size=size,
-                verbose=0,
-                return_dict=True,
-            )
+            scored = _evaluate(self._job, self._seat, self.model)
             row |= {f"held_out_{name}": value for name, value in scored.items()}
         self.rows.append(row)
         self._monitor.advance(self._steps)
 
 
-def rows_of(job: Job, seat: Seat, rows: np.ndarray) -> tuple[Any, ...]:
-    """Inputs, targets and weights of some rows as one member sees them."""
-    x = job.x[seat.split if len(job.x) > 1 else 0][rows]
-    y = job.y[seat.split if len(job.y) > 1 else 0][rows]
-    return (x, y) if job.weight is None else (x, y, job.weight[rows])
+def _evaluate(job: Job, seat: Seat, model: keras.Model) -> dict[str, float]:
+    """What the held-out rows score."""
+    x, y, *weight = job.rows(seat.split, seat.scored, look=True)
+    return model.evaluate(
+        x,
+        y,
+        sample_weight=weight[0] if weight else None,
+        batch_size=job.validation_batch_size or job.batch_size,
+        verbose=0,
+        return_dict=True,
+    )
 
 
 def train_one_by_one(job: Job, monitor: Monitor, why: str, fixed: tuple[str, ...] = ()) -> Trained:
@@ -51,25 +50,42 @@ def train_one_by_one(job: Job, monitor: Monitor, why: str, fixed: tuple[str, ...
     began = time.monotonic()
     with global_seeds_restored():
         members = [_train_one(job, seat, monitor) for seat in job.seats]
-    names = list(members[0][0][0])
-    logs = {name: np.full((len(members), job.epochs), np.nan, np.float32) for name in names}
-    for i, (rows, _, _) in enumerate(members):
-        for epoch, row in enumerate(rows):
+    names = list(members[0].rows[0])
+    logs = {name: np.full((len(members), job.length), np.nan, np.float32) for name in names}
+    for i, member in enumerate(members):
+        for epoch, row in enumerate(member.rows):
             # Keras numbers unnamed metrics anew in every build, so logs are matched by position.
             for name, value in zip(names, row.values(), strict=True):
                 logs[name][i, epoch] = value
     seconds = time.monotonic() - began
-    history = make_history(job.seats, logs, engine="loop", why=why, seconds=seconds)
     return Trained(
-        history, [m[1] for m in members], [m[2] for m in members], "loop", why, job.epochs, fixed, seconds
+        make_history(
+            job.seats, logs, engine="loop", why=why, seconds=seconds, initial_epoch=job.initial_epoch
+        ),
+        [member.outputs for member in members],
+        [member.state for member in members],
+        [member.scores for member in members] if job.score else [],
+        "loop",
+        why,
+        job.length,
+        fixed,
+        seconds,
     )
 
 
-def _train_one(
-    job: Job, seat: Seat, monitor: Monitor
-) -> tuple[list[dict[str, float]], np.ndarray, tuple[list[np.ndarray], list[np.ndarray]]]:
+@dataclass(frozen=True)
+class _One:
+    """What one member gave."""
+
+    rows: list[dict[str, float]]
+    outputs: Any
+    state: tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]
+    scores: dict[str, float]
+
+
+def _train_one(job: Job, seat: Seat, monitor: Monitor) -> _One:
     shown = _Shown(job, seat, monitor)
-    x, y, *weight = rows_of(job, seat, seat.fit)
+    x, y, *weight = job.rows(seat.split, seat.fit)
     keras.utils.set_random_seed(seat.seed)
     model = call_builder(job.build)
     model.fit(
@@ -78,20 +94,21 @@ def _train_one(
         sample_weight=weight[0] if weight else None,
         batch_size=job.batch_size,
         epochs=job.epochs,
-        validation_data=rows_of(job, seat, seat.watch) if len(seat.watch) else None,
+        initial_epoch=job.initial_epoch,
+        shuffle=job.shuffle,
+        validation_data=job.rows(seat.split, seat.watch, look=True) if len(seat.watch) else None,
         validation_batch_size=job.validation_batch_size or job.batch_size,
         callbacks=[*_fresh(job), shown],
         verbose=0,
     )
     asked = job.asked(seat)
-    outputs = (
-        np.asarray(model.predict(rows_of(job, seat, asked)[0], verbose=0)) if len(asked) else np.empty(0)
-    )
-    weights = (
-        [v.numpy() for v in model.trainable_variables],
-        [v.numpy() for v in model.non_trainable_variables],
-    )
-    return shown.rows, outputs, weights
+    outputs: Any = np.empty(0)
+    if len(asked):
+        outputs = jax.tree.map(np.asarray, model.predict(job.rows(seat.split, asked)[0], verbose=0))
+    groups = (model.trainable_variables, model.non_trainable_variables, model.optimizer.variables)
+    trainable, rest, optimizer = ([v.numpy() for v in group] for group in groups)
+    scores = _evaluate(job, seat, model) if job.score else {}
+    return _One(shown.rows, outputs, (trainable, rest, optimizer), scores)
 
 
 def _fresh(job: Job) -> Iterator[keras.callbacks.Callback]:

@@ -80,29 +80,32 @@ def make_look(lengths: Sequence[int], batch: int) -> Pass:
 
 @dataclass(frozen=True)
 class Passes:
-    """The ways through the rows that are trained on, watched, and scored after each epoch; None if nobody asks."""
+    """The ways through the rows that are trained on, watched, and scored; None if nobody asks.
+
+    `show` says whether the scored rows are looked at after each epoch.
+    """
 
     fit: Pass
     watch: Pass | None
     scored: Pass | None
+    show: bool
 
 
 @dataclass(frozen=True)
 class Data:
     """Arrays on the device: inputs (split, row, …), targets (split, row, …), weights (row,) or None.
 
-    A first axis of length one is shared by all splits.
+    Inputs and targets may be dicts or lists of arrays; a first axis of length one is shared by all splits.
     """
 
-    x: jax.Array
-    y: jax.Array
+    x: Any
+    y: Any
     weight: jax.Array | None
 
-    def batch(self, split: jax.Array, rows: jax.Array) -> tuple[Any, ...]:
+    def batch(self, split: jax.Array, rows: jax.Array, *, weighed: bool) -> tuple[Any, ...]:
         """The rows of one batch as `train_step` takes them."""
-        x = _rows(self.x, split, rows)
-        y = _rows(self.y, split, rows)
-        return (x, y) if self.weight is None else (x, y, self.weight[rows])
+        x, y = (jax.tree.map(lambda a: _rows(a, split, rows), part) for part in (self.x, self.y))
+        return (x, y, self.weight[rows]) if weighed and self.weight is not None else (x, y)
 
 
 jax.tree_util.register_dataclass(Data, data_fields=["x", "y", "weight"], meta_fields=[])
@@ -170,6 +173,7 @@ class Program:
         block: (carry, members, data, orders (member, block, row), first epoch, epochs) → carry, logs.
         end: carry → state with the weights that the recipe ends with.
         predict: (state, members, data) → outputs for the rows asked about.
+        score: (state, members, data) → logs of the scored rows.
         place: Puts arrays on the devices, members divided among them.
         share: Puts arrays on the devices, a copy on each.
     """
@@ -178,6 +182,7 @@ class Program:
     block: Callable[..., Any]
     end: Callable[..., Any]
     predict: Callable[..., Any]
+    score: Callable[..., Any]
     place: Callable[..., Any]
     share: Callable[..., Any]
 
@@ -195,13 +200,16 @@ class Steps:
     scored: Step | None
 
 
-def trace_steps(model: keras.Model, state: MemberState, batch: tuple[Any, ...], passes: Passes) -> Steps:
+def trace_steps(
+    model: keras.Model, state: MemberState, batch: tuple[Any, ...], looked_at: tuple[Any, ...], passes: Passes
+) -> Steps:
     """Trace a model's steps, for batches of the sizes that its members need.
 
     Args:
         model: The template.
         state: Shapes and types of one member's state.
         batch: A few rows, as `train_step` takes them.
+        looked_at: The same, as `test_step` takes them.
         passes: Which sizes.
 
     Raises:
@@ -211,7 +219,7 @@ def trace_steps(model: keras.Model, state: MemberState, batch: tuple[Any, ...], 
     looked = (state[0], state[1], state[3])
 
     def look(way: Pass | None) -> Step | None:
-        return None if way is None else trace(test, looked, batch, way.batch, short=way.needs_short)
+        return None if way is None else trace(test, looked, looked_at, way.batch, short=way.needs_short)
 
     train = trace(
         partial(step.train_step, model), state, batch, passes.fit.batch, short=passes.fit.needs_short
@@ -228,6 +236,7 @@ class _Setting:
     passes: Passes
     rules: Sequence[callbacks.Rule]
     rate_at: int | None
+    weighs_looks: bool
 
 
 def make_program(
@@ -235,6 +244,8 @@ def make_program(
     steps: Steps,
     passes: Passes,
     rules: Sequence[callbacks.Rule],
+    *,
+    weighs_looks: bool,
 ) -> Program:
     """Program for members of one structure.
 
@@ -243,8 +254,9 @@ def make_program(
         steps: Its training and test steps.
         passes: How the members go through their rows.
         rules: Callbacks that run inside.
+        weighs_looks: Whether weights count for rows that are only looked at.
     """
-    setting = _Setting(model, steps, passes, rules, callbacks.rate_position(model))
+    setting = _Setting(model, steps, passes, rules, callbacks.rate_position(model), weighs_looks)
     seeds = {i for i, v in enumerate(model.non_trainable_variables) if "seed_generator_state" in v.name}
     mesh = Mesh(jax.devices(), ("member",), axis_types=(AxisType.Auto,))
     many, one = PartitionSpec("member"), PartitionSpec()
@@ -265,6 +277,7 @@ def make_program(
         block=sharded(partial(_block, setting), many, many, one, many, one, one, donate_argnums=0),
         end=sharded(jax.vmap(end), many),
         predict=sharded(jax.vmap(partial(_predict, setting), in_axes=(0, 0, None)), many, many, one),
+        score=sharded(jax.vmap(partial(_score, setting), in_axes=(0, 0, None)), many, many, one),
         place=partial(jax.device_put, device=NamedSharding(mesh, many)),
         share=partial(jax.device_put, device=NamedSharding(mesh, one)),
     )
@@ -297,31 +310,49 @@ def _epoch(
 ) -> tuple[Carry, Logs]:
     """One epoch of one member: train in the given order, look at other rows, let the rules decide."""
     steps, passes, rules = setting.steps, setting.passes, setting.rules
-    fetch = partial(data.batch, member.split)
-    state, logs = _go(
-        passes.fit, steps.train, (*before.state[:3], member.metrics), order, member.fit_count, fetch
-    )
+    fetch = partial(data.batch, member.split, weighed=True)
+    begun = callbacks.before_epoch(rules, (*before.state[:3], member.metrics), epoch, setting.rate_at)
+    state, logs = _go(passes.fit, steps.train, begun, order, member.fit_count, fetch)
     rate = state[2][setting.rate_at] if setting.rate_at is not None else None
-
-    def look(way: Pass, one: Step, rows: jax.Array, count: jax.Array) -> Logs:
-        return _go(way, _at(one, state), member.metrics, rows, count, fetch)[1]
-
     if passes.watch is not None and steps.watch is not None:
-        seen = look(passes.watch, steps.watch, member.watch, member.watch_count)
+        seen = _look(
+            setting, passes.watch, steps.watch, state, data, member, member.watch, member.watch_count
+        )
         logs |= {f"val_{name}": value for name, value in seen.items()}
     numbers, state, stops = callbacks.after_epoch(rules, before.rules, state, logs, epoch, setting.rate_at)
-    if passes.scored is not None and steps.scored is not None:
+    if passes.show:
         # Seen by nobody who decides: recorded after the rules have had their say.
-        seen = look(passes.scored, steps.scored, member.scored, member.scored_count)
-        logs |= {f"held_out_{name}": value for name, value in seen.items()}
+        logs |= {f"held_out_{name}": value for name, value in _score(setting, state, member, data).items()}
     if rate is not None:
         logs["learning_rate"] = rate
     logs = {name: jnp.asarray(value, jnp.float32) for name, value in logs.items()}
     after = Carry(state, numbers, before.active & ~stops)
-    if any(isinstance(rule, callbacks.Stop) for rule in rules):
+    if callbacks.stops(rules):
         after = _where(before.active, after, before)
         logs = {name: jnp.where(before.active, value, jnp.nan) for name, value in logs.items()}
     return after, logs
+
+
+def _score(setting: _Setting, state: MemberState, member: Member, data: Data) -> Logs:
+    """What evaluating a member's scored rows gives."""
+    way, one = setting.passes.scored, setting.steps.scored
+    assert way is not None
+    assert one is not None
+    return _look(setting, way, one, state, data, member, member.scored, member.scored_count)
+
+
+def _look(
+    setting: _Setting,
+    way: Pass,
+    one: Step,
+    state: MemberState,
+    data: Data,
+    member: Member,
+    rows: jax.Array,
+    count: jax.Array,
+) -> Logs:
+    fetch = partial(data.batch, member.split, weighed=setting.weighs_looks)
+    return _go(way, _at(one, state), member.metrics, rows, count, fetch)[1]
 
 
 def _at(look: Step, state: MemberState) -> Step:
@@ -404,7 +435,7 @@ def _predict(setting: _Setting, state: MemberState, member: Member, data: Data) 
     padded = jnp.concatenate([member.asked, jnp.broadcast_to(member.asked[:1], (-count % width,))])
 
     def some(rows: jax.Array) -> Any:  # noqa: ANN401
-        return step.predict(setting.model, state, data.batch(member.split, rows)[0])
+        return step.predict(setting.model, state, data.batch(member.split, rows, weighed=False)[0])
 
     outputs = jax.lax.map(some, padded.reshape(-1, width))
     return jax.tree.map(lambda a: a.reshape((-1, *a.shape[2:]))[:count], outputs)

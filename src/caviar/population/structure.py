@@ -20,7 +20,7 @@ from keras.src.utils.naming import to_snake_case  # the gate to Keras' internals
 
 from caviar.population import initial
 from caviar.population.callbacks import rate_variable
-from caviar.population.lift import Place, lifted, places
+from caviar.population.lift import LEARNING_RATE, Place, lifted, places
 from caviar.population.template import Template, variables
 
 
@@ -64,7 +64,7 @@ def structure(template: Template, batch: tuple[Any, ...]) -> str:
     except _Foreign:
         program = [_steps(model, batch, found), _drawing(template)]
     rows = [_shape(part) for part in jax.tree.leaves(batch)]
-    return json.dumps([rows, list(found), _first_values(template), program], indent=0)
+    return json.dumps([rows, list(found), _first_values(template, found), program], indent=0)
 
 
 class _Foreign(Exception):  # noqa: N818 - an outcome, not an error
@@ -198,10 +198,10 @@ def _digest(array: Any) -> list[Any]:  # noqa: ANN401
     return [*_shape(values), hashlib.sha256(values.tobytes()).hexdigest()]
 
 
-def _first_values(template: Template) -> list[Any]:
+def _first_values(template: Template, found: Mapping[str, Place]) -> list[Any]:
     """For each variable its type and shape, which of Keras' draws seeds it, and what the builder put there."""
     flat = [variable for group in variables(template.model) for variable in group]
-    rate = rate_variable(template.model)
+    rate = rate_variable(template.model) if LEARNING_RATE in found else None
     said: list[Any] = [list(template.counts)]
     for variable, origin in zip(flat, template.origins, strict=True):
         set_by_builder = origin.value is not None and variable is not rate

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import numpy as np
@@ -46,14 +47,14 @@ def _train(job: Job, monitor: Monitor) -> Trained:
     began = time.monotonic()
     template = make_template(job.build, job.sample())
     try:
-        in_program = rules(job.callbacks, template.model, job.epochs)
+        in_program = rules(job.callbacks, template.model, job.epochs, job.initial_epoch)
     except NotInProgram as reason:
         return loop.train_one_by_one(job, monitor, str(reason), template.fixed)
     parts: list[tuple[list[int], _Part]] = []
-    epochs = job.epochs
+    epochs = job.length
     try:
         for shared in _programs(job, template):
-            machine = shared.machine(template, in_program)
+            machine = shared.machine(job, template, in_program)
             for chunk in _chunks(shared.members):
                 part = _train_chunk(job, template, shared, machine, chunk, epochs, monitor)
                 epochs = part.epochs
@@ -72,8 +73,9 @@ class _Part:
     """What training gave for the members of a chunk, in its order."""
 
     logs: dict[str, np.ndarray]
-    outputs: list[np.ndarray]
-    weights: tuple[list[np.ndarray], list[np.ndarray]]
+    outputs: list[Any]
+    state: tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]
+    scores: dict[str, np.ndarray]
     epochs: int
 
 
@@ -85,8 +87,10 @@ class _Shared:
     passes: program.Passes
     steps: program.Steps
 
-    def machine(self, template: Template, in_program: tuple[Rule, ...]) -> program.Program:
-        return program.make_program(template.model, self.steps, self.passes, in_program)
+    def machine(self, job: Job, template: Template, in_program: tuple[Rule, ...]) -> program.Program:
+        return program.make_program(
+            template.model, self.steps, self.passes, in_program, weighs_looks=job.weighs_looks
+        )
 
 
 def _programs(job: Job, template: Template) -> Iterator[_Shared]:
@@ -117,7 +121,8 @@ def _shared(
     passes = program.Passes(
         program.make_pass([len(seat.fit) for seat in seats], job.batch_size),
         make_look([len(seat.watch) for seat in seats], look) if len(seats[0].watch) else None,
-        make_look([len(seat.scored) for seat in seats], look) if job.show else None,
+        make_look([len(seat.scored) for seat in seats], look) if job.show or job.score else None,
+        job.show,
     )
     trainable, rest, optimizer, metrics = (
         [jax.ShapeDtypeStruct(v.shape, jax.dtypes.canonicalize_dtype(v.dtype)) for v in group]
@@ -125,7 +130,11 @@ def _shared(
     )
     state = (trainable, rest, optimizer, metrics)
     with _tracing():
-        return _Shared(members, passes, program.trace_steps(template.model, state, job.sample(), passes))
+        return _Shared(
+            members,
+            passes,
+            program.trace_steps(template.model, state, job.sample(), job.sample(look=True), passes),
+        )
 
 
 @contextmanager
@@ -199,17 +208,23 @@ def _train_chunk(
             machine.begin(machine.place(state)),
             members,
             data,
-            _Orders(seats, shared.passes.fit.width, epochs),
-            epochs,
+            _Orders(seats, shared.passes.fit.width, epochs, shuffle=job.shuffle),
+            range(job.initial_epoch, job.initial_epoch + epochs),
             lambda epochs: monitor.advance(epochs * per_epoch),
         )
     finished = machine.end(carry)
-    outputs: list[np.ndarray] = [np.empty(0)] * len(chunk)
+    outputs: list[Any] = [np.empty(0)] * len(chunk)
     if members.asked.shape[1]:
-        said = np.asarray(machine.predict(finished, members, data))
-        outputs = [said[i, : len(job.asked(seats[i]))] for i in range(len(chunk))]
-    weights = ([np.asarray(v) for v in finished[0]], [np.asarray(v) for v in finished[1]])
-    return _Part(logs, outputs, weights, done)
+        said = jax.tree.map(np.asarray, machine.predict(finished, members, data))
+        outputs = [
+            jax.tree.map(lambda a, i=i: a[i, : len(job.asked(seats[i]))], said) for i in range(len(chunk))
+        ]
+    scores: dict[str, np.ndarray] = {}
+    if job.score:
+        logged = machine.score(finished, members, data)
+        scores = {name: np.asarray(value) for name, value in logged.items()}
+    trainable, rest, optimizer = ([np.asarray(v) for v in group] for group in finished[:3])
+    return _Part(logs, outputs, (trainable, rest, optimizer), scores, done)
 
 
 def _run_blocks(
@@ -218,23 +233,23 @@ def _run_blocks(
     members: program.Member,
     data: program.Data,
     orders: "_Orders",
-    epochs: int,
+    epochs: range,
     advance: Callable[[int], None],
 ) -> tuple[program.Carry, dict[str, np.ndarray], int]:
     """Blocks of epochs of about half a second; the next row orders are drawn while one runs."""
     recorded: dict[str, np.ndarray] = {}
-    done, length, pace = 0, 1, None
+    done, length, pace = 0, min(1, len(epochs)), None
     rows = orders.draw(length)
     while length:
         began = time.monotonic()
         carry, logs = machine.block(
-            carry, members, data, machine.place(rows), np.int32(done), np.int32(length)
+            carry, members, data, machine.place(rows), np.int32(epochs.start + done), np.int32(length)
         )
         wanted = 2 * length if pace is None else int(np.clip(_BLOCK_SECONDS * pace, 1, 2 * length))
-        following = min(wanted, orders.block, epochs - done - length)
+        following = min(wanted, orders.block, len(epochs) - done - length)
         rows = orders.draw(following) if following else rows
         for name, values in logs.items():
-            whole = recorded.setdefault(name, np.full((len(values), epochs), np.nan, np.float32))
+            whole = recorded.setdefault(name, np.full((len(values), len(epochs)), np.nan, np.float32))
             whole[:, done : done + length] = np.asarray(values)[:, :length]
         if done:  # the first block's time is mostly compilation
             pace = length / (time.monotonic() - began)
@@ -244,17 +259,17 @@ def _run_blocks(
         except Enough:
             return carry, {name: values[:, :done] for name, values in recorded.items()}, done
         length = following if np.asarray(carry.active).any() else 0
-    return carry, recorded, epochs
+    return carry, recorded, len(epochs)
 
 
 class _Orders:
     """Row orders of the next epochs (member, block, row), filled up to one width."""
 
-    def __init__(self, seats: Sequence[Seat], width: int, epochs: int) -> None:
+    def __init__(self, seats: Sequence[Seat], width: int, epochs: int, *, shuffle: bool) -> None:
         room = _ORDER_BYTES // max(1, 4 * len(seats) * width)
         self.block = int(np.clip(room, 1, min(epochs, _MAX_BLOCK)))
         self._seats, self._width = seats, width
-        self._next = [row_orders(seat.seed) for seat in seats]
+        self._next = [row_orders(seat.seed, shuffle=shuffle) for seat in seats]
 
     def draw(self, epochs: int) -> np.ndarray:
         """The next `epochs` orders of every member; the rest of the block is not read."""
@@ -272,14 +287,22 @@ def _assemble(
 ) -> Trained:
     names = list(parts[0][1].logs)
     logs = {name: np.full((len(job.seats), epochs), np.nan, np.float32) for name in names}
-    outputs: list[np.ndarray] = [np.empty(0)] * len(job.seats)
-    weights: list[tuple[list[np.ndarray], list[np.ndarray]]] = [([], [])] * len(job.seats)
+    outputs: list[Any] = [np.empty(0)] * len(job.seats)
+    states: list[tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]] = [([], [], [])] * len(
+        job.seats
+    )
+    scores: list[dict[str, float]] = [{} for _ in job.seats] if job.score else []
     for members, part in parts:
         for position, member in enumerate(members):
             for name in names:
                 logs[name][member] = part.logs[name][position]
             outputs[member] = part.outputs[position]
-            weights[member] = ([v[position] for v in part.weights[0]], [v[position] for v in part.weights[1]])
+            trainable, rest, optimizer = ([v[position] for v in group] for group in part.state)
+            states[member] = (trainable, rest, optimizer)
+            if job.score:
+                scores[member] = {name: float(values[position]) for name, values in part.scores.items()}
     why = f"members are built one by one ({template.rebuild})" if template.rebuild else ""
-    history = make_history(job.seats, logs, engine="population", why=why, seconds=seconds)
-    return Trained(history, outputs, weights, "population", why, epochs, template.fixed, seconds)
+    history = make_history(
+        job.seats, logs, engine="population", why=why, seconds=seconds, initial_epoch=job.initial_epoch
+    )
+    return Trained(history, outputs, states, scores, "population", why, epochs, template.fixed, seconds)
