@@ -579,6 +579,15 @@ def test_a_class_of_the_users_own_is_structure_even_if_it_extends_one_of_keras()
     assert "layers[1].rate" not in numbers(compiled(Mine(0.5)))
 
 
+def test_the_learning_rate_is_lifted_under_any_optimizer():
+    """It lives in the state of a member; how the optimizer reads it does not matter."""
+
+    class Mine(O.SGD):
+        pass
+
+    assert numbers(compiled(optimizer=Mine(0.5, momentum=0.9))) == {lift.LEARNING_RATE: 0.5}
+
+
 def test_an_object_in_two_places_has_one_number():
     shared = R.L2(0.1)
     once = numbers(compiled(L.Dense(2, kernel_regularizer=shared, bias_regularizer=shared)))

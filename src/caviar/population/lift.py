@@ -276,9 +276,10 @@ def places(model: keras.Model) -> dict[str, Place]:
     """Where the numbers of a model live, by key, in a fixed order."""
     found: dict[str, Place] = {}
     seen: set[int] = set()
-    if rate_position(model) is not None:
-        owner, rate = _optimizer(model), np.asarray(rate_variable(model)._value)
-        found[LEARNING_RATE] = Place(TABLE[0], owner, vars(owner), "_learning_rate", float(rate))
+    rate, owner = rate_variable(model), _optimizer(model)
+    if rate is not None and rate_position(model) is not None:
+        first = float(np.asarray(rate._value))
+        found[LEARNING_RATE] = Place(TABLE[0], owner, vars(owner), "_learning_rate", first)
     compiled = model._compile_loss._flat_losses or [] if model._compile_loss is not None else []
     for name, owner in _owners(model, compiled):
         if id(owner) in seen:
