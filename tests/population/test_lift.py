@@ -635,14 +635,17 @@ def test_numbers_that_are_left_out_stay_what_they_are():
 
 
 def test_another_thread_waits_until_a_model_is_traced():
+    """It would find a member's number where it looks for one of the model."""
     model, entered = compiled(L.Dropout(0.5)), threading.Event()
+    pair = {"layers[1].rate": jnp.ones(2)}
 
     def enter():
-        with lifted(model, {}):
+        assert "layers[1].rate" in numbers(model)
+        with lifted(model, pair):
             entered.set()
 
     thread = threading.Thread(target=enter)
-    with lifted(model, {}):
+    with lifted(model, pair):
         thread.start()
         assert not entered.wait(0.05)
     thread.join()

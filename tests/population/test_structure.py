@@ -376,7 +376,13 @@ def stopping(stops):
     return lambda x: keras.ops.stop_gradient(x) if stops else x
 
 
+def keyed(seed):
+    key = jax.random.key(seed)
+    return lambda x: x * jax.random.uniform(key, (3,))
+
+
 FOREIGN = {
+    "a key in a closure": tuple(dense(activation=keyed(v)) for v in (1, 1, 2)),
     "a closure": tuple(network(loss=lambda p=p: powered(p)) for p in (1.5, 1.5, 1.6)),
     "an array in a closure": tuple(dense(activation=table(v)) for v in ([1, 2, 3], [1, 2, 3], [1, 2, 4])),
     "a gradient": tuple(dense(activation=stopping(v)) for v in (True, True, False)),

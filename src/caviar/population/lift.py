@@ -223,13 +223,13 @@ def lifted(model: keras.Model, values: Mapping[str, jax.Array]) -> Iterator[None
     Raises:
         ValueError: A key is no number of this model.
     """
-    found = places(model)
-    if unknown := values.keys() - found.keys():
-        raise ValueError(
-            f"Expected numbers that this model can lift, got {sorted(unknown)}. It has {sorted(found)}; "
-            f"anything else, also a number at a value that leaves its operation out, is structure."
-        )
     with _TRACING, ExitStack() as undo:
+        found = places(model)
+        if unknown := values.keys() - found.keys():
+            raise ValueError(
+                f"Expected numbers that this model can lift, got {sorted(unknown)}. It has {sorted(found)}; "
+                f"anything else, also a number at a value that leaves its operation out, is structure."
+            )
         for key, pair in values.items():
             place = found[key]
             if place.entry.place != "variable":
@@ -274,6 +274,11 @@ class Place:
 
 def places(model: keras.Model) -> dict[str, Place]:
     """Where the numbers of a model live, by key, in a fixed order."""
+    with _TRACING:
+        return _places(model)
+
+
+def _places(model: keras.Model) -> dict[str, Place]:
     found: dict[str, Place] = {}
     seen: set[int] = set()
     rate, owner = rate_variable(model), _optimizer(model)
@@ -295,7 +300,7 @@ def places(model: keras.Model) -> dict[str, Place]:
 
 
 def _owners(model: keras.Model, compiled: Sequence[Any]) -> Iterator[tuple[str, Any]]:
-    """Everything in a model that may hold a number, named by its position; what is not computed in float32 is left out.
+    """Everything in a model that may hold a number, named by its position, if it computes in float32.
 
     Keras multiplies a half-precision array by a Python float in half precision, and rounds as it goes; a value that
     a member brings is not proven to do the same.
