@@ -28,6 +28,7 @@ LAYERS = (
     "diagnose",
     "progress",
     "pace",
+    "fit",
     "measure",
     "trial",
     "report",
@@ -42,7 +43,7 @@ LAYERS = (
 )
 DOOR = "__init__"  # hands out the public names, when they are first used
 
-KNOWS_KERAS = ("population", "recipe", "remedies", "measure", "model", "improve")
+KNOWS_KERAS = ("population", "recipe", "remedies", "fit", "measure", "model", "improve")
 # Swaps layers in a graph, for which Keras has no public name.
 KNOWS_KERAS_INTERNALS = ("population", "remedies.rewrite")
 KNOWS_JAX = ("population",)

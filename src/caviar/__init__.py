@@ -14,6 +14,7 @@ from caviar.population.devices import choose_backend
 
 if TYPE_CHECKING:
     from caviar.errors import CaviarError
+    from caviar.fit import History, fit
     from caviar.improve import improve
     from caviar.look import look
     from caviar.predict import predict
@@ -24,14 +25,16 @@ choose_backend()
 
 _HOMES = {
     "CaviarError": "caviar.errors",
+    "History": "caviar.fit",
     "Run": "caviar.results",
+    "fit": "caviar.fit",
     "improve": "caviar.improve",
     "look": "caviar.look",
     "open_run": "caviar.results",
     "predict": "caviar.predict",
 }
 
-__all__ = ["CaviarError", "Run", "improve", "look", "open_run", "predict"]
+__all__ = ["CaviarError", "History", "Run", "fit", "improve", "look", "open_run", "predict"]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401

@@ -79,6 +79,11 @@ class NotInProgram(Exception):  # noqa: N818 - an outcome, not an error
     """Why a callback cannot run inside a population's program."""
 
 
+def not_in_program(callbacks: Sequence[keras.callbacks.Callback]) -> list[str]:
+    """Names of the callbacks that only run beside a single model."""
+    return [type(callback).__name__ for callback in callbacks if type(callback) not in _KNOWN]
+
+
 def rules(
     callbacks: Sequence[keras.callbacks.Callback], model: keras.Model, epochs: int, initial_epoch: int = 0
 ) -> tuple[Rule, ...]:
@@ -265,6 +270,14 @@ def _watch(callback: Any, model: keras.Model) -> Watch:  # noqa: ANN401
     probe.set_model(model)
     probe._set_monitor_op()
     return Watch(callback.monitor, probe.monitor_op is keras.ops.less, abs(callback.min_delta))
+
+
+_KNOWN = (
+    keras.callbacks.EarlyStopping,
+    keras.callbacks.ReduceLROnPlateau,
+    keras.callbacks.LearningRateScheduler,
+    keras.callbacks.TerminateOnNaN,
+)
 
 
 def _first_rate(callback: keras.callbacks.Callback, model: keras.Model) -> float:

@@ -24,11 +24,16 @@ _BLOCK_SECONDS = 0.5
 _MAX_BLOCK = 100
 
 
-def train(job: Job, monitor: Monitor | None = None) -> Trained:
+def train(job: Job, monitor: Monitor | None = None, *, one_by_one: bool = False) -> Trained:
     """Train all members of a job.
 
     Members run together as one compiled program; what cannot run that way runs one model at a time, and
     `Trained.why` says so.
+
+    Args:
+        job: The members.
+        monitor: Told of progress.
+        one_by_one: Whether to train one model at a time in any case.
 
     Raises:
         ModelError: The builder fails, or its model cannot be trained on this data at all.
@@ -38,14 +43,16 @@ def train(job: Job, monitor: Monitor | None = None) -> Trained:
     devices.start()
     monitor.begin(job.steps())
     try:
-        return _train(job, monitor)
+        return _train(job, monitor, one_by_one=one_by_one)
     finally:
         monitor.end()
 
 
-def _train(job: Job, monitor: Monitor) -> Trained:
+def _train(job: Job, monitor: Monitor, *, one_by_one: bool) -> Trained:
     began = time.monotonic()
     template = make_template(job.build, job.sample())
+    if one_by_one:
+        return loop.train_one_by_one(job, monitor, "that was asked for", template.fixed)
     try:
         in_program = rules(job.callbacks, template.model, job.epochs, job.initial_epoch)
     except NotInProgram as reason:

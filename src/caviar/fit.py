@@ -1,0 +1,536 @@
+"""`Model.fit` for a whole population: many seeds, folds and recipes at once, on arrays as they are."""
+
+import inspect
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Literal
+
+import keras
+import numpy as np
+import xarray as xr
+from sklearn.model_selection import KFold, StratifiedKFold
+
+from caviar.errors import ModelError, OptionError
+from caviar.pace import Pace
+from caviar.population import devices
+from caviar.population.callbacks import not_in_program
+from caviar.population.job import Job, Monitor, Seat, Trained
+from caviar.population.template import build_alone
+from caviar.population.train import train
+from caviar.progress import Clock, Voice
+
+_LARGEST_SEED = 2**32 - 1
+# Whole numbers with so few values are classes, and folds keep their shares.
+_MOST_CLASSES = 20
+_CHANGES = ("build", "batch_size", "epochs", "callbacks", "class_weight", "shuffle")
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """One trained model of a population.
+
+    Attributes:
+        recipe: Its recipe's name; empty if there is only one.
+        repeat: Which repetition of the folds.
+        fold: Which fold was held out.
+        seed: What `keras.utils.set_random_seed` would have been given.
+        rows: Row numbers that it trained on.
+        held_out: Row numbers of its held-out fold; empty without folds.
+    """
+
+    recipe: str
+    repeat: int
+    fold: int
+    seed: int
+    rows: np.ndarray
+    held_out: np.ndarray
+    _job: Job
+    _state: tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]
+
+    def model(self) -> keras.Model:
+        """An ordinary compiled Keras model with this member's weights and optimizer state, a new one each time."""
+        model = build_alone(self._job.build, self._job.sample(), self.seed)
+        groups = (model.trainable_variables, model.non_trainable_variables, model.optimizer.variables)
+        for group, values in zip(groups, self._state, strict=True):
+            for variable, value in zip(group, values, strict=True):
+                variable.assign(value)
+        return model
+
+
+@dataclass(frozen=True, eq=False)
+class History:
+    """What training a population recorded.
+
+    Attributes:
+        dataset: Logs on the axes member and epoch, with coordinates recipe, repeat, fold and seed; NaN after a
+            member has stopped.
+        scores: Per name of a log its value on each member's held-out fold, with the weights that it ended with:
+            arrays (member,). Empty without folds.
+        members: The trained models, in the order of the member axis.
+        attrs: What ran: `engine` (`"population"` or `"loop"`), `why`, `seconds`, `split`, and `fixed`, the
+            variables whose seed the builder fixed, so that they do not vary.
+    """
+
+    dataset: xr.Dataset
+    scores: dict[str, np.ndarray]
+    members: list[Member]
+    attrs: dict[str, Any]
+
+    @property
+    def epoch(self) -> list[int]:
+        """Numbers of the epochs, from 0 as in Keras."""
+        return [int(epoch) - 1 for epoch in self.dataset["epoch"].values]
+
+    @property
+    def history(self) -> dict[str, Any]:
+        """Logs by name: arrays (member, epoch) with NaN after a stop; for a single member plain lists."""
+        logs = {str(name): values.values for name, values in self.dataset.data_vars.items()}
+        if len(self.members) > 1:
+            return logs
+        seen = np.flatnonzero(~np.isnan([values[0] for values in logs.values()]).all(axis=0))
+        ended = seen[-1] + 1 if len(seen) else len(self.epoch)
+        return {name: values[0, :ended].tolist() for name, values in logs.items()}
+
+
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """The rows of one call: those given, then those of `validation_data`."""
+
+    x: Any
+    y: Any
+    weight: np.ndarray | None
+    weighs_looks: bool
+    count: int
+    validation: np.ndarray
+
+
+def fit(
+    build: Callable[..., keras.Model],
+    x: Any,  # noqa: ANN401 - an array, or a dict or list of arrays
+    y: Any = None,  # noqa: ANN401
+    *,
+    seeds: int | Sequence[int] = 1,
+    folds: Any = None,  # noqa: ANN401 - an integer or a splitter
+    repeats: int = 1,
+    recipes: Mapping[str, Mapping[str, Any]] | None = None,
+    held_out: Literal["end", "epoch"] = "end",
+    engine: Literal["auto", "population", "loop"] = "auto",
+    batch_size: int | None = None,
+    epochs: int = 1,
+    verbose: int | str = "auto",
+    callbacks: Sequence[keras.callbacks.Callback] | None = None,
+    validation_split: float = 0.0,
+    validation_data: Any = None,  # noqa: ANN401
+    shuffle: bool = True,
+    class_weight: Mapping[int, float] | None = None,
+    sample_weight: Any = None,  # noqa: ANN401
+    initial_epoch: int = 0,
+    steps_per_epoch: int | None = None,
+    validation_steps: int | None = None,
+    validation_batch_size: int | None = None,
+    validation_freq: int = 1,
+) -> History:
+    """Train many members of a model at once; each is what `fit` alone would have made of it.
+
+    A member with seed s computes what `keras.utils.set_random_seed(s); build().fit(...)` computes: the same
+    first weights, the same order of rows in every epoch, the same dropout masks, equal to about 1e-7 per step
+    (exactly so where shapes agree). Members whose numbers of rows differ in more than two ways share one
+    compiled step, which adds up in another order: equal to rounding, which an optimizer such as Adam may
+    amplify in weights that do not matter (a bias before batch normalization). Seeds that the builder fixes
+    itself stay fixed; `attrs["fixed"]` names those variables.
+
+    Args:
+        build: Returns a compiled model. It may take keyword arguments, which `recipes` can give.
+        x: Inputs (row, …) of any rank, or a dict or list of such arrays for several inputs.
+        y: Targets (row, …), or a dict or list for several outputs.
+        seeds: How many seeds (0, 1, 2 …), or a list of them.
+        folds: A number of folds, or a scikit-learn splitter; every fold is held out once. Classes (whole
+            numbers of at most 20 values) keep their shares.
+        repeats: How often a number of folds is drawn anew.
+        recipes: Name → changes: `build`, `batch_size`, `epochs`, `callbacks`, `class_weight`, `shuffle`, or
+            keyword arguments of the builder.
+        held_out: Whether held-out folds are scored at the end, or after every epoch too (`held_out_` in the
+            logs).
+        engine: `"population"` trains all members as one program, `"loop"` one model after the other with
+            Keras' own `fit`, `"auto"` the first where that is possible.
+        batch_size: As in `fit`; 32 if not given.
+        epochs: As in `fit`.
+        verbose: 0 for silence; otherwise a progress bar where there is a terminal.
+        callbacks: `EarlyStopping`, `ReduceLROnPlateau`, `LearningRateScheduler` and `TerminateOnNaN` run inside
+            the program, for each member by itself; any other with `engine="loop"`.
+        validation_split: Last share of the (fold's) training rows that is watched instead of trained on.
+        validation_data: `(x, y)` or `(x, y, sample_weight)` to watch.
+        shuffle: Whether every epoch takes the rows in a new order.
+        class_weight: Weight of each class in training.
+        sample_weight: Weight of each row (row,).
+        initial_epoch: Epochs that count as done.
+        steps_per_epoch: Refused: an epoch of a population is all rows.
+        validation_steps: Refused, likewise.
+        validation_batch_size: As in `fit`.
+        validation_freq: Only 1: every epoch is watched.
+
+    Returns:
+        The logs on named axes, the scores of held-out folds, and the trained members.
+
+    Raises:
+        ModelError: The builder fails, or its model does not fit the arrays.
+        OptionError: An argument cannot be carried out; the message says which and what to do.
+
+    Example:
+        >>> import caviar, keras, numpy as np
+        >>> def build():
+        ...     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+        ...     model.compile("sgd", "mse")
+        ...     return model
+        >>> x, y = np.ones((20, 3)), np.ones((20, 1))
+        >>> history = caviar.fit(build, x, y, seeds=4, folds=5, epochs=2, verbose=0)
+        >>> history.history["loss"].shape
+        (20, 2)
+    """
+    devices.start()
+    _refuse(steps_per_epoch, validation_steps, validation_freq, engine, held_out)
+    given = {
+        "build": build,
+        "batch_size": batch_size,
+        "epochs": epochs,
+        "callbacks": callbacks,
+        "class_weight": class_weight,
+        "shuffle": shuffle,
+    }
+    every = {name: _settings(given, name, changes) for name, changes in (recipes or {"": {}}).items()}
+    weighs_classes = any(settings["class_weight"] for settings in every.values())
+    rows = _read(x, y, sample_weight, validation_data, any_class_weight=weighs_classes)
+    splits, split = _splits(rows, folds, repeats)
+    voice = Voice(quiet=verbose in (0, "0"))
+    parts = []
+    began = time.monotonic()
+    for name, settings in every.items():
+        seats = list(_seats(splits, _seeds(seeds), rows, validation_split))
+        job = _job(
+            settings, rows, seats, validation_batch_size, initial_epoch, held_out, scored=folds is not None
+        )
+        parts.append((name, job, _train(job, engine, Pace(voice, Clock(None), name or "population"))))
+    history = _history(parts, time.monotonic() - began, split)
+    if history.attrs["engine"] == "loop" and engine == "auto":
+        voice.note(f"Members were trained one at a time, because {history.attrs['why']}.")
+    return history
+
+
+def _refuse(
+    steps_per_epoch: int | None,
+    validation_steps: int | None,
+    validation_freq: object,
+    engine: str,
+    held_out: str,
+) -> None:
+    for name, value in (("steps_per_epoch", steps_per_epoch), ("validation_steps", validation_steps)):
+        if value is not None:
+            raise OptionError(
+                f"Expected {name} to be left out, because an epoch of a population is all of its rows, got "
+                f"{value}. Choose batch_size and epochs instead."
+            )
+    if validation_freq != 1:
+        raise OptionError(
+            f"Expected validation_freq to be 1, because a population watches after every epoch, got "
+            f"{validation_freq}. Leave it out, and take every so many values from the history."
+        )
+    if engine not in ("auto", "population", "loop"):
+        raise OptionError(
+            f"Expected engine to be 'auto', 'population' or 'loop', got {engine!r}. Choose one."
+        )
+    if held_out not in ("end", "epoch"):
+        raise OptionError(f"Expected held_out to be 'end' or 'epoch', got {held_out!r}. Choose one.")
+
+
+def _array(values: Any, what: str) -> np.ndarray:  # noqa: ANN401
+    """One array as `fit` would take it: numbers with a fraction as float32, whole numbers as int32."""
+    array = np.asarray(values.to_numpy() if hasattr(values, "to_numpy") else values)
+    if array.dtype.kind not in "biuf" or array.ndim == 0:
+        raise OptionError(
+            f"Expected {what} to be an array of numbers with a row axis, or a dict or list of such arrays, got "
+            f"{type(values).__name__}. Read generators and datasets into arrays first, and turn text into numbers."
+        )
+    kinds = {"f": np.float32, "i": np.int32, "u": np.int32}
+    return array.astype(kinds.get(array.dtype.kind, array.dtype))
+
+
+def _arrays(values: Any, what: str) -> Any:  # noqa: ANN401
+    if isinstance(values, dict):
+        return {name: _array(part, f"{what}[{name!r}]") for name, part in values.items()}
+    if isinstance(values, (list, tuple)) and any(
+        np.ndim(part) > 0 and hasattr(part, "shape") for part in values
+    ):
+        return [_array(part, f"{what}[{i}]") for i, part in enumerate(values)]
+    return _array(values, what)
+
+
+def _length(values: Any, what: str, count: int | None = None) -> int:  # noqa: ANN401
+    lengths = {len(part) for part in keras.tree.flatten(values)} | ({count} if count is not None else set())
+    if len(lengths) != 1 or lengths == {0}:
+        raise OptionError(
+            f"Expected {what} to have as many rows as the other arrays, and at least one, got "
+            f"{', '.join(str(n) for n in sorted(lengths))}. Give arrays of one length."
+        )
+    return lengths.pop()
+
+
+def _read(x: Any, y: Any, sample_weight: Any, validation_data: Any, *, any_class_weight: bool) -> _Rows:  # noqa: ANN401
+    if y is None:
+        raise OptionError("Expected targets y beside x, got none. Pass the targets as the third argument.")
+    x, y = _arrays(x, "x"), _arrays(y, "y")
+    count = _length(y, "y", _length(x, "x"))
+    weight = None
+    if sample_weight is not None:
+        if any_class_weight:
+            raise OptionError(
+                "Expected class_weight or sample_weight, got both, which Keras refuses as well. Multiply the "
+                "classes' weights into sample_weight."
+            )
+        weight = _array(sample_weight, "sample_weight").astype(np.float32)
+        _length(weight, "sample_weight", count)
+    if validation_data is None:
+        return _Rows(x, y, weight, not any_class_weight, count, np.arange(0))
+    if not isinstance(validation_data, (tuple, list)) or len(validation_data) not in (2, 3):
+        raise OptionError(
+            f"Expected validation_data to be (x, y) or (x, y, sample_weight), got "
+            f"{type(validation_data).__name__}. Pass a tuple of arrays."
+        )
+    more_x, more_y = _arrays(validation_data[0], "validation x"), _arrays(validation_data[1], "validation y")
+    try:
+        keras.tree.assert_same_structure((x, y), (more_x, more_y))
+    except (ValueError, TypeError):
+        raise OptionError(
+            "Expected validation_data to have the same inputs and outputs as x and y, got others. Give it the "
+            "same names or the same number of arrays."
+        ) from None
+    more = _length(more_y, "validation y", _length(more_x, "validation x"))
+    weighs_looks = len(validation_data) == 3
+    if weight is not None or weighs_looks:
+        looked = np.asarray(validation_data[2], np.float32) if weighs_looks else np.ones(more, np.float32)
+        weight = np.concatenate([np.ones(count, np.float32) if weight is None else weight, looked])
+    x, y = (
+        keras.tree.map_structure(lambda a, b: np.concatenate([a, b]), *pair)
+        for pair in ((x, more_x), (y, more_y))
+    )
+    return _Rows(x, y, weight, weighs_looks, count, np.arange(count, count + more))
+
+
+def _settings(given: Mapping[str, Any], name: str, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """What one recipe is trained with; what `fit` does not know goes to the builder."""
+    if not isinstance(changes, Mapping):
+        raise OptionError(
+            f"Expected recipe {name!r} to be a dict of changes, got {type(changes).__name__}. Write "
+            f"{{{name!r}: {{'batch_size': 16}}}}."
+        )
+    settings = {**given, **{key: value for key, value in changes.items() if key in _CHANGES}}
+    extra = {key: value for key, value in changes.items() if key not in _CHANGES}
+    build = settings["build"]
+    if not callable(build):
+        raise OptionError(
+            f"Expected build to be a function, got {type(build).__name__}. Pass the function itself."
+        )
+    taken = inspect.signature(build).parameters
+    takes_all = any(p.kind is p.VAR_KEYWORD for p in taken.values())
+    for key in extra:
+        if key not in taken and not takes_all:
+            raise OptionError(
+                f"Expected changes of recipe {name!r} to be among {', '.join(_CHANGES)} or arguments of the "
+                f"builder ({', '.join(taken) or 'it has none'}), got {key!r}. Give the builder that argument."
+            )
+    settings["build"] = partial(build, **extra) if extra else build
+    return settings
+
+
+def _seeds(seeds: int | Sequence[int]) -> list[int]:
+    wanted = range(seeds) if isinstance(seeds, (int, np.integer)) else seeds
+    found = [int(seed) for seed in wanted]
+    if not found or min(found) < 0 or max(found) > _LARGEST_SEED or len(set(found)) < len(found):
+        raise OptionError(
+            f"Expected seeds to be a number of seeds of at least 1, or different whole numbers from 0 to "
+            f"{_LARGEST_SEED:,}, got {seeds!r}. Write seeds=10, or seeds=[3, 5, 8]."
+        )
+    return found
+
+
+def _splits(
+    rows: _Rows,
+    folds: Any,  # noqa: ANN401 - an integer or a splitter
+    repeats: int,
+) -> tuple[list[tuple[int, int, np.ndarray, np.ndarray]], str]:
+    """(repeat, fold, rows to train on, held-out rows), and how they were drawn."""
+    every = np.arange(rows.count)
+    if repeats < 1 or (repeats > 1 and not isinstance(folds, int)):
+        raise OptionError(
+            f"Expected repeats to be at least 1, and more only with a number of folds, got {repeats}. Give "
+            f"folds=10, or a splitter that repeats by itself."
+        )
+    if folds is None:
+        return [(0, 0, every, every[:0])], "all rows"
+    labels = _labels(rows)
+    if not isinstance(folds, int):
+        try:
+            pairs = list(folds.split(every, labels))
+        except (AttributeError, TypeError, ValueError) as error:
+            raise OptionError(
+                f"Expected folds to be a number or a scikit-learn splitter that needs only rows and targets, got "
+                f"{type(folds).__name__}, which failed: {error} Pass a number of folds."
+            ) from error
+        return [(0, i, np.asarray(a), np.asarray(b)) for i, (a, b) in enumerate(pairs)], type(folds).__name__
+    if not 2 <= folds <= rows.count:
+        raise OptionError(
+            f"Expected folds to be from 2 to the number of rows ({rows.count}), got {folds}. Choose another number."
+        )
+    counts = [0] if labels is None else list(Counter(labels.tolist()).values())
+    kind = StratifiedKFold if len(counts) <= _MOST_CLASSES and min(counts) >= folds else KFold
+    return [
+        (repeat, i, a, b)
+        for repeat in range(repeats)
+        for i, (a, b) in enumerate(kind(folds, shuffle=True, random_state=repeat).split(every, labels))
+    ], kind.__name__
+
+
+def _labels(rows: _Rows) -> np.ndarray | None:
+    """One whole number per row, where the first output has that."""
+    target = keras.tree.flatten(rows.y)[0][: rows.count]
+    labels = target.reshape(-1)
+    return labels if len(labels) == rows.count and (labels == np.rint(labels)).all() else None
+
+
+def _seats(
+    splits: Sequence[tuple[int, int, np.ndarray, np.ndarray]],
+    seeds: Sequence[int],
+    rows: _Rows,
+    validation_split: float,
+) -> Iterator[Seat]:
+    if not 0 <= validation_split < 1:
+        raise OptionError(
+            f"Expected validation_split to be from 0 to less than 1, got {validation_split}. Write 0.2 for the "
+            f"last fifth."
+        )
+    for repeat, fold, fit_rows, scored in splits:
+        watch = rows.validation
+        if not len(watch) and validation_split:
+            at = math.floor(len(fit_rows) * (1 - validation_split))
+            if not 0 < at < len(fit_rows):
+                raise OptionError(
+                    f"Expected validation_split to leave rows on both sides, got {validation_split} of "
+                    f"{len(fit_rows)} rows. Choose another share."
+                )
+            fit_rows, watch = fit_rows[:at], fit_rows[at:]  # noqa: PLW2901
+        for seed in seeds:
+            yield Seat(repeat, fold, seed, 0, *(part.astype(np.int32) for part in (fit_rows, watch, scored)))
+
+
+def _job(
+    settings: Mapping[str, Any],
+    rows: _Rows,
+    seats: list[Seat],
+    validation_batch_size: int | None,
+    initial_epoch: int,
+    held_out: str,
+    *,
+    scored: bool,
+) -> Job:
+    size = 32 if settings["batch_size"] is None else settings["batch_size"]
+    for name, value, least in (
+        ("batch_size", size, 1),
+        ("epochs", settings["epochs"], 1),
+        ("initial_epoch", initial_epoch, 0),
+        ("validation_batch_size", validation_batch_size or 1, 1),
+    ):
+        if isinstance(value, bool) or int(value) != value or value < least:
+            raise OptionError(
+                f"Expected {name} to be a whole number of at least {least}, got {value}. Raise it."
+            )
+    if settings["epochs"] <= initial_epoch:
+        raise OptionError(
+            f"Expected epochs to be more than initial_epoch, got {settings['epochs']} and {initial_epoch}. Epochs "
+            f"count from the first one ever trained, as in Keras: raise them."
+        )
+    if settings["shuffle"] not in (True, False):
+        raise OptionError(f"Expected shuffle to be True or False, got {settings['shuffle']!r}. Choose one.")
+    weight = rows.weight
+    if settings["class_weight"]:
+        weight = _class_weights(rows, settings["class_weight"])
+    return Job(
+        build=settings["build"],
+        x=keras.tree.map_structure(lambda a: a[None], rows.x),
+        y=keras.tree.map_structure(lambda a: a[None], rows.y),
+        weight=weight,
+        seats=seats,
+        batch_size=int(size),
+        epochs=int(settings["epochs"]),
+        callbacks=tuple(settings["callbacks"] or ()),
+        show=scored and held_out == "epoch",
+        score=scored,
+        validation_batch_size=validation_batch_size,
+        ask=False,
+        shuffle=bool(settings["shuffle"]),
+        weighs_looks=rows.weighs_looks,
+        initial_epoch=int(initial_epoch),
+    )
+
+
+def _class_weights(rows: _Rows, class_weight: Mapping[int, float]) -> np.ndarray:
+    """Weights of rows by their class, as Keras gives them: 1 for a class without."""
+    target = keras.tree.flatten(rows.y)
+    if len(target) != 1:
+        raise OptionError("Expected one output with class_weight, got several. Use sample_weight instead.")
+    classes = (
+        target[0].argmax(-1) if target[0].ndim > 1 and target[0].shape[-1] > 1 else target[0].reshape(-1)
+    )
+    weight = np.array([class_weight.get(int(c), 1.0) for c in classes], np.float32)
+    if rows.weight is not None:  # weights of the rows to watch
+        weight[rows.validation] = rows.weight[rows.validation]
+    return weight
+
+
+def _train(job: Job, engine: str, monitor: Monitor) -> Trained:
+    unknown = not_in_program(job.callbacks)
+    if unknown and engine != "loop":
+        raise OptionError(
+            f"Expected callbacks that can run inside a population (EarlyStopping, ReduceLROnPlateau, "
+            f"LearningRateScheduler, TerminateOnNaN), got {', '.join(unknown)}. Leave it out, or pass "
+            f"engine='loop' to train one model at a time with it."
+        )
+    trained = train(job, monitor, one_by_one=engine == "loop")
+    if engine == "population" and trained.engine == "loop":
+        raise ModelError(
+            f"Expected a model that can be trained as a population, but {trained.why}. Pass engine='auto' to "
+            f"train one model at a time."
+        )
+    return trained
+
+
+def _history(parts: Sequence[tuple[str, Job, Trained]], seconds: float, split: str) -> History:
+    members, scores, datasets = [], [], []
+    for name, job, trained in parts:
+        members += [
+            Member(
+                name, seat.repeat, seat.fold, seat.seed, seat.fit, seat.scored, replace(job, seats=()), state
+            )
+            for seat, state in zip(job.seats, trained.states, strict=True)
+        ]
+        scores += trained.scores
+        named = trained.history.assign_coords(recipe=("member", [name] * len(job.seats)))
+        datasets.append(named.drop_attrs())
+    dataset = xr.concat(datasets, "member", join="outer", data_vars="all", combine_attrs="drop")
+    names = list(dict.fromkeys(name for score in scores for name in score))
+    loops = [trained for _, _, trained in parts if trained.engine == "loop"]
+    attrs = {
+        "engine": "loop" if loops else "population",
+        "why": next((trained.why for _, _, trained in parts if trained.why), ""),
+        "seconds": seconds,
+        "split": split,
+        "fixed": tuple(dict.fromkeys(name for _, _, trained in parts for name in trained.fixed)),
+    }
+    return History(
+        dataset,
+        {name: np.array([score.get(name, np.nan) for score in scores]) for name in names},
+        members,
+        attrs,
+    )

@@ -1,0 +1,259 @@
+"""`caviar.fit` does for each member what `Model.fit` does alone, argument by argument."""
+
+import inspect
+from functools import partial
+
+import numpy as np
+import pytest
+from sklearn.model_selection import GroupKFold, LeaveOneOut
+
+import caviar
+from caviar.errors import OptionError
+from caviar.population import devices
+
+devices.start()
+import keras  # noqa: E402 - only once JAX is its backend
+
+from caviar.population.template import global_seeds_restored  # noqa: E402
+
+L = keras.layers
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(53, 4))
+Y = (X[:, :1] + 0.5 * RNG.normal(size=(53, 1)) > 0).astype(int)
+WEIGHT = RNG.uniform(0.5, 2, 53)
+
+
+def build(units=6, rate=0.02):
+    model = keras.Sequential(
+        [keras.Input((4,)), L.Dense(units, "relu"), L.Dropout(0.2), L.Dense(1, activation="sigmoid")]
+    )
+    model.compile(keras.optimizers.Adam(rate), "binary_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def alone(builder, seed, x=X, y=Y, **arguments):
+    """What a person would write."""
+    with global_seeds_restored():
+        keras.utils.set_random_seed(seed)
+        model = builder()
+        history = model.fit(x, y, verbose=0, **arguments)
+    return model, history.history
+
+
+def assert_same(ours, theirs):
+    assert set(theirs) <= set(ours)
+    for name, values in theirs.items():
+        np.testing.assert_allclose(ours[name], values, atol=1e-5, rtol=1e-5, err_msg=name)
+
+
+# Every argument of `Model.fit` is here: a value that changes the result, or the words that refuse it.
+CARRIED_OUT = {
+    "batch_size": {"batch_size": 8},
+    "epochs": {"epochs": 4},
+    "callbacks": {
+        "callbacks": [
+            keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate * 0.5 if epoch else 0.1),
+            keras.callbacks.TerminateOnNaN(),
+        ],
+        "epochs": 4,
+    },
+    "validation_split": {"validation_split": 0.25, "epochs": 2},
+    "validation_data": {"validation_data": (X[:9], Y[:9], WEIGHT[:9]), "epochs": 2},
+    "shuffle": {"shuffle": False, "batch_size": 8},
+    "class_weight": {"class_weight": {0: 3.0, 1: 0.5}, "validation_data": (X[:9], Y[:9])},
+    "sample_weight": {"sample_weight": WEIGHT, "validation_split": 0.3},
+    "initial_epoch": {"initial_epoch": 2, "epochs": 5},
+    "validation_batch_size": {"validation_batch_size": 3, "validation_split": 0.25},
+}
+REFUSED = {
+    "steps_per_epoch": ({"steps_per_epoch": 2}, "all of its rows"),
+    "validation_steps": ({"validation_steps": 2}, "all of its rows"),
+    "validation_freq": ({"validation_freq": 2}, "after every epoch"),
+}
+ELSEWHERE = {"self", "x", "y", "verbose"}
+
+
+def test_no_argument_of_fit_is_missing():
+    """Keras' own signature is walked: each argument is carried out or refused, and `fit` here takes it."""
+    theirs = set(inspect.signature(keras.Model.fit).parameters)
+    assert theirs == {*CARRIED_OUT, *REFUSED, *ELSEWHERE}
+    assert theirs - {"self"} <= set(inspect.signature(caviar.fit).parameters)
+
+
+@pytest.mark.parametrize("argument", CARRIED_OUT)
+def test_every_argument_is_carried_out_as_fit_does(argument):
+    arguments = CARRIED_OUT[argument]
+    history = caviar.fit(build, X, Y, seeds=[3, 7], verbose=0, **arguments)
+    assert history.attrs["engine"] == "population"
+    model, logs = alone(build, 7, **arguments)
+    assert_same({name: values[1] for name, values in history.history.items()}, logs)
+    np.testing.assert_allclose(
+        history.members[1].model().predict(X, verbose=0), model.predict(X, verbose=0), atol=1e-5
+    )
+    plain = {name: value for name, value in arguments.items() if name != argument}
+    assert not np.allclose(
+        alone(build, 7, **plain)[0].predict(X, verbose=0), model.predict(X, verbose=0), atol=1e-4
+    ) or (argument in ("validation_data", "validation_batch_size")), (
+        f"{argument} changes nothing: this test could not fail"
+    )
+
+
+@pytest.mark.parametrize("argument", REFUSED)
+def test_what_is_not_carried_out_is_refused_in_a_sentence(argument):
+    arguments, words = REFUSED[argument]
+    with pytest.raises(OptionError, match=words):
+        caviar.fit(build, X, Y, **arguments)
+
+
+def test_early_stopping_and_plateau_are_per_member():
+    stop = partial(
+        keras.callbacks.EarlyStopping, "val_loss", patience=2, min_delta=1e-3, restore_best_weights=True
+    )
+    slow = partial(keras.callbacks.ReduceLROnPlateau, "val_loss", patience=1, min_delta=1e-3)
+    arguments = {"validation_split": 0.3, "epochs": 30, "batch_size": 8}
+    history = caviar.fit(
+        partial(build, rate=0.1), X, Y, seeds=3, verbose=0, callbacks=[stop(), slow()], **arguments
+    )
+    for seed in range(3):
+        model, logs = alone(partial(build, rate=0.1), seed, callbacks=[stop(), slow()], **arguments)
+        ended = len(logs["loss"])
+        ours = {name: values[seed] for name, values in history.history.items()}
+        assert_same({name: values[:ended] for name, values in ours.items()}, logs)
+        assert np.isnan(ours["loss"][ended:]).all()
+        expected = model.predict(X, verbose=0)
+        np.testing.assert_allclose(history.members[seed].model().predict(X, verbose=0), expected, atol=1e-5)
+
+
+def test_a_single_member_reads_like_keras_history():
+    history = caviar.fit(build, X, Y, epochs=3, verbose=0)
+    _, logs = alone(build, 0, epochs=3)
+    assert isinstance(history.history["loss"], list)
+    assert_same(history.history, logs)
+    assert history.epoch == [0, 1, 2]
+
+
+def test_folds_are_scored_on_rows_that_the_member_never_saw():
+    history = caviar.fit(build, X, Y, seeds=2, folds=4, repeats=2, epochs=3, verbose=0, held_out="epoch")
+    assert history.history["loss"].shape == (16, 3)
+    assert history.attrs["split"] == "StratifiedKFold"
+    for member in (history.members[0], history.members[13]):
+        assert set(member.rows) | set(member.held_out) == set(range(53))
+        assert not set(member.rows) & set(member.held_out)
+    held = history.members[13].held_out
+    values = history.members[13].model().evaluate(X[held], Y[held], verbose=0, return_dict=True)
+    for name, value in values.items():
+        assert history.scores[name][13] == pytest.approx(value, abs=1e-5)
+        assert history.history[f"held_out_{name}"][13, -1] == pytest.approx(value, abs=1e-5)
+    one = history.dataset["loss"].groupby("fold").mean()
+    assert one.sizes["fold"] == 4, "folds can be told apart on the named axes"
+
+
+@pytest.mark.parametrize("splitter", [GroupKFold(3), LeaveOneOut()])
+def test_a_splitter_of_scikit_learn_is_used_as_it_is(splitter):
+    if isinstance(splitter, GroupKFold):
+        with pytest.raises(OptionError, match="groups"):
+            caviar.fit(build, X, Y, folds=splitter, verbose=0)
+    else:
+        history = caviar.fit(build, X[:6], Y[:6], folds=splitter, verbose=0)
+        assert [m.held_out.tolist() for m in history.members] == [[i] for i in range(6)]
+
+
+def test_recipes_differ_in_what_they_say():
+    recipes = {"narrow": {"units": 2}, "wide": {"units": 9, "epochs": 2}, "small batches": {"batch_size": 4}}
+    history = caviar.fit(build, X, Y, seeds=2, epochs=3, recipes=recipes, verbose=0)
+    assert history.dataset["recipe"].values.tolist() == ["narrow"] * 2 + ["wide"] * 2 + ["small batches"] * 2
+    _, logs = alone(partial(build, units=9), 1, epochs=2)
+    np.testing.assert_allclose(history.history["loss"][3, :2], logs["loss"], atol=1e-5)
+    assert np.isnan(history.history["loss"][3, 2])
+    assert history.members[0].model().count_params() < history.members[2].model().count_params()
+
+
+def test_several_inputs_and_outputs_are_dicts():
+    def two():
+        a, b = keras.Input((4,), name="a"), keras.Input((3, 2), name="b")
+        joined = L.Concatenate()([a, L.Flatten()(b)])
+        model = keras.Model(
+            {"a": a, "b": b}, {"p": L.Dense(1, name="p")(joined), "q": L.Dense(2, name="q")(joined)}
+        )
+        model.compile("adam", {"p": "mse", "q": "mae"}, metrics={"p": ["mae"]})
+        return model
+
+    x = {"a": X, "b": RNG.normal(size=(53, 3, 2))}
+    y = {"p": RNG.normal(size=(53, 1)), "q": RNG.normal(size=(53, 2))}
+    history = caviar.fit(two, x, y, seeds=2, folds=3, epochs=2, verbose=0)
+    member = history.members[3]
+    rows = member.rows
+    model, logs = alone(
+        two, member.seed, {k: v[rows] for k, v in x.items()}, {k: v[rows] for k, v in y.items()}, epochs=2
+    )
+    assert history.attrs["engine"] == "population"
+    assert_same({name: values[3] for name, values in history.history.items()}, logs)
+    ours, theirs = member.model().predict(x, verbose=0), model.predict(x, verbose=0)
+    np.testing.assert_allclose(ours["q"], theirs["q"], atol=1e-5)
+
+
+def test_a_member_is_an_ordinary_model_that_saves_loads_and_goes_on(tmp_path):
+    """Its optimizer's state comes along: going on equals going on with the model that `fit` gave."""
+    member = caviar.fit(build, X, Y, seeds=2, epochs=2, verbose=0).members[1].model()
+    other, _ = alone(build, 1, epochs=2)
+    member.save(tmp_path / "member.keras")
+    loaded = keras.saving.load_model(tmp_path / "member.keras", safe_mode=True)
+    np.testing.assert_array_equal(loaded.predict(X, verbose=0), member.predict(X, verbose=0))
+    assert int(member.optimizer.iterations) == int(other.optimizer.iterations) == 4
+    for model in (member, other):
+        model.fit(X, Y, epochs=2, shuffle=False, verbose=0)
+    np.testing.assert_allclose(member.predict(X, verbose=0), other.predict(X, verbose=0), atol=1e-5)
+
+
+class Counting(keras.callbacks.Callback):
+    """Only beside a single model."""
+
+    seen = 0
+
+    def on_epoch_end(self, epoch, logs=None):  # noqa: ARG002 - Keras' signature
+        Counting.seen += 1
+
+
+def test_a_callback_that_cannot_be_carried_is_named_and_the_loop_runs_it():
+    with pytest.raises(OptionError, match=r"Counting.*engine='loop'"):
+        caviar.fit(build, X, Y, callbacks=[Counting()], verbose=0)
+    history = caviar.fit(build, X, Y, seeds=2, epochs=2, callbacks=[Counting()], engine="loop", verbose=0)
+    assert (Counting.seen, history.attrs["engine"]) == (4, "loop")
+    assert_same({name: values[1] for name, values in history.history.items()}, alone(build, 1, epochs=2)[1])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"y": None}, "targets y"),
+        ({"y": Y[:9]}, "53"),
+        ({"x": iter([X])}, "generators"),
+        ({"x": np.array(["a"] * 53)}, "text"),
+        ({"seeds": 0}, "seeds"),
+        ({"seeds": [1, 1]}, "different"),
+        ({"seeds": [-1]}, "seeds"),
+        ({"folds": 1}, "folds"),
+        ({"folds": 54}, "53"),
+        ({"repeats": 0}, "repeats"),
+        ({"repeats": 2}, "number of folds"),
+        ({"epochs": 0}, "epochs"),
+        ({"epochs": 2, "initial_epoch": 2}, "initial_epoch"),
+        ({"batch_size": 2.5}, "batch_size"),
+        ({"validation_split": 1.0}, "validation_split"),
+        ({"validation_split": 0.999}, "rows on both sides"),
+        ({"validation_data": X}, "validation_data"),
+        ({"validation_data": ({"a": X}, Y)}, "same inputs"),
+        ({"class_weight": {0: 2.0}, "sample_weight": WEIGHT}, "both"),
+        ({"sample_weight": WEIGHT[:3]}, "sample_weight"),
+        ({"recipes": {"a": {"depth": 3}}}, "units, rate"),
+        ({"recipes": {"a": 3}}, "dict of changes"),
+        ({"engine": "fast"}, "engine"),
+        ({"held_out": True}, "held_out"),
+        ({"shuffle": "batch"}, "shuffle"),
+        ({"build": build()}, "function|Keras"),
+    ],
+)
+def test_what_cannot_be_meant_is_one_sentence(arguments, words):
+    with pytest.raises(caviar.CaviarError, match=words) as error:
+        caviar.fit(**{"build": build, "x": X, "y": Y, "verbose": 0, **arguments})
+    assert str(error.value).startswith("Expected")
