@@ -168,6 +168,82 @@ def test_recipes_differ_in_what_they_say():
     assert history.members[0].model().count_params() < history.members[2].model().count_params()
 
 
+def many(rate=0.02, drop=0.2, l2=0.01, noise=0.1, beta=0.9, momentum=0.9):
+    model = keras.Sequential(
+        [
+            keras.Input((4,)),
+            L.GaussianNoise(noise),
+            L.Dense(6, "relu", kernel_regularizer=keras.regularizers.L2(l2)),
+            L.BatchNormalization(momentum=momentum),
+            L.Dropout(drop),
+            L.Dense(1, activation="sigmoid"),
+        ]
+    )
+    optimizer = keras.optimizers.Adam(rate, beta_1=beta)
+    model.compile(optimizer, keras.losses.BinaryCrossentropy(label_smoothing=drop / 2), metrics=["accuracy"])
+    return model
+
+
+def test_recipes_that_differ_in_numbers_share_one_program_and_equal_fit():
+    """Learning rate, dropout, L2, noise, beta, momentum of a normalization, label smoothing: nobody asked for it."""
+    recipes = {
+        "as it is": {},
+        "other": {"rate": 0.1, "drop": 0.4, "l2": 0.1, "noise": 0.5, "beta": 0.5, "momentum": 0.5},
+        "slow": {"rate": 0.001},
+        "no dropout": {"drop": 0.0},
+    }
+    arguments = {"epochs": 3, "batch_size": 16}
+    history = caviar.fit(many, X, Y, seeds=2, recipes=recipes, verbose=0, **arguments)
+    assert history.attrs["populations"] == 2, (
+        "only a rate of 0, which leaves the mask out, is another program"
+    )
+    for i, changes in enumerate(recipes.values()):
+        model, logs = alone(partial(many, **changes), 1, **arguments)
+        member = 2 * i + 1
+        assert_same({name: values[member] for name, values in history.history.items()}, logs)
+        ours = history.members[member].model()
+        np.testing.assert_allclose(ours.predict(X, verbose=0), model.predict(X, verbose=0), atol=1e-5)
+        assert ours.layers[0].stddev == changes.get("noise", 0.1)
+    losses = history.history["loss"][1::2, -1]
+    assert len(set(np.round(losses, 4))) == 4, "the numbers have an effect"
+
+
+def test_callbacks_that_set_the_rate_keep_recipes_with_other_rates_apart():
+    slower = keras.callbacks.ReduceLROnPlateau("loss", patience=0, min_delta=0.5, min_lr=0)
+    recipes = {"a": {"rate": 0.02}, "b": {"rate": 0.01}}
+    history = caviar.fit(build, X, Y, recipes=recipes, epochs=3, callbacks=[slower], verbose=0)
+    assert history.attrs["populations"] == 2
+    np.testing.assert_allclose(history.history["learning_rate"][1], [0.01, 0.01, 0.001], rtol=1e-5)
+
+
+def odd(rate=0.02, drop=0.2):
+    """Computes outside of JAX: one model at a time, each recipe with its own builder."""
+
+    class Odd(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.drop, self.last = L.Dropout(drop), L.Dense(1)
+
+        def call(self, x, training=False):
+            return self.last(self.drop(x, training=training))
+
+        def train_step(self, state, data):
+            logs, state = super().train_step(state, data)
+            float(logs["loss"])
+            return logs, state
+
+    model = Odd()
+    model.compile(keras.optimizers.SGD(rate), "mse", run_eagerly=True)
+    return model
+
+
+def test_recipes_of_a_model_that_cannot_run_together_keep_their_numbers():
+    history = caviar.fit(odd, X, Y, recipes={"a": {}, "b": {"rate": 0.2}}, epochs=2, batch_size=53, verbose=0)
+    assert history.attrs["engine"] == "loop"
+    _, logs = alone(partial(odd, rate=0.2), 0, epochs=2, batch_size=53)
+    np.testing.assert_allclose(history.history["loss"][1], logs["loss"], atol=1e-5)
+
+
 def test_several_inputs_and_outputs_are_dicts():
     def two():
         a, b = keras.Input((4,), name="a"), keras.Input((3, 2), name="b")

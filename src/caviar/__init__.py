@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from caviar.improve import improve
     from caviar.look import look
     from caviar.predict import predict
+    from caviar.recipe import schedules
     from caviar.results import Run, open_run
 
 # Before anybody imports keras: a population is a JAX program.
@@ -32,16 +33,18 @@ _HOMES = {
     "look": "caviar.look",
     "open_run": "caviar.results",
     "predict": "caviar.predict",
+    "schedules": "caviar.recipe.schedules",
 }
 
-__all__ = ["CaviarError", "History", "Run", "fit", "improve", "look", "open_run", "predict"]
+__all__ = ["CaviarError", "History", "Run", "fit", "improve", "look", "open_run", "predict", "schedules"]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401
     """Import a public name when it is first used: `import caviar` and `caviar --help` stay quick."""
     if name not in _HOMES:
         raise AttributeError(f"module 'caviar' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+    home = importlib.import_module(_HOMES[name])
+    return getattr(home, name, home)  # `schedules` is a module itself
 
 
 def __dir__() -> list[str]:

@@ -20,6 +20,7 @@ from caviar.population import devices
 from caviar.population.callbacks import not_in_program
 from caviar.population.job import Job, Monitor, Seat, Trained
 from caviar.population.template import build_alone
+from caviar.population.together import train_together
 from caviar.population.train import train
 from caviar.progress import Clock, Voice
 
@@ -71,8 +72,9 @@ class History:
         scores: Per name of a log its value on each member's held-out fold, with the weights that it ended with:
             arrays (member,). Empty without folds.
         members: The trained models, in the order of the member axis.
-        attrs: What ran: `engine` (`"population"` or `"loop"`), `why`, `seconds`, `split`, and `fixed`, the
-            variables whose seed the builder fixed, so that they do not vary.
+        attrs: What ran: `engine` (`"population"` or `"loop"`), `why`, `populations` (recipes that differ only in
+            numbers share one), `seconds`, `split`, and `fixed`, the variables whose seed the builder fixed, so
+            that they do not vary.
     """
 
     dataset: xr.Dataset
@@ -98,7 +100,7 @@ class History:
 
 @dataclass(frozen=True, eq=False)
 class _Rows:
-    """The rows of one call: those given, then those of `validation_data`."""
+    """The rows of one call: those given, then those of `validation_data`; arrays are (1, row, …) as in a job."""
 
     x: Any
     y: Any
@@ -152,7 +154,8 @@ def fit(
             numbers of at most 20 values) keep their shares.
         repeats: How often a number of folds is drawn anew.
         recipes: Name → changes: `build`, `batch_size`, `epochs`, `callbacks`, `class_weight`, `shuffle`, or
-            keyword arguments of the builder.
+            keyword arguments of the builder. Recipes whose models differ only in numbers, such as rates,
+            train as one program.
         held_out: Whether held-out folds are scored at the end, or after every epoch too (`held_out_` in the
             logs).
         engine: `"population"` trains all members as one program, `"loop"` one model after the other with
@@ -206,15 +209,25 @@ def fit(
     rows = _read(x, y, sample_weight, validation_data, any_class_weight=weighs_classes)
     splits, split = _splits(rows, folds, repeats)
     voice = Voice(quiet=verbose in (0, "0"))
-    parts = []
     began = time.monotonic()
-    for name, settings in every.items():
+    jobs = []
+    for settings in every.values():
         seats = list(_seats(splits, _seeds(seeds), rows, validation_split))
-        job = _job(
-            settings, rows, seats, validation_batch_size, initial_epoch, held_out, scored=folds is not None
+        jobs.append(
+            _job(
+                settings,
+                rows,
+                seats,
+                validation_batch_size,
+                initial_epoch,
+                held_out,
+                scored=folds is not None,
+            )
         )
-        parts.append((name, job, _train(job, engine, Pace(voice, Clock(None), name or "population"))))
-    history = _history(parts, time.monotonic() - began, split)
+    trained, populations = _train(jobs, engine, Pace(voice, Clock(None), "population"))
+    history = _history(
+        list(zip(every, jobs, trained, strict=True)), populations, time.monotonic() - began, split
+    )
     if history.attrs["engine"] == "loop" and engine == "auto":
         voice.note(f"Members were trained one at a time, because {history.attrs['why']}.")
     return history
@@ -293,7 +306,7 @@ def _read(x: Any, y: Any, sample_weight: Any, validation_data: Any, *, any_class
         weight = _array(sample_weight, "sample_weight").astype(np.float32)
         _length(weight, "sample_weight", count)
     if validation_data is None:
-        return _Rows(x, y, weight, not any_class_weight, count, np.arange(0))
+        return _Rows(*_shared(x, y), weight, not any_class_weight, count, np.arange(0))
     if not isinstance(validation_data, (tuple, list)) or len(validation_data) not in (2, 3):
         raise OptionError(
             f"Expected validation_data to be (x, y) or (x, y, sample_weight), got "
@@ -316,7 +329,11 @@ def _read(x: Any, y: Any, sample_weight: Any, validation_data: Any, *, any_class
         keras.tree.map_structure(lambda a, b: np.concatenate([a, b]), *pair)
         for pair in ((x, more_x), (y, more_y))
     )
-    return _Rows(x, y, weight, weighs_looks, count, np.arange(count, count + more))
+    return _Rows(*_shared(x, y), weight, weighs_looks, count, np.arange(count, count + more))
+
+
+def _shared(x: Any, y: Any) -> tuple[Any, Any]:  # noqa: ANN401
+    return keras.tree.map_structure(lambda a: a[None], x), keras.tree.map_structure(lambda a: a[None], y)
 
 
 def _settings(given: Mapping[str, Any], name: str, changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -395,7 +412,7 @@ def _splits(
 
 def _labels(rows: _Rows) -> np.ndarray | None:
     """One whole number per row, where the first output has that."""
-    target = keras.tree.flatten(rows.y)[0][: rows.count]
+    target = keras.tree.flatten(rows.y)[0][0, : rows.count]
     labels = target.reshape(-1)
     return labels if len(labels) == rows.count and (labels == np.rint(labels)).all() else None
 
@@ -458,8 +475,8 @@ def _job(
         weight = _class_weights(rows, settings["class_weight"])
     return Job(
         build=settings["build"],
-        x=keras.tree.map_structure(lambda a: a[None], rows.x),
-        y=keras.tree.map_structure(lambda a: a[None], rows.y),
+        x=rows.x,
+        y=rows.y,
         weight=weight,
         seats=seats,
         batch_size=int(size),
@@ -477,7 +494,7 @@ def _job(
 
 def _class_weights(rows: _Rows, class_weight: Mapping[int, float]) -> np.ndarray:
     """Weights of rows by their class, as Keras gives them: 1 for a class without."""
-    target = keras.tree.flatten(rows.y)
+    target = [part[0] for part in keras.tree.flatten(rows.y)]
     if len(target) != 1:
         raise OptionError("Expected one output with class_weight, got several. Use sample_weight instead.")
     classes = (
@@ -489,24 +506,29 @@ def _class_weights(rows: _Rows, class_weight: Mapping[int, float]) -> np.ndarray
     return weight
 
 
-def _train(job: Job, engine: str, monitor: Monitor) -> Trained:
-    unknown = not_in_program(job.callbacks)
-    if unknown and engine != "loop":
+def _train(jobs: Sequence[Job], engine: str, monitor: Monitor) -> tuple[list[Trained], int]:
+    unknown = not_in_program([callback for job in jobs for callback in job.callbacks])
+    if engine == "loop":
+        return [train(job, monitor, one_by_one=True) for job in jobs], 0
+    if unknown:
         raise OptionError(
             f"Expected callbacks that can run inside a population (EarlyStopping, ReduceLROnPlateau, "
-            f"LearningRateScheduler, TerminateOnNaN), got {', '.join(unknown)}. Leave it out, or pass "
-            f"engine='loop' to train one model at a time with it."
+            f"LearningRateScheduler, TerminateOnNaN), got {', '.join(dict.fromkeys(unknown))}. Leave it out, or "
+            f"pass engine='loop' to train one model at a time with it."
         )
-    trained = train(job, monitor, one_by_one=engine == "loop")
-    if engine == "population" and trained.engine == "loop":
-        raise ModelError(
-            f"Expected a model that can be trained as a population, but {trained.why}. Pass engine='auto' to "
-            f"train one model at a time."
-        )
-    return trained
+    trained, populations = train_together(jobs, monitor)
+    for one in trained:
+        if engine == "population" and one.engine == "loop":
+            raise ModelError(
+                f"Expected a model that can be trained as a population, but {one.why}. Pass engine='auto' to "
+                f"train one model at a time."
+            )
+    return trained, populations
 
 
-def _history(parts: Sequence[tuple[str, Job, Trained]], seconds: float, split: str) -> History:
+def _history(
+    parts: Sequence[tuple[str, Job, Trained]], populations: int, seconds: float, split: str
+) -> History:
     members, scores, datasets = [], [], []
     for name, job, trained in parts:
         members += [
@@ -524,6 +546,7 @@ def _history(parts: Sequence[tuple[str, Job, Trained]], seconds: float, split: s
     attrs = {
         "engine": "loop" if loops else "population",
         "why": next((trained.why for _, _, trained in parts if trained.why), ""),
+        "populations": populations,
         "seconds": seconds,
         "split": split,
         "fixed": tuple(dict.fromkeys(name for _, _, trained in parts for name in trained.fixed)),

@@ -1,7 +1,7 @@
 """What a population is asked to train, and what comes back."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import jax
@@ -56,6 +56,7 @@ class Job:
         shuffle: Whether each epoch takes the training rows in a new order.
         weighs_looks: Whether weights count for watched and scored rows too.
         initial_epoch: Epochs that count as done.
+        numbers: Numbers of the recipe that differ between members: by key one per seat, in the builder's place.
     """
 
     build: Build
@@ -74,6 +75,7 @@ class Job:
     shuffle: bool = True
     weighs_looks: bool = True
     initial_epoch: int = 0
+    numbers: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
     @property
     def length(self) -> int:

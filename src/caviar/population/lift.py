@@ -182,30 +182,20 @@ def numbers(model: keras.Model) -> dict[str, float]:
     return {key: place.number for key, place in places(model).items()}
 
 
-def as_arrays(members: Sequence[Mapping[str, float]]) -> dict[str, np.ndarray]:
-    """The numbers of several members of one structure, as a program takes them.
+def as_arrays(numbers: Mapping[str, Sequence[float]]) -> dict[str, np.ndarray]:
+    """Numbers of several members, as a program takes them.
 
     Args:
-        members: What `numbers` gives for each.
+        numbers: By key one per member.
 
     Returns:
         By key an array (member, 2) of each member's number `x` and of `1 - x`. Keras subtracts in double
         precision before rounding; a difference of rounded numbers would be 1e-4 off for a `beta_2` of 0.999.
 
-    Raises:
-        ValueError: The members do not have the same keys.
-
-    >>> as_arrays([{"optimizer.beta_1": 0.9}, {"optimizer.beta_1": 0.5}])["optimizer.beta_1"].tolist()
+    >>> as_arrays({"optimizer.beta_1": [0.9, 0.5]})["optimizer.beta_1"].tolist()
     [[0.8999999761581421, 0.10000000149011612], [0.5, 0.5]]
     """
-    keys = list(members[0])
-    for member in members:
-        if member.keys() != members[0].keys():
-            raise ValueError(
-                f"Expected members with the same numbers, got {sorted(member)} beside {sorted(keys)}. "
-                f"Only members of one structure share a program."
-            )
-    doubles = {key: np.array([member[key] for member in members], np.float64) for key in keys}
+    doubles = {key: np.array(values, np.float64) for key, values in numbers.items()}
     return {key: np.stack([x, 1.0 - x], axis=1).astype(np.float32) for key, x in doubles.items()}
 
 

@@ -11,6 +11,7 @@ import keras
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from caviar.population import callbacks, step
+from caviar.population.lift import lifted
 from caviar.population.ragged import Step, trace
 from caviar.population.step import Logs, MemberState
 
@@ -123,7 +124,8 @@ class Member:
     """What members bring besides their state: whose inputs they see, and lists of rows, filled up to one width.
 
     `fit_count`, `watch_count` and `scored_count` say how many rows of a list are real; `asked` are the rows
-    they predict at the end; `metrics` are the values of the metric variables before any batch.
+    they predict at the end; `metrics` are the values of the metric variables before any batch; `numbers` are
+    those of its recipe that differ between members, by key (2,) as in lift.py.
     """
 
     split: jax.Array
@@ -134,6 +136,7 @@ class Member:
     scored_count: jax.Array
     asked: jax.Array
     metrics: list[jax.Array]
+    numbers: dict[str, jax.Array]
 
 
 jax.tree_util.register_dataclass(
@@ -147,6 +150,7 @@ jax.tree_util.register_dataclass(
         "scored_count",
         "asked",
         "metrics",
+        "numbers",
     ],
     meta_fields=[],
 )
@@ -191,8 +195,8 @@ class Program:
 class Steps:
     """The steps of one member, as traced once: training, and looking at rows it does not train on.
 
-    Training is `(state, batch) → state, logs`; looking is `((trainable, non-trainable, metrics), batch) →
-    metrics, logs`.
+    Training is `((state, numbers), batch) → state, logs`; looking is `((trainable, non-trainable, metrics,
+    numbers), batch) → metrics, logs`.
     """
 
     train: Step
@@ -201,13 +205,19 @@ class Steps:
 
 
 def trace_steps(
-    model: keras.Model, state: MemberState, batch: tuple[Any, ...], looked_at: tuple[Any, ...], passes: Passes
+    model: keras.Model,
+    state: MemberState,
+    numbers: dict[str, Any],
+    batch: tuple[Any, ...],
+    looked_at: tuple[Any, ...],
+    passes: Passes,
 ) -> Steps:
     """Trace a model's steps, for batches of the sizes that its members need.
 
     Args:
         model: The template.
         state: Shapes and types of one member's state.
+        numbers: The same of the numbers that differ between members.
         batch: A few rows, as `train_step` takes them.
         looked_at: The same, as `test_step` takes them.
         passes: Which sizes.
@@ -215,15 +225,22 @@ def trace_steps(
     Raises:
         NotRagged: A step must take short batches, and that is not known to be exact.
     """
-    test = partial(step.test_step, model)
-    looked = (state[0], state[1], state[3])
+
+    def train_one(given: tuple[MemberState, dict[str, jax.Array]], batch: tuple[Any, ...]) -> Any:  # noqa: ANN401
+        with lifted(model, given[1]):
+            return step.train_step(model, given[0], batch)
+
+    def look_at(given: tuple[Any, ...], batch: tuple[Any, ...]) -> Any:  # noqa: ANN401
+        with lifted(model, given[3]):
+            return step.test_step(model, given[:3], batch)
 
     def look(way: Pass | None) -> Step | None:
-        return None if way is None else trace(test, looked, looked_at, way.batch, short=way.needs_short)
+        if way is None:
+            return None
+        given = (state[0], state[1], state[3], numbers)
+        return trace(look_at, given, looked_at, way.batch, short=way.needs_short)
 
-    train = trace(
-        partial(step.train_step, model), state, batch, passes.fit.batch, short=passes.fit.needs_short
-    )
+    train = trace(train_one, (state, numbers), batch, passes.fit.batch, short=passes.fit.needs_short)
     return Steps(train, look(passes.watch), look(passes.scored))
 
 
@@ -312,7 +329,8 @@ def _epoch(
     steps, passes, rules = setting.steps, setting.passes, setting.rules
     fetch = partial(data.batch, member.split, weighed=True)
     begun = callbacks.before_epoch(rules, (*before.state[:3], member.metrics), epoch, setting.rate_at)
-    state, logs = _go(passes.fit, steps.train, begun, order, member.fit_count, fetch)
+    train = _given(steps.train, lambda state: (state, member.numbers))
+    state, logs = _go(passes.fit, train, begun, order, member.fit_count, fetch)
     rate = state[2][setting.rate_at] if setting.rate_at is not None else None
     if passes.watch is not None and steps.watch is not None:
         seen = _look(
@@ -352,16 +370,17 @@ def _look(
     count: jax.Array,
 ) -> Logs:
     fetch = partial(data.batch, member.split, weighed=setting.weighs_looks)
-    return _go(way, _at(one, state), member.metrics, rows, count, fetch)[1]
+    look = _given(one, lambda metrics: (state[0], state[1], metrics, member.numbers))
+    return _go(way, look, member.metrics, rows, count, fetch)[1]
 
 
-def _at(look: Step, state: MemberState) -> Step:
-    """A look as a step that carries the metrics only."""
+def _given(one: Step, state_of: Callable[[Any], Any]) -> Step:
+    """A step that carries only a part of what it needs."""
 
-    def of(one: Callable[..., Any]) -> Callable[..., Any]:
-        return lambda metrics, *rest: one((state[0], state[1], metrics), *rest)
+    def of(function: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda carry, *rest: function(state_of(carry), *rest)
 
-    return Step(of(look.full), of(look.plain), None if look.short is None else of(look.short))
+    return Step(of(one.full), of(one.plain), None if one.short is None else of(one.short))
 
 
 def _where(condition: jax.Array, yes: Any, no: Any) -> Any:  # noqa: ANN401
@@ -435,7 +454,8 @@ def _predict(setting: _Setting, state: MemberState, member: Member, data: Data) 
     padded = jnp.concatenate([member.asked, jnp.broadcast_to(member.asked[:1], (-count % width,))])
 
     def some(rows: jax.Array) -> Any:  # noqa: ANN401
-        return step.predict(setting.model, state, data.batch(member.split, rows, weighed=False)[0])
+        with lifted(setting.model, member.numbers):
+            return step.predict(setting.model, state, data.batch(member.split, rows, weighed=False)[0])
 
     outputs = jax.lax.map(some, padded.reshape(-1, width))
     return jax.tree.map(lambda a: a.reshape((-1, *a.shape[2:]))[:count], outputs)

@@ -10,9 +10,10 @@ import jax
 import numpy as np
 
 from caviar.population import devices, loop, program
-from caviar.population.callbacks import NotInProgram, Rule, rules
+from caviar.population.callbacks import NotInProgram, Rule, rate_position, rules
 from caviar.population.initial import draw
 from caviar.population.job import Enough, Job, Monitor, Seat, Trained, make_history, row_orders
+from caviar.population.lift import LEARNING_RATE, as_arrays
 from caviar.population.ragged import NotRagged
 from caviar.population.template import Template, make_template, variables
 
@@ -37,6 +38,7 @@ def train(job: Job, monitor: Monitor | None = None, *, one_by_one: bool = False)
 
     Raises:
         ModelError: The builder fails, or its model cannot be trained on this data at all.
+        NotTogether: Its members have numbers of their own and cannot be trained as a population.
         Exception: Whatever `monitor.advance` raises to stop the job.
     """
     monitor = monitor or Monitor()
@@ -52,11 +54,11 @@ def _train(job: Job, monitor: Monitor, *, one_by_one: bool) -> Trained:
     began = time.monotonic()
     template = make_template(job.build, job.sample())
     if one_by_one:
-        return loop.train_one_by_one(job, monitor, "that was asked for", template.fixed)
+        return _one_by_one(job, monitor, "that was asked for", template)
     try:
         in_program = rules(job.callbacks, template.model, job.epochs, job.initial_epoch)
     except NotInProgram as reason:
-        return loop.train_one_by_one(job, monitor, str(reason), template.fixed)
+        return _one_by_one(job, monitor, str(reason), template)
     parts: list[tuple[list[int], _Part]] = []
     epochs = job.length
     try:
@@ -67,8 +69,18 @@ def _train(job: Job, monitor: Monitor, *, one_by_one: bool) -> Trained:
                 epochs = part.epochs
                 parts.append((chunk, part))
     except _NotAPopulation as reason:
-        return loop.train_one_by_one(job, monitor, str(reason), template.fixed)
+        return _one_by_one(job, monitor, str(reason), template)
     return _assemble(job, template, parts, epochs, time.monotonic() - began)
+
+
+class NotTogether(Exception):  # noqa: N818 - an outcome, not an error
+    """Why the recipes of a job with numbers of their own must be trained one by one."""
+
+
+def _one_by_one(job: Job, monitor: Monitor, why: str, template: Template) -> Trained:
+    if job.numbers:  # the builder is that of one recipe
+        raise NotTogether(why)
+    return loop.train_one_by_one(job, monitor, why, template.fixed)
 
 
 class _NotAPopulation(Exception):  # noqa: N818 - an outcome, not an error
@@ -136,11 +148,12 @@ def _shared(
         for group in variables(template.model)
     )
     state = (trainable, rest, optimizer, metrics)
+    numbers = {key: jax.ShapeDtypeStruct((2,), np.float32) for key in job.numbers if key != LEARNING_RATE}
     with _tracing():
         return _Shared(
             members,
             passes,
-            program.trace_steps(template.model, state, job.sample(), job.sample(look=True), passes),
+            program.trace_steps(template.model, state, numbers, job.sample(), job.sample(look=True), passes),
         )
 
 
@@ -174,7 +187,11 @@ def _filled(lists: Sequence[np.ndarray], width: int) -> np.ndarray:
 
 
 def _member(
-    job: Job, seats: Sequence[Seat], passes: program.Passes, metrics: list[np.ndarray]
+    job: Job,
+    seats: Sequence[Seat],
+    passes: program.Passes,
+    metrics: list[np.ndarray],
+    numbers: dict[str, np.ndarray],
 ) -> program.Member:
     def lists(name: str, way: program.Pass | None) -> tuple[np.ndarray, np.ndarray]:
         if way is None:
@@ -190,6 +207,7 @@ def _member(
         *lists("scored", passes.scored),
         _filled(asked, max(map(len, asked))),
         metrics,
+        numbers,
     )
 
 
@@ -203,11 +221,16 @@ def _train_chunk(
     monitor: Monitor,
 ) -> _Part:
     """Train members that share one program and fit on the devices together."""
-    seats = [job.seats[member] for member in chunk]
-    seats += [seats[-1]] * (-len(seats) % devices.start().count)  # members, unlike rows, may be padded
+    padded = chunk + chunk[-1:] * (-len(chunk) % devices.start().count)  # members, unlike rows, may be padded
+    seats = [job.seats[member] for member in padded]
+    numbers = {key: [values[member] for member in padded] for key, values in job.numbers.items()}
     state = draw(template, job.build, job.sample(), [seat.seed for seat in seats])
+    if LEARNING_RATE in numbers:
+        at = rate_position(template.model)
+        assert at is not None
+        state[2][at] = np.asarray(numbers.pop(LEARNING_RATE), state[2][at].dtype)
     data = machine.share(program.Data(job.x, job.y, job.weight))
-    members = machine.place(_member(job, seats, shared.passes, state[3]))
+    members = machine.place(_member(job, seats, shared.passes, state[3], as_arrays(numbers)))
     per_epoch = sum(-(-len(job.seats[member].fit) // job.batch_size) for member in chunk)
     with _tracing():
         carry, logs, done = _run_blocks(

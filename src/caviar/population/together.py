@@ -1,0 +1,104 @@
+"""Recipes that differ only in numbers train as one population: the fewest programs for many recipes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from caviar.population import devices
+from caviar.population.callbacks import rate_variable
+from caviar.population.job import Job, Monitor, Trained
+from caviar.population.lift import LEARNING_RATE, numbers
+from caviar.population.structure import CannotCompare, structure
+from caviar.population.template import make_template
+from caviar.population.train import NotTogether, train
+
+
+@dataclass(frozen=True, eq=False)
+class _Family:
+    """Jobs that share one program.
+
+    Attributes:
+        jobs: Their places among all jobs.
+        numbers: What `numbers` says of each one's model.
+    """
+
+    jobs: list[int]
+    numbers: list[dict[str, float]]
+
+
+def train_together(jobs: Sequence[Job], monitor: Monitor | None = None) -> tuple[list[Trained], int]:
+    """Train several recipes on the same rows with as few programs as possible.
+
+    Args:
+        jobs: One per recipe.
+        monitor: Told of progress, of one population after the other.
+
+    Returns:
+        What training each job gave, and how many populations there were.
+    """
+    devices.start()
+    trained: dict[int, Trained] = {}
+    populations = 0
+    for family in _families(jobs):
+        some = [jobs[i] for i in family.jobs]
+        try:
+            whole = train(_together(some, family.numbers), monitor)
+        except NotTogether:
+            trained |= {i: train(jobs[i], monitor) for i in family.jobs}
+            continue
+        populations += whole.engine == "population"
+        start = 0
+        for i, job in zip(family.jobs, some, strict=True):
+            trained[i] = _part(whole, start, start + len(job.seats))
+            start += len(job.seats)
+    return [trained[i] for i in range(len(jobs))], populations
+
+
+def _families(jobs: Sequence[Job]) -> list[_Family]:
+    families: dict[object, _Family] = {}
+    for i, job in enumerate(jobs):
+        template = make_template(job.build, job.sample()) if len(jobs) > 1 else None
+        key: object = i
+        values: dict[str, float] = {}
+        if template is not None:
+            try:
+                text = structure(template, job.sample())
+            except CannotCompare:
+                pass
+            else:
+                values = numbers(template.model)
+                key = (text, _setting(job, values if rate_variable(template.model) is not None else {}))
+        family = families.setdefault(key, _Family([], []))
+        family.jobs.append(i)
+        family.numbers.append(values)
+    return list(families.values())
+
+
+def _setting(job: Job, values: dict[str, float]) -> tuple[object, ...]:
+    """What else members of a program must share. Callbacks that set the rate start from that of the recipe."""
+    arrays = (id(job.x), id(job.y), id(job.weight))
+    rest = (job.batch_size, job.epochs, job.shuffle, job.show, job.score, job.validation_batch_size)
+    rate = values.get(LEARNING_RATE) if job.callbacks else None
+    return (*arrays, *rest, job.initial_epoch, job.weighs_looks, rate, *map(id, job.callbacks))
+
+
+def _together(jobs: Sequence[Job], values: Sequence[dict[str, float]]) -> Job:
+    """One job of all seats; only numbers that differ are lifted, so that a single recipe keeps its bits."""
+    differ = [key for key in values[0] if len({one[key] for one in values}) > 1]
+    return replace(
+        jobs[0],
+        seats=[seat for job in jobs for seat in job.seats],
+        numbers={
+            key: [one[key] for one, job in zip(values, jobs, strict=True) for _ in job.seats]
+            for key in differ
+        },
+    )
+
+
+def _part(whole: Trained, start: int, stop: int) -> Trained:
+    return replace(
+        whole,
+        history=whole.history.isel(member=slice(start, stop)),
+        outputs=whole.outputs[start:stop],
+        states=whole.states[start:stop],
+        scores=whole.scores[start:stop],
+    )
