@@ -155,7 +155,9 @@ def test_public_names_stay_functions_whatever_is_imported_first():
     program = (
         "import caviar.look, caviar.predict, caviar.improve\n"
         "import caviar\n"
-        "for name in caviar.__all__:\n    assert callable(getattr(caviar, name)), name\n"
+        "names = [name for name in caviar.__all__ if name != 'schedules']\n"
+        "for name in names:\n    assert callable(getattr(caviar, name)), name\n"
         "    assert callable(getattr(caviar, name)), f'{name}, asked a second time'\n"
+        "assert issubclass(caviar.schedules.Cyclical, object)\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)

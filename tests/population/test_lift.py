@@ -207,8 +207,8 @@ def outcome(name: str) -> Outcome:
     varying = [key for key in first if first[key] != second[key]]
     one_changed = [{**first, key: second[key]} for key in varying]
     with questions_noted() as questions:
-        trained = program(as_arrays([first, second, third, *one_changed]))
-    program(as_arrays([*one_changed, third, second, first]))
+        trained = program(columns([first, second, third, *one_changed]))
+    program(columns([*one_changed, third, second, first]))
     members = [flat(jax.tree.map(lambda a: a[i], trained)) for i in range(3 + len(varying))]  # noqa: B023
     found = places(models[0])
     return Outcome(
@@ -454,6 +454,11 @@ CASES = {
 }
 
 
+def columns(members):
+    """Numbers of several members, as a program takes them."""
+    return as_arrays({key: [member[key] for member in members] for key in members[0]})
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_each_member_trains_as_keras_trains_it_alone_with_its_numbers(name, subtests):
     """All numbers of the second and third recipe differ from those of the model that is traced."""
@@ -610,7 +615,7 @@ def test_a_model_is_as_before_after_tracing_and_after_an_error():
         loss_weights=2.0,
         optimizer=O.Adam(clipnorm=1),
     )
-    before, values = everything(model), as_arrays([numbers(model)])
+    before, values = everything(model), columns([numbers(model)])
     with lifted(model, {key: value[0] for key, value in values.items()}):
         assert isinstance(model.layers[1].rate, MemberNumber)
         assert everything(model) != before
@@ -651,13 +656,8 @@ def test_a_key_that_the_model_does_not_have_is_refused():
             pass
 
 
-def test_members_of_different_structures_are_refused():
-    with pytest.raises(ValueError, match="one structure"):
-        as_arrays([numbers(compiled(L.Dropout(0.5))), numbers(compiled())])
-
-
 def member_number(x: float) -> MemberNumber:
-    value, complement = as_arrays([{"x": x}])["x"][0]
+    value, complement = as_arrays({"x": [x]})["x"][0]
     return MemberNumber(jnp.float32(value), jnp.float32(complement), x)
 
 
