@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from numbers import Integral
 from typing import Any, Literal
 
 import keras
@@ -363,9 +364,17 @@ def _settings(given: Mapping[str, Any], name: str, changes: Mapping[str, Any]) -
 
 
 def _seeds(seeds: int | Sequence[int]) -> list[int]:
-    wanted = range(seeds) if isinstance(seeds, (int, np.integer)) else seeds
-    found = [int(seed) for seed in wanted]
-    if not found or min(found) < 0 or max(found) > _LARGEST_SEED or len(set(found)) < len(found):
+    try:
+        wanted = list(range(int(seeds)) if isinstance(seeds, Integral) else seeds)  # type: ignore[arg-type]
+        found = [int(seed) for seed in wanted]
+    except (TypeError, ValueError):
+        wanted, found = [], []
+    if (
+        not found
+        or found != wanted
+        or not 0 <= min(found) <= max(found) <= _LARGEST_SEED
+        or len(set(found)) < len(found)
+    ):
         raise OptionError(
             f"Expected seeds to be a number of seeds of at least 1, or different whole numbers from 0 to "
             f"{_LARGEST_SEED:,}, got {seeds!r}. Write seeds=10, or seeds=[3, 5, 8]."
@@ -380,7 +389,7 @@ def _splits(
 ) -> tuple[list[tuple[int, int, np.ndarray, np.ndarray]], str]:
     """(repeat, fold, rows to train on, held-out rows), and how they were drawn."""
     every = np.arange(rows.count)
-    if repeats < 1 or (repeats > 1 and not isinstance(folds, int)):
+    if repeats < 1 or (repeats > 1 and not isinstance(folds, Integral)):
         raise OptionError(
             f"Expected repeats to be at least 1, and more only with a number of folds, got {repeats}. Give "
             f"folds=10, or a splitter that repeats by itself."
@@ -388,7 +397,7 @@ def _splits(
     if folds is None:
         return [(0, 0, every, every[:0])], "all rows"
     labels = _labels(rows)
-    if not isinstance(folds, int):
+    if not isinstance(folds, Integral):
         try:
             pairs = list(folds.split(every, labels))
         except (AttributeError, TypeError, ValueError) as error:
@@ -397,16 +406,17 @@ def _splits(
                 f"{type(folds).__name__}, which failed: {error} Pass a number of folds."
             ) from error
         return [(0, i, np.asarray(a), np.asarray(b)) for i, (a, b) in enumerate(pairs)], type(folds).__name__
-    if not 2 <= folds <= rows.count:
+    count = int(folds)
+    if not 2 <= count <= rows.count:
         raise OptionError(
             f"Expected folds to be from 2 to the number of rows ({rows.count}), got {folds}. Choose another number."
         )
     counts = [0] if labels is None else list(Counter(labels.tolist()).values())
-    kind = StratifiedKFold if len(counts) <= _MOST_CLASSES and min(counts) >= folds else KFold
+    kind = StratifiedKFold if len(counts) <= _MOST_CLASSES and min(counts) >= count else KFold
     return [
         (repeat, i, a, b)
         for repeat in range(repeats)
-        for i, (a, b) in enumerate(kind(folds, shuffle=True, random_state=repeat).split(every, labels))
+        for i, (a, b) in enumerate(kind(count, shuffle=True, random_state=repeat).split(every, labels))
     ], kind.__name__
 
 

@@ -335,8 +335,13 @@ class _Work:
                 name=reference.name,
                 title=reference.title,
                 scores={
-                    name: mean_estimate(values, bench.test_share, n_rows=self.dataset.n_rows)
-                    for name, values in scores[reference.name].items()
+                    metric.name: mean_estimate(
+                        scores[reference.name][metric.name],
+                        bench.test_share,
+                        n_rows=self.dataset.n_rows,
+                        bounds=metric.bounds,
+                    )
+                    for metric in metrics
                 },
                 seconds=seconds / len(REFERENCES),
             )

@@ -328,8 +328,10 @@ def _record(
         members=len(fitting.job.seats),
         failed_members=failed,
         scores={
-            name: mean_estimate(values, bench.test_share, n_rows=bench.dataset.n_rows)
-            for name, values in scores.items()
+            metric.name: mean_estimate(
+                scores[metric.name], bench.test_share, n_rows=bench.dataset.n_rows, bounds=metric.bounds
+            )
+            for metric in (bench.metric, *bench.shown)
         },
         fold_scores=deciding.tolist(),
         repeat_deviation=float(by_repeat.std(ddof=1)) if len(by_repeat) > 1 else None,

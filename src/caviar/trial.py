@@ -139,6 +139,7 @@ def judge_trial(bench: Bench, trial: Trial, rope: float) -> list[ComparisonRecor
                 n_rows=bench.dataset.n_rows,
                 rope=rope,
                 metric_title=bench.metric.title,
+                can_repeat=bench.dataset.time is None,
             )
             for arm in trial.arms
         ]
@@ -186,6 +187,7 @@ def choose(
             n_rows=bench.dataset.n_rows,
             rope=rope,
             metric_title=bench.metric.title,
+            can_repeat=bench.dataset.time is None,
         )
         verdict = judge([step])[0]
         if verdict.verdict == "helps":

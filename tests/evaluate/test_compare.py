@@ -15,7 +15,7 @@ NOISE = np.random.default_rng(2).normal(0.0, 0.01, (3, 10))
 NOISE -= NOISE.mean()
 
 
-def compared(baseline, candidate, *, rope=0.004, higher_is_better=False, n_rows=1000):
+def compared(baseline, candidate, *, rope=0.004, higher_is_better=False, n_rows=1000, can_repeat=True):
     return compare(
         "remedy",
         baseline,
@@ -25,6 +25,7 @@ def compared(baseline, candidate, *, rope=0.004, higher_is_better=False, n_rows=
         n_rows=n_rows,
         rope=rope,
         metric_title="log-loss",
+        can_repeat=can_repeat,
     )
 
 
@@ -171,6 +172,15 @@ def test_a_verdict_becomes_stricter_in_company():
     assert judge([weak])[0].verdict == "helps"
     assert judge([weak, *equal])[0].verdict == "not enough data"
     assert [record.p for record in judge([*equal, weak])][-1] == weak.p
+
+
+def test_where_rows_cannot_be_split_anew_no_repeats_are_asked_for():
+    """The order of time allows one split: more rows could decide, more repeats do not exist."""
+    before = np.full((1, 10), 0.5)
+    gains = np.array([[-0.0025, 0.0185] * 5])
+    found = judged(before, before - gains, rope=0.001, can_repeat=False)
+    assert (found.verdict, found.repeats_needed) == ("not enough data", None)
+    assert "only more rows could decide" in found.sentence
 
 
 def test_no_comparisons_give_no_verdicts():

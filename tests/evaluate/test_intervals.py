@@ -100,3 +100,11 @@ def test_no_trials_say_nothing():
     estimate = proportion_estimate(0, 0)
     assert math.isnan(estimate.value)
     assert (estimate.low, estimate.high) == (0.0, 1.0)
+
+
+def test_an_interval_ends_where_scores_end():
+    """Log-loss is never below 0: a t interval that runs past it is cut there, and covers as often."""
+    scores = np.array([[0.1, 0.0, 0.5]])
+    free, bounded = mean_estimate(scores, 0.5), mean_estimate(scores, 0.5, bounds=(0.0, np.inf))
+    assert free.low < 0 == bounded.low
+    assert (bounded.value, bounded.high) == (free.value, free.high)

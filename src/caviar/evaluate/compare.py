@@ -71,6 +71,7 @@ class Comparison:
     only_remedy: int
     only_baseline: int
     neither: int
+    can_repeat: bool = True
 
 
 def compare(
@@ -83,6 +84,7 @@ def compare(
     n_rows: int,
     rope: float,
     metric_title: str,
+    can_repeat: bool = True,
 ) -> Comparison:
     """The paired difference of a remedy to the baseline.
 
@@ -95,6 +97,7 @@ def compare(
         n_rows: Rows of the table.
         rope: Half-width of the region of practical equivalence, in the score's unit.
         metric_title: What sentences call the score.
+        can_repeat: Whether the rows can be split anew; not where the order of time decides.
 
     >>> rng = np.random.default_rng(0)
     >>> before = rng.normal(0.5, 0.02, (3, 10))
@@ -131,6 +134,7 @@ def compare(
         only_remedy=only_remedy,
         only_baseline=only_baseline,
         neither=int((~trained & ~trained_before).sum()),
+        can_repeat=can_repeat,
     )
 
 
@@ -232,7 +236,9 @@ def _verdict(comparison: Comparison, p_holm: float) -> Verdict:
 
 def _repeats_needed(comparison: Comparison, multiplier: int) -> int | None:
     """Total repeats at which the present difference and spread would decide; None if 100 would not."""
-    if not math.isfinite(comparison.deviation) or comparison.only_remedy + comparison.only_baseline:
+    if not comparison.can_repeat or not math.isfinite(comparison.deviation):
+        return None
+    if comparison.only_remedy + comparison.only_baseline:
         return None
     candidates = range(comparison.repeats + 1, MOST_REPEATS + 1)
     # More scores only sharpen the test, so that the first number that decides can be found by halving.
@@ -310,6 +316,8 @@ def _failures(comparison: Comparison) -> str:
 def _advice(comparison: Comparison, repeats_needed: int | None) -> str:
     if comparison.only_remedy + comparison.only_baseline:
         return "; while trainings fail in one arm only, more repeats cannot settle it: find out why they fail"
+    if not comparison.can_repeat:
+        return "; the order of time allows no other split: only more rows could decide"
     if repeats_needed is not None:
         return f"; about {repeats_needed} repeats in all would decide, if the difference stays what it is"
     if math.isfinite(comparison.deviation) and _would_decide(comparison, math.inf, multiplier=1):

@@ -52,7 +52,12 @@ def corrected_error(scores: np.ndarray, test_share: float) -> float:
 
 
 def mean_estimate(
-    scores: np.ndarray, test_share: float, level: float = 0.95, *, n_rows: int | None = None
+    scores: np.ndarray,
+    test_share: float,
+    level: float = 0.95,
+    *,
+    n_rows: int | None = None,
+    bounds: tuple[float, float] = (-math.inf, math.inf),
 ) -> Estimate:
     """The mean score with its corrected resampled t interval.
 
@@ -65,6 +70,7 @@ def mean_estimate(
         test_share: Held-out rows divided by training rows.
         level: Coverage asked of the interval, 0 to 1.
         n_rows: Rows of the table; small tables get conservative degrees of freedom.
+        bounds: Lowest and highest score that there is: where the interval would go on, it ends.
 
     >>> estimate = mean_estimate(np.array([[0.8, 0.9, 0.7]]), test_share=0.5)
     >>> round(estimate.low, 2), round(estimate.value, 2), round(estimate.high, 2)
@@ -78,9 +84,8 @@ def mean_estimate(
     value = float(used.mean())
     dof = degrees_of_freedom(len(used), scores.shape[1], n_rows)
     margin = float(stats.t.ppf((1 + level) / 2, dof)) * corrected_error(used, test_share)
-    return Estimate(
-        value=value, low=value - margin, high=value + margin, level=level, method=method, n=len(used)
-    )
+    low, high = max(bounds[0], value - margin), min(bounds[1], value + margin)
+    return Estimate(value=value, low=low, high=high, level=level, method=method, n=len(used))
 
 
 def proportion_estimate(successes: int, trials: int, level: float = 0.95) -> Estimate:

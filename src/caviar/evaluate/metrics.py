@@ -45,6 +45,7 @@ class Metric:
         score: `(target, prediction, weight or None) -> float`; NaN where the score is not defined.
         row_losses: `(target, prediction) -> [row]`, for the metrics that are (weighted) means of a loss per
             row, where lower is better; None for all others.
+        lowest: The lowest value that there is.
 
     >>> find_metric("accuracy", "binary").score(np.array([0, 1]), np.array([[0.9, 0.1], [0.6, 0.4]]), None)
     0.5
@@ -56,6 +57,12 @@ class Metric:
     tasks: tuple[str, ...]
     score: Score
     row_losses: RowLosses | None = None
+    lowest: float = 0.0
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The lowest and the highest value that there is."""
+        return self.lowest, 1.0 if self.higher_is_better else math.inf
 
 
 def _defined_or_nan(score: Score) -> Score:
@@ -223,7 +230,7 @@ METRICS: tuple[Metric, ...] = (
         row_losses=absolute_losses,
     ),
     Metric("rmse", "root mean squared error", higher_is_better=False, tasks=REGRESSION, score=_rmse),
-    Metric("r2", "R²", higher_is_better=True, tasks=REGRESSION, score=_r2),
+    Metric("r2", "R²", higher_is_better=True, tasks=REGRESSION, score=_r2, lowest=-math.inf),
     Metric(
         "mse",
         "mean squared error",

@@ -299,16 +299,22 @@ class _Orders:
         room = _ORDER_BYTES // max(1, 4 * len(seats) * width)
         self.block = int(np.clip(room, 1, min(epochs, _MAX_BLOCK)))
         self._seats, self._width = seats, width
-        self._next = [row_orders(seat.seed, shuffle=shuffle) for seat in seats]
+        # Members with equal seeds and equally many rows take them in the same order: one is drawn for all.
+        self._alike: dict[tuple[int, int], list[int]] = {}
+        for i, seat in enumerate(seats):
+            self._alike.setdefault((seat.seed, len(seat.fit)), []).append(i)
+        self._next = {key: row_orders(key[0], shuffle=shuffle) for key in self._alike}
 
     def draw(self, epochs: int) -> np.ndarray:
         """The next `epochs` orders of every member; the rest of the block is not read."""
         drawn = np.zeros((len(self._seats), self.block, self._width), np.int32)
-        for lines, seat, next_order in zip(drawn, self._seats, self._next, strict=True):
-            count = len(seat.fit)
-            for line in lines[:epochs]:
-                line[:count] = seat.fit[next_order(count)]
-                line[count:] = seat.fit[0]
+        for (seed, count), alike in self._alike.items():
+            for epoch in range(epochs):
+                order = self._next[seed, count](count)
+                for i in alike:
+                    rows = self._seats[i].fit
+                    drawn[i, epoch, :count] = rows[order]
+                    drawn[i, epoch, count:] = rows[0]
         return drawn
 
 
