@@ -216,6 +216,19 @@ def test_callbacks_that_set_the_rate_keep_recipes_with_other_rates_apart():
     np.testing.assert_allclose(history.history["learning_rate"][1], [0.01, 0.01, 0.001], rtol=1e-5)
 
 
+def test_recipes_that_stop_early_at_other_rates_share_a_program():
+    stop = keras.callbacks.EarlyStopping("val_loss", patience=1, min_delta=1e-3)
+    recipes = {"a": {"rate": 0.2}, "b": {"rate": 0.01}}
+    arguments = {"epochs": 12, "validation_split": 0.3, "callbacks": stop}
+    history = caviar.fit(build, X, Y, recipes=recipes, verbose=0, **arguments)
+    assert history.attrs["populations"] == 1
+    for i, changes in enumerate(recipes.values()):
+        _, logs = alone(partial(build, **changes), 0, **arguments)
+        ended = len(logs["loss"])
+        assert_same({name: values[i, :ended] for name, values in history.history.items()}, logs)
+        assert np.isnan(history.history["loss"][i, ended:]).all()
+
+
 def odd(rate=0.02, drop=0.2):
     """Computes outside of JAX: one model at a time, each recipe with its own builder."""
 
@@ -326,6 +339,13 @@ def test_a_callback_that_cannot_be_carried_is_named_and_the_loop_runs_it():
         ({"sample_weight": WEIGHT[:3]}, "sample_weight"),
         ({"recipes": {"a": {"depth": 3}}}, "units, rate"),
         ({"recipes": {"a": 3}}, "dict of changes"),
+        ({"recipes": [{}]}, "name and changes"),
+        ({"class_weight": [1, 2]}, "class and number"),
+        ({"class_weight": {0: "a"}}, "class and number"),
+        ({"validation_split": "a"}, "validation_split"),
+        ({"epochs": "3"}, "epochs"),
+        ({"callbacks": [print]}, "Keras callbacks"),
+        ({"callbacks": keras.callbacks.EarlyStopping()}, "'val_loss'.*rows to watch"),
         ({"engine": "fast"}, "engine"),
         ({"held_out": True}, "held_out"),
         ({"shuffle": "batch"}, "shuffle"),

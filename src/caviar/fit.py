@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any, Literal
 
 import keras
@@ -205,6 +205,11 @@ def fit(
         "class_weight": class_weight,
         "shuffle": shuffle,
     }
+    if recipes is not None and not isinstance(recipes, Mapping):
+        raise OptionError(
+            f"Expected recipes to be a dict of name and changes, got {type(recipes).__name__}. Write "
+            f"{{'as it is': {{}}, 'small batches': {{'batch_size': 8}}}}."
+        )
     every = {name: _settings(given, name, changes) for name, changes in (recipes or {"": {}}).items()}
     weighs_classes = any(settings["class_weight"] for settings in every.values())
     rows = _read(x, y, sample_weight, validation_data, any_class_weight=weighs_classes)
@@ -431,9 +436,9 @@ def _seats(
     splits: Sequence[tuple[int, int, np.ndarray, np.ndarray]],
     seeds: Sequence[int],
     rows: _Rows,
-    validation_split: float,
+    validation_split: Any,  # noqa: ANN401 - a number, if the caller is right
 ) -> Iterator[Seat]:
-    if not 0 <= validation_split < 1:
+    if not isinstance(validation_split, float | int | np.number) or not 0 <= validation_split < 1:
         raise OptionError(
             f"Expected validation_split to be from 0 to less than 1, got {validation_split}. Write 0.2 for the "
             f"last fifth."
@@ -469,7 +474,7 @@ def _job(
         ("initial_epoch", initial_epoch, 0),
         ("validation_batch_size", validation_batch_size or 1, 1),
     ):
-        if isinstance(value, bool) or int(value) != value or value < least:
+        if not _is_whole(value) or value < least:
             raise OptionError(
                 f"Expected {name} to be a whole number of at least {least}, got {value}. Raise it."
             )
@@ -491,7 +496,7 @@ def _job(
         seats=seats,
         batch_size=int(size),
         epochs=int(settings["epochs"]),
-        callbacks=tuple(settings["callbacks"] or ()),
+        callbacks=_callbacks(settings["callbacks"]),
         show=scored and held_out == "epoch",
         score=scored,
         validation_batch_size=validation_batch_size,
@@ -502,8 +507,27 @@ def _job(
     )
 
 
+def _is_whole(value: object) -> bool:
+    return isinstance(value, float | Integral) and not isinstance(value, bool) and float(value).is_integer()
+
+
+def _callbacks(given: Any) -> tuple[keras.callbacks.Callback, ...]:  # noqa: ANN401
+    """One callback or several, as Keras takes them."""
+    several = (given,) if isinstance(given, keras.callbacks.Callback) else tuple(given or ())
+    for one in several:
+        if not isinstance(one, keras.callbacks.Callback):
+            raise OptionError(
+                f"Expected callbacks to be Keras callbacks, got {type(one).__name__}. Pass a list of them."
+            )
+    return several
+
+
 def _class_weights(rows: _Rows, class_weight: Mapping[int, float]) -> np.ndarray:
     """Weights of rows by their class, as Keras gives them: 1 for a class without."""
+    if not isinstance(class_weight, Mapping) or not all(isinstance(w, Real) for w in class_weight.values()):
+        raise OptionError(
+            f"Expected class_weight to be a dict of class and number, got {class_weight!r}. Write {{0: 1.0, 1: 5.0}}."
+        )
     target = [part[0] for part in keras.tree.flatten(rows.y)]
     if len(target) != 1:
         raise OptionError("Expected one output with class_weight, got several. Use sample_weight instead.")

@@ -84,6 +84,12 @@ def not_in_program(callbacks: Sequence[keras.callbacks.Callback]) -> list[str]:
     return [type(callback).__name__ for callback in callbacks if type(callback) not in _KNOWN]
 
 
+def sets_rate(callbacks: Sequence[keras.callbacks.Callback]) -> bool:
+    """Whether one of them sets the learning rate, from that of the recipe on."""
+    setters = (keras.callbacks.ReduceLROnPlateau, keras.callbacks.LearningRateScheduler)
+    return any(isinstance(callback, setters) for callback in callbacks)
+
+
 def rules(
     callbacks: Sequence[keras.callbacks.Callback], model: keras.Model, epochs: int, initial_epoch: int = 0
 ) -> tuple[Rule, ...]:
@@ -192,6 +198,12 @@ def after_epoch(
                 stops = stops | ~jnp.isfinite(logs["loss"])
             new.append(numbers)
             continue
+        if rule.watch.monitor not in logs:
+            raise ModelError(
+                f"Expected callbacks to watch something that is recorded ({', '.join(sorted(logs))}), got "
+                f"{rule.watch.monitor!r}. Name one of these, or give rows to watch (validation_data or "
+                f"validation_split) for what begins with val_."
+            )
         value = logs[rule.watch.monitor]
         if isinstance(rule, Stop):
             numbers, stop = _early_stopping(rule, numbers, state, value, epoch)  # noqa: PLW2901

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from caviar.population import devices
-from caviar.population.callbacks import rate_variable
+from caviar.population.callbacks import rate_variable, sets_rate
 from caviar.population.job import Job, Monitor, Trained
 from caviar.population.lift import LEARNING_RATE, numbers
 from caviar.population.structure import CannotCompare, structure
@@ -77,7 +77,7 @@ def _setting(job: Job, values: dict[str, float]) -> tuple[object, ...]:
     """What else members of a program must share. Callbacks that set the rate start from that of the recipe."""
     arrays = (id(job.x), id(job.y), id(job.weight))
     rest = (job.batch_size, job.epochs, job.shuffle, job.show, job.score, job.validation_batch_size)
-    rate = values.get(LEARNING_RATE) if job.callbacks else None
+    rate = values.get(LEARNING_RATE) if sets_rate(job.callbacks) else None
     return (*arrays, *rest, job.initial_epoch, job.weighs_looks, rate, *map(id, job.callbacks))
 
 
