@@ -28,6 +28,8 @@ LAYERS = (
     "diagnose",
     "progress",
     "pace",
+    "rows",
+    "history",
     "fit",
     "measure",
     "trial",
@@ -43,7 +45,7 @@ LAYERS = (
 )
 DOOR = "__init__"  # hands out the public names, when they are first used
 
-KNOWS_KERAS = ("population", "recipe", "remedies", "fit", "measure", "model", "improve")
+KNOWS_KERAS = ("population", "recipe", "remedies", "rows", "history", "fit", "measure", "model", "improve")
 # Swaps layers in a graph, for which Keras has no public name.
 KNOWS_KERAS_INTERNALS = ("population", "remedies.rewrite")
 KNOWS_JAX = ("population",)

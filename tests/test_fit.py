@@ -27,7 +27,7 @@ def build(units=6, rate=0.02):
     model = keras.Sequential(
         [keras.Input((4,)), L.Dense(units, "relu"), L.Dropout(0.2), L.Dense(1, activation="sigmoid")]
     )
-    model.compile(keras.optimizers.Adam(rate), "binary_crossentropy", metrics=["accuracy"])
+    model.compile(keras.optimizers.Adam(rate), "binary_crossentropy", metrics=["accuracy", LargestBatch()])
     return model
 
 
@@ -65,6 +65,24 @@ CARRIED_OUT = {
     "initial_epoch": {"initial_epoch": 2, "epochs": 5},
     "validation_batch_size": {"validation_batch_size": 3, "validation_split": 0.25},
 }
+
+
+@keras.saving.register_keras_serializable("caviar_tests")
+class LargestBatch(keras.metrics.Metric):
+    """The largest number of rows that came at once: it tells one batch size from another."""
+
+    def __init__(self, name="largest_batch", **options):
+        super().__init__(name=name, **options)
+        self.largest = self.add_weight(name="largest", initializer="zeros")
+
+    def update_state(self, y_true, y_pred, sample_weight=None):  # noqa: ARG002 - Keras' signature
+        rows = keras.ops.sum(keras.ops.ones_like(y_true[:, 0], dtype="float32"))
+        self.largest.assign(keras.ops.maximum(self.largest, rows))
+
+    def result(self):
+        return self.largest + 0.0
+
+
 REFUSED = {
     "steps_per_epoch": ({"steps_per_epoch": 2}, "all of its rows"),
     "validation_steps": ({"validation_steps": 2}, "all of its rows"),
@@ -91,11 +109,32 @@ def test_every_argument_is_carried_out_as_fit_does(argument):
         history.members[1].model().predict(X, verbose=0), model.predict(X, verbose=0), atol=1e-5
     )
     plain = {name: value for name, value in arguments.items() if name != argument}
-    assert not np.allclose(
-        alone(build, 7, **plain)[0].predict(X, verbose=0), model.predict(X, verbose=0), atol=1e-4
-    ) or (argument in ("validation_data", "validation_batch_size")), (
-        f"{argument} changes nothing: this test could not fail"
-    )
+    other, other_logs = alone(build, 7, **plain)
+    same_model = np.allclose(other.predict(X, verbose=0), model.predict(X, verbose=0), atol=1e-4)
+    assert not same_model or other_logs != logs, f"{argument} changes nothing: this test could not fail"
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [
+        {"class_weight": {0: 3.0, 1: 0.5}, "validation_data": (X[:9], Y[:9], WEIGHT[:9])},
+        {"sample_weight": WEIGHT, "validation_data": (X[:9], Y[:9])},
+        {"sample_weight": WEIGHT, "validation_data": (X[:9], Y[:9], WEIGHT[9:18])},
+    ],
+    ids=["class weights, weighed validation", "sample weights, validation without", "weights in both"],
+)
+def test_watched_and_held_out_rows_have_the_weights_that_were_given_for_them(weights):
+    """Held-out rows are weighed as the caller weighs rows, and never by class; watched ones as `fit` weighs them."""
+    history = caviar.fit(build, X, Y, folds=3, verbose=0, epochs=2, **weights)
+    member = history.members[1]
+    sample_weight = weights.get("sample_weight")
+    mine = {} if sample_weight is None else {"sample_weight": sample_weight[member.rows]}
+    model, logs = alone(build, 0, X[member.rows], Y[member.rows], epochs=2, **{**weights, **mine})
+    assert_same({name: values[1] for name, values in history.history.items()}, logs)
+    held_out = member.held_out
+    judged = None if sample_weight is None else sample_weight[held_out]
+    expected = model.evaluate(X[held_out], Y[held_out], sample_weight=judged, verbose=0, return_dict=True)
+    assert_same({name: values[1] for name, values in history.scores.items()}, expected)
 
 
 @pytest.mark.parametrize("argument", REFUSED)
@@ -337,6 +376,8 @@ def test_a_callback_that_cannot_be_carried_is_named_and_the_loop_runs_it():
         ({"validation_data": ({"a": X}, Y)}, "same inputs"),
         ({"class_weight": {0: 2.0}, "sample_weight": WEIGHT}, "both"),
         ({"sample_weight": WEIGHT[:3]}, "sample_weight"),
+        ({"validation_data": (X, Y, WEIGHT[:3])}, "weights of validation_data"),
+        ({"validation_data": (X[:, :2], Y)}, r"\(4,\), got \(2,\)"),
         ({"recipes": {"a": {"depth": 3}}}, "units, rate"),
         ({"recipes": {"a": 3}}, "dict of changes"),
         ({"recipes": [{}]}, "name and changes"),

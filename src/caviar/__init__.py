@@ -14,7 +14,8 @@ from caviar.population.devices import choose_backend
 
 if TYPE_CHECKING:
     from caviar.errors import CaviarError
-    from caviar.fit import History, fit
+    from caviar.fit import fit
+    from caviar.history import History
     from caviar.improve import improve
     from caviar.look import look
     from caviar.predict import predict
@@ -26,7 +27,7 @@ choose_backend()
 
 _HOMES = {
     "CaviarError": "caviar.errors",
-    "History": "caviar.fit",
+    "History": "caviar.history",
     "Run": "caviar.results",
     "fit": "caviar.fit",
     "improve": "caviar.improve",

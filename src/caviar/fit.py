@@ -5,110 +5,29 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import partial
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any, Literal
 
 import keras
 import numpy as np
-import xarray as xr
 from sklearn.model_selection import KFold, StratifiedKFold
 
 from caviar.errors import ModelError, OptionError
+from caviar.history import History, make_history
 from caviar.pace import Pace
 from caviar.population import devices
 from caviar.population.callbacks import not_in_program
 from caviar.population.job import Job, Monitor, Seat, Trained
-from caviar.population.template import build_alone
 from caviar.population.together import train_together
 from caviar.population.train import train
 from caviar.progress import Clock, Voice
+from caviar.rows import Rows, class_weights, labels, read
 
 _LARGEST_SEED = 2**32 - 1
 # Whole numbers with so few values are classes, and folds keep their shares.
 _MOST_CLASSES = 20
 _CHANGES = ("build", "batch_size", "epochs", "callbacks", "class_weight", "shuffle")
-
-
-@dataclass(frozen=True, eq=False)
-class Member:
-    """One trained model of a population.
-
-    Attributes:
-        recipe: Its recipe's name; empty if there is only one.
-        repeat: Which repetition of the folds.
-        fold: Which fold was held out.
-        seed: What `keras.utils.set_random_seed` would have been given.
-        rows: Row numbers that it trained on.
-        held_out: Row numbers of its held-out fold; empty without folds.
-    """
-
-    recipe: str
-    repeat: int
-    fold: int
-    seed: int
-    rows: np.ndarray
-    held_out: np.ndarray
-    _job: Job
-    _state: tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]
-
-    def model(self) -> keras.Model:
-        """An ordinary compiled Keras model with this member's weights and optimizer state, a new one each time."""
-        model = build_alone(self._job.build, self._job.sample(), self.seed)
-        groups = (model.trainable_variables, model.non_trainable_variables, model.optimizer.variables)
-        for group, values in zip(groups, self._state, strict=True):
-            for variable, value in zip(group, values, strict=True):
-                variable.assign(value)
-        return model
-
-
-@dataclass(frozen=True, eq=False)
-class History:
-    """What training a population recorded.
-
-    Attributes:
-        dataset: Logs on the axes member and epoch, with coordinates recipe, repeat, fold and seed; NaN after a
-            member has stopped.
-        scores: Per name of a log its value on each member's held-out fold, with the weights that it ended with:
-            arrays (member,). Empty without folds.
-        members: The trained models, in the order of the member axis.
-        attrs: What ran: `engine` (`"population"` or `"loop"`), `why`, `populations` (recipes that differ only in
-            numbers share one), `seconds`, `split`, and `fixed`, the variables whose seed the builder fixed, so
-            that they do not vary.
-    """
-
-    dataset: xr.Dataset
-    scores: dict[str, np.ndarray]
-    members: list[Member]
-    attrs: dict[str, Any]
-
-    @property
-    def epoch(self) -> list[int]:
-        """Numbers of the epochs, from 0 as in Keras."""
-        return [int(epoch) - 1 for epoch in self.dataset["epoch"].values]
-
-    @property
-    def history(self) -> dict[str, Any]:
-        """Logs by name: arrays (member, epoch) with NaN after a stop; for a single member plain lists."""
-        logs = {str(name): values.values for name, values in self.dataset.data_vars.items()}
-        if len(self.members) > 1:
-            return logs
-        seen = np.flatnonzero(~np.isnan([values[0] for values in logs.values()]).all(axis=0))
-        ended = seen[-1] + 1 if len(seen) else len(self.epoch)
-        return {name: values[0, :ended].tolist() for name, values in logs.items()}
-
-
-@dataclass(frozen=True, eq=False)
-class _Rows:
-    """The rows of one call: those given, then those of `validation_data`; arrays are (1, row, …) as in a job."""
-
-    x: Any
-    y: Any
-    weight: np.ndarray | None
-    weighs_looks: bool
-    count: int
-    validation: np.ndarray
 
 
 def fit(
@@ -212,7 +131,7 @@ def fit(
         )
     every = {name: _settings(given, name, changes) for name, changes in (recipes or {"": {}}).items()}
     weighs_classes = any(settings["class_weight"] for settings in every.values())
-    rows = _read(x, y, sample_weight, validation_data, any_class_weight=weighs_classes)
+    rows = read(x, y, sample_weight, validation_data, any_class_weight=weighs_classes)
     splits, split = _splits(rows, folds, repeats)
     voice = Voice(quiet=verbose in (0, "0"))
     began = time.monotonic()
@@ -231,7 +150,7 @@ def fit(
             )
         )
     trained, populations = _train(jobs, engine, Pace(voice, Clock(None), "population"))
-    history = _history(
+    history = make_history(
         list(zip(every, jobs, trained, strict=True)), populations, time.monotonic() - began, split
     )
     if history.attrs["engine"] == "loop" and engine == "auto":
@@ -263,83 +182,6 @@ def _refuse(
         )
     if held_out not in ("end", "epoch"):
         raise OptionError(f"Expected held_out to be 'end' or 'epoch', got {held_out!r}. Choose one.")
-
-
-def _array(values: Any, what: str) -> np.ndarray:  # noqa: ANN401
-    """One array as `fit` would take it: numbers with a fraction as float32, whole numbers as int32."""
-    array = np.asarray(values.to_numpy() if hasattr(values, "to_numpy") else values)
-    if array.dtype.kind not in "biuf" or array.ndim == 0:
-        raise OptionError(
-            f"Expected {what} to be an array of numbers with a row axis, or a dict or list of such arrays, got "
-            f"{type(values).__name__}. Read generators and datasets into arrays first, and turn text into numbers."
-        )
-    kinds = {"f": np.float32, "i": np.int32, "u": np.int32}
-    return array.astype(kinds.get(array.dtype.kind, array.dtype))
-
-
-def _arrays(values: Any, what: str) -> Any:  # noqa: ANN401
-    if isinstance(values, dict):
-        return {name: _array(part, f"{what}[{name!r}]") for name, part in values.items()}
-    if isinstance(values, (list, tuple)) and any(
-        np.ndim(part) > 0 and hasattr(part, "shape") for part in values
-    ):
-        return [_array(part, f"{what}[{i}]") for i, part in enumerate(values)]
-    return _array(values, what)
-
-
-def _length(values: Any, what: str, count: int | None = None) -> int:  # noqa: ANN401
-    lengths = {len(part) for part in keras.tree.flatten(values)} | ({count} if count is not None else set())
-    if len(lengths) != 1 or lengths == {0}:
-        raise OptionError(
-            f"Expected {what} to have as many rows as the other arrays, and at least one, got "
-            f"{', '.join(str(n) for n in sorted(lengths))}. Give arrays of one length."
-        )
-    return lengths.pop()
-
-
-def _read(x: Any, y: Any, sample_weight: Any, validation_data: Any, *, any_class_weight: bool) -> _Rows:  # noqa: ANN401
-    if y is None:
-        raise OptionError("Expected targets y beside x, got none. Pass the targets as the third argument.")
-    x, y = _arrays(x, "x"), _arrays(y, "y")
-    count = _length(y, "y", _length(x, "x"))
-    weight = None
-    if sample_weight is not None:
-        if any_class_weight:
-            raise OptionError(
-                "Expected class_weight or sample_weight, got both, which Keras refuses as well. Multiply the "
-                "classes' weights into sample_weight."
-            )
-        weight = _array(sample_weight, "sample_weight").astype(np.float32)
-        _length(weight, "sample_weight", count)
-    if validation_data is None:
-        return _Rows(*_shared(x, y), weight, not any_class_weight, count, np.arange(0))
-    if not isinstance(validation_data, (tuple, list)) or len(validation_data) not in (2, 3):
-        raise OptionError(
-            f"Expected validation_data to be (x, y) or (x, y, sample_weight), got "
-            f"{type(validation_data).__name__}. Pass a tuple of arrays."
-        )
-    more_x, more_y = _arrays(validation_data[0], "validation x"), _arrays(validation_data[1], "validation y")
-    try:
-        keras.tree.assert_same_structure((x, y), (more_x, more_y))
-    except (ValueError, TypeError):
-        raise OptionError(
-            "Expected validation_data to have the same inputs and outputs as x and y, got others. Give it the "
-            "same names or the same number of arrays."
-        ) from None
-    more = _length(more_y, "validation y", _length(more_x, "validation x"))
-    weighs_looks = len(validation_data) == 3
-    if weight is not None or weighs_looks:
-        looked = np.asarray(validation_data[2], np.float32) if weighs_looks else np.ones(more, np.float32)
-        weight = np.concatenate([np.ones(count, np.float32) if weight is None else weight, looked])
-    x, y = (
-        keras.tree.map_structure(lambda a, b: np.concatenate([a, b]), *pair)
-        for pair in ((x, more_x), (y, more_y))
-    )
-    return _Rows(*_shared(x, y), weight, weighs_looks, count, np.arange(count, count + more))
-
-
-def _shared(x: Any, y: Any) -> tuple[Any, Any]:  # noqa: ANN401
-    return keras.tree.map_structure(lambda a: a[None], x), keras.tree.map_structure(lambda a: a[None], y)
 
 
 def _settings(given: Mapping[str, Any], name: str, changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -388,7 +230,7 @@ def _seeds(seeds: int | Sequence[int]) -> list[int]:
 
 
 def _splits(
-    rows: _Rows,
+    rows: Rows,
     folds: Any,  # noqa: ANN401 - an integer or a splitter
     repeats: int,
 ) -> tuple[list[tuple[int, int, np.ndarray, np.ndarray]], str]:
@@ -401,10 +243,10 @@ def _splits(
         )
     if folds is None:
         return [(0, 0, every, every[:0])], "all rows"
-    labels = _labels(rows)
+    target = labels(rows)
     if not isinstance(folds, Integral):
         try:
-            pairs = list(folds.split(every, labels))
+            pairs = list(folds.split(every, target))
         except (AttributeError, TypeError, ValueError) as error:
             raise OptionError(
                 f"Expected folds to be a number or a scikit-learn splitter that needs only rows and targets, got "
@@ -416,26 +258,19 @@ def _splits(
         raise OptionError(
             f"Expected folds to be from 2 to the number of rows ({rows.count}), got {folds}. Choose another number."
         )
-    counts = [0] if labels is None else list(Counter(labels.tolist()).values())
+    counts = [0] if target is None else list(Counter(target.tolist()).values())
     kind = StratifiedKFold if len(counts) <= _MOST_CLASSES and min(counts) >= count else KFold
     return [
         (repeat, i, a, b)
         for repeat in range(repeats)
-        for i, (a, b) in enumerate(kind(count, shuffle=True, random_state=repeat).split(every, labels))
+        for i, (a, b) in enumerate(kind(count, shuffle=True, random_state=repeat).split(every, target))
     ], kind.__name__
-
-
-def _labels(rows: _Rows) -> np.ndarray | None:
-    """One whole number per row, where the first output has that."""
-    target = keras.tree.flatten(rows.y)[0][0, : rows.count]
-    labels = target.reshape(-1)
-    return labels if len(labels) == rows.count and (labels == np.rint(labels)).all() else None
 
 
 def _seats(
     splits: Sequence[tuple[int, int, np.ndarray, np.ndarray]],
     seeds: Sequence[int],
-    rows: _Rows,
+    rows: Rows,
     validation_split: Any,  # noqa: ANN401 - a number, if the caller is right
 ) -> Iterator[Seat]:
     if not isinstance(validation_split, float | int | np.number) or not 0 <= validation_split < 1:
@@ -459,7 +294,7 @@ def _seats(
 
 def _job(
     settings: Mapping[str, Any],
-    rows: _Rows,
+    rows: Rows,
     seats: list[Seat],
     validation_batch_size: int | None,
     initial_epoch: int,
@@ -487,7 +322,7 @@ def _job(
         raise OptionError(f"Expected shuffle to be True or False, got {settings['shuffle']!r}. Choose one.")
     weight = rows.weight
     if settings["class_weight"]:
-        weight = _class_weights(rows, settings["class_weight"])
+        weight = class_weights(rows, settings["class_weight"])
     return Job(
         build=settings["build"],
         x=rows.x,
@@ -502,7 +337,8 @@ def _job(
         validation_batch_size=validation_batch_size,
         ask=False,
         shuffle=bool(settings["shuffle"]),
-        weighs_looks=rows.weighs_looks,
+        weighs_watched=rows.weighs_validation,
+        weighs_scored=rows.weighs,
         initial_epoch=int(initial_epoch),
     )
 
@@ -520,24 +356,6 @@ def _callbacks(given: Any) -> tuple[keras.callbacks.Callback, ...]:  # noqa: ANN
                 f"Expected callbacks to be Keras callbacks, got {type(one).__name__}. Pass a list of them."
             )
     return several
-
-
-def _class_weights(rows: _Rows, class_weight: Mapping[int, float]) -> np.ndarray:
-    """Weights of rows by their class, as Keras gives them: 1 for a class without."""
-    if not isinstance(class_weight, Mapping) or not all(isinstance(w, Real) for w in class_weight.values()):
-        raise OptionError(
-            f"Expected class_weight to be a dict of class and number, got {class_weight!r}. Write {{0: 1.0, 1: 5.0}}."
-        )
-    target = [part[0] for part in keras.tree.flatten(rows.y)]
-    if len(target) != 1:
-        raise OptionError("Expected one output with class_weight, got several. Use sample_weight instead.")
-    classes = (
-        target[0].argmax(-1) if target[0].ndim > 1 and target[0].shape[-1] > 1 else target[0].reshape(-1)
-    )
-    weight = np.array([class_weight.get(int(c), 1.0) for c in classes], np.float32)
-    if rows.weight is not None:  # weights of the rows to watch
-        weight[rows.validation] = rows.weight[rows.validation]
-    return weight
 
 
 def _train(jobs: Sequence[Job], engine: str, monitor: Monitor) -> tuple[list[Trained], int]:
@@ -558,36 +376,3 @@ def _train(jobs: Sequence[Job], engine: str, monitor: Monitor) -> tuple[list[Tra
                 f"train one model at a time."
             )
     return trained, populations
-
-
-def _history(
-    parts: Sequence[tuple[str, Job, Trained]], populations: int, seconds: float, split: str
-) -> History:
-    members, scores, datasets = [], [], []
-    for name, job, trained in parts:
-        members += [
-            Member(
-                name, seat.repeat, seat.fold, seat.seed, seat.fit, seat.scored, replace(job, seats=()), state
-            )
-            for seat, state in zip(job.seats, trained.states, strict=True)
-        ]
-        scores += trained.scores
-        named = trained.history.assign_coords(recipe=("member", [name] * len(job.seats)))
-        datasets.append(named.drop_attrs())
-    dataset = xr.concat(datasets, "member", join="outer", data_vars="all", combine_attrs="drop")
-    names = list(dict.fromkeys(name for score in scores for name in score))
-    loops = [trained for _, _, trained in parts if trained.engine == "loop"]
-    attrs = {
-        "engine": "loop" if loops else "population",
-        "why": next((trained.why for _, _, trained in parts if trained.why), ""),
-        "populations": populations,
-        "seconds": seconds,
-        "split": split,
-        "fixed": tuple(dict.fromkeys(name for _, _, trained in parts for name in trained.fixed)),
-    }
-    return History(
-        dataset,
-        {name: np.array([score.get(name, np.nan) for score in scores]) for name in names},
-        members,
-        attrs,
-    )

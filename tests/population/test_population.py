@@ -214,3 +214,16 @@ def test_a_monitor_that_has_enough_ends_training_as_fewer_epochs_would(binary_ro
     again = train(replace(job, epochs=short.epochs))
     assert short.history.drop_attrs().identical(again.history.drop_attrs())
     assert all(np.array_equal(a, b) for a, b in zip(short.outputs, again.outputs, strict=True))
+
+
+def test_programs_after_the_first_train_as_long_as_the_first_did(binary_rows, seats_of):
+    """Members that watch rows and members that do not are two programs; one wish to end ends both alike."""
+    x, y = binary_rows
+    seats = seats_of(100, 2, watch=5)
+    seats = [seats[0], replace(seats[1], watch=seats[1].watch[:0])]
+    job = Job(small, x[None], y[None], None, seats, 16, 40)
+    short = train(job, HasEnough(20))
+    assert 1 < short.epochs < 40
+    assert dict(short.history.sizes) == {"member": 2, "epoch": short.epochs}
+    assert np.isfinite(short.history["loss"]).all()
+    assert np.isfinite(short.history["val_loss"]).all("epoch").values.tolist() == [True, False]

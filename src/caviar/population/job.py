@@ -54,7 +54,8 @@ class Job:
         ask_fit: Also predict the training rows at the end.
         ask: Whether to predict rows at the end at all.
         shuffle: Whether each epoch takes the training rows in a new order.
-        weighs_looks: Whether weights count for watched and scored rows too.
+        weighs_watched: Whether weights count for watched rows too.
+        weighs_scored: Whether they count for scored rows too.
         initial_epoch: Epochs that count as done.
         numbers: Numbers of the recipe that differ between members: by key one per seat, in the builder's place.
     """
@@ -73,7 +74,8 @@ class Job:
     ask_fit: bool = False
     ask: bool = True
     shuffle: bool = True
-    weighs_looks: bool = True
+    weighs_watched: bool = True
+    weighs_scored: bool = True
     initial_epoch: int = 0
     numbers: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
@@ -88,17 +90,16 @@ class Job:
             return seat.scored[:0]
         return np.concatenate([seat.scored, seat.fit]) if self.ask_fit else seat.scored
 
-    def rows(self, split: int, rows: np.ndarray, *, look: bool = False) -> tuple[Any, ...]:
+    def rows(self, split: int, rows: np.ndarray, *, weighed: bool = True) -> tuple[Any, ...]:
         """Some rows as the members of a split see them: `(x, y)`, or with weights where those count."""
         x, y = (
             jax.tree.map(lambda a: a[split if len(a) > 1 else 0][rows], part) for part in (self.x, self.y)
         )
-        weighed = self.weight is not None and (self.weighs_looks or not look)
         return (x, y, self.weight[rows]) if weighed and self.weight is not None else (x, y)
 
-    def sample(self, rows: int = 2, *, look: bool = False) -> tuple[Any, ...]:
+    def sample(self, *, weighed: bool = True) -> tuple[Any, ...]:
         """A few rows that fix shapes and types."""
-        return self.rows(0, np.arange(rows), look=look)
+        return self.rows(0, np.arange(2), weighed=weighed)
 
     def steps(self) -> int:
         """Gradient steps of all members together, if none stops early."""

@@ -34,7 +34,7 @@ class _Shown(keras.callbacks.Callback):
 
 def _evaluate(job: Job, seat: Seat, model: keras.Model) -> dict[str, float]:
     """What the held-out rows score."""
-    x, y, *weight = job.rows(seat.split, seat.scored, look=True)
+    x, y, *weight = job.rows(seat.split, seat.scored, weighed=job.weighs_scored)
     return model.evaluate(
         x,
         y,
@@ -96,7 +96,9 @@ def _train_one(job: Job, seat: Seat, monitor: Monitor) -> _One:
         epochs=job.epochs,
         initial_epoch=job.initial_epoch,
         shuffle=job.shuffle,
-        validation_data=job.rows(seat.split, seat.watch, look=True) if len(seat.watch) else None,
+        validation_data=(
+            job.rows(seat.split, seat.watch, weighed=job.weighs_watched) if len(seat.watch) else None
+        ),
         validation_batch_size=job.validation_batch_size or job.batch_size,
         callbacks=[*_fresh(job), shown],
         verbose=0,

@@ -74,7 +74,7 @@ def make_look(lengths: Sequence[int], batch: int) -> Pass:
     Pass(batch=16, full=0, rest=2, even=True, tails=())
     """
     exact = make_pass(lengths, batch)
-    if not any(exact.tails):
+    if not exact.rest:
         return exact
     return Pass(exact.batch, 0, exact.full + exact.rest, exact.even, ())
 
@@ -83,13 +83,16 @@ def make_look(lengths: Sequence[int], batch: int) -> Pass:
 class Passes:
     """The ways through the rows that are trained on, watched, and scored; None if nobody asks.
 
-    `show` says whether the scored rows are looked at after each epoch.
+    `show` says whether the scored rows are looked at after each epoch, `weighs_watched` and `weighs_scored` whether
+    weights count there.
     """
 
     fit: Pass
     watch: Pass | None
     scored: Pass | None
     show: bool
+    weighs_watched: bool
+    weighs_scored: bool
 
 
 @dataclass(frozen=True)
@@ -208,8 +211,7 @@ def trace_steps(
     model: keras.Model,
     state: MemberState,
     numbers: dict[str, Any],
-    batch: tuple[Any, ...],
-    looked_at: tuple[Any, ...],
+    sample: Callable[..., tuple[Any, ...]],
     passes: Passes,
 ) -> Steps:
     """Trace a model's steps, for batches of the sizes that its members need.
@@ -218,8 +220,7 @@ def trace_steps(
         model: The template.
         state: Shapes and types of one member's state.
         numbers: The same of the numbers that differ between members.
-        batch: A few rows, as `train_step` takes them.
-        looked_at: The same, as `test_step` takes them.
+        sample: `(weighed=…) → a few rows` as a step takes them, with weights or without.
         passes: Which sizes.
 
     Raises:
@@ -234,14 +235,18 @@ def trace_steps(
         with lifted(model, given[3]):
             return step.test_step(model, given[:3], batch)
 
-    def look(way: Pass | None) -> Step | None:
+    def look(way: Pass | None, *, weighed: bool) -> Step | None:
         if way is None:
             return None
         given = (state[0], state[1], state[3], numbers)
-        return trace(look_at, given, looked_at, way.batch, short=way.needs_short)
+        return trace(look_at, given, sample(weighed=weighed), way.batch, short=way.needs_short)
 
-    train = trace(train_one, (state, numbers), batch, passes.fit.batch, short=passes.fit.needs_short)
-    return Steps(train, look(passes.watch), look(passes.scored))
+    fit = passes.fit
+    return Steps(
+        trace(train_one, (state, numbers), sample(weighed=True), fit.batch, short=fit.needs_short),
+        look(passes.watch, weighed=passes.weighs_watched),
+        look(passes.scored, weighed=passes.weighs_scored),
+    )
 
 
 @dataclass(frozen=True)
@@ -253,7 +258,6 @@ class _Setting:
     passes: Passes
     rules: Sequence[callbacks.Rule]
     rate_at: int | None
-    weighs_looks: bool
 
 
 def make_program(
@@ -261,8 +265,6 @@ def make_program(
     steps: Steps,
     passes: Passes,
     rules: Sequence[callbacks.Rule],
-    *,
-    weighs_looks: bool,
 ) -> Program:
     """Program for members of one structure.
 
@@ -271,9 +273,8 @@ def make_program(
         steps: Its training and test steps.
         passes: How the members go through their rows.
         rules: Callbacks that run inside.
-        weighs_looks: Whether weights count for rows that are only looked at.
     """
-    setting = _Setting(model, steps, passes, rules, callbacks.rate_position(model), weighs_looks)
+    setting = _Setting(model, steps, passes, rules, callbacks.rate_position(model))
     seeds = {i for i, v in enumerate(model.non_trainable_variables) if "seed_generator_state" in v.name}
     mesh = Mesh(jax.devices(), ("member",), axis_types=(AxisType.Auto,))
     many, one = PartitionSpec("member"), PartitionSpec()
@@ -327,15 +328,14 @@ def _epoch(
 ) -> tuple[Carry, Logs]:
     """One epoch of one member: train in the given order, look at other rows, let the rules decide."""
     steps, passes, rules = setting.steps, setting.passes, setting.rules
-    fetch = partial(data.batch, member.split, weighed=True)
+    fetch = partial(data.batch, member.split)
     begun = callbacks.before_epoch(rules, (*before.state[:3], member.metrics), epoch, setting.rate_at)
     train = _given(steps.train, lambda state: (state, member.numbers))
-    state, logs = _go(passes.fit, train, begun, order, member.fit_count, fetch)
+    state, logs = _go(passes.fit, train, begun, order, member.fit_count, partial(fetch, weighed=True))
     rate = state[2][setting.rate_at] if setting.rate_at is not None else None
     if passes.watch is not None and steps.watch is not None:
-        seen = _look(
-            setting, passes.watch, steps.watch, state, data, member, member.watch, member.watch_count
-        )
+        rows, watched = (member.watch, member.watch_count), partial(fetch, weighed=passes.weighs_watched)
+        seen = _look(passes.watch, steps.watch, state, member, rows, watched)
         logs |= {f"val_{name}": value for name, value in seen.items()}
     numbers, state, stops = callbacks.after_epoch(rules, before.rules, state, logs, epoch, setting.rate_at)
     if passes.show:
@@ -356,22 +356,21 @@ def _score(setting: _Setting, state: MemberState, member: Member, data: Data) ->
     way, one = setting.passes.scored, setting.steps.scored
     assert way is not None
     assert one is not None
-    return _look(setting, way, one, state, data, member, member.scored, member.scored_count)
+    fetch = partial(data.batch, member.split, weighed=setting.passes.weighs_scored)
+    return _look(way, one, state, member, (member.scored, member.scored_count), fetch)
 
 
 def _look(
-    setting: _Setting,
     way: Pass,
     one: Step,
     state: MemberState,
-    data: Data,
     member: Member,
-    rows: jax.Array,
-    count: jax.Array,
+    rows: tuple[jax.Array, jax.Array],
+    fetch: Callable[[jax.Array], Any],
 ) -> Logs:
-    fetch = partial(data.batch, member.split, weighed=setting.weighs_looks)
+    """Logs of rows (and how many of them are real) that a member does not train on."""
     look = _given(one, lambda metrics: (state[0], state[1], metrics, member.numbers))
-    return _go(way, look, member.metrics, rows, count, fetch)[1]
+    return _go(way, look, member.metrics, *rows, fetch)[1]
 
 
 def _given(one: Step, state_of: Callable[[Any], Any]) -> Step:

@@ -78,7 +78,15 @@ def _setting(job: Job, values: dict[str, float]) -> tuple[object, ...]:
     arrays = (id(job.x), id(job.y), id(job.weight))
     rest = (job.batch_size, job.epochs, job.shuffle, job.show, job.score, job.validation_batch_size)
     rate = values.get(LEARNING_RATE) if sets_rate(job.callbacks) else None
-    return (*arrays, *rest, job.initial_epoch, job.weighs_looks, rate, *map(id, job.callbacks))
+    return (
+        *arrays,
+        *rest,
+        job.initial_epoch,
+        job.weighs_watched,
+        job.weighs_scored,
+        rate,
+        *map(id, job.callbacks),
+    )
 
 
 def _together(jobs: Sequence[Job], values: Sequence[dict[str, float]]) -> Job:

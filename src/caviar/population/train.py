@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
+import keras
 import numpy as np
 
 from caviar.population import devices, loop, program
@@ -63,9 +64,9 @@ def _train(job: Job, monitor: Monitor, *, one_by_one: bool) -> Trained:
     epochs = job.length
     try:
         for shared in _programs(job, template):
-            machine = shared.machine(job, template, in_program)
+            machine = shared.machine(template.model, in_program)
             for chunk in _chunks(shared.members):
-                part = _train_chunk(job, template, shared, machine, chunk, epochs, monitor)
+                part = _train_chunk(job, template, shared, machine, chunk, epochs, monitor, first=not parts)
                 epochs = part.epochs
                 parts.append((chunk, part))
     except _NotAPopulation as reason:
@@ -106,10 +107,8 @@ class _Shared:
     passes: program.Passes
     steps: program.Steps
 
-    def machine(self, job: Job, template: Template, in_program: tuple[Rule, ...]) -> program.Program:
-        return program.make_program(
-            template.model, self.steps, self.passes, in_program, weighs_looks=job.weighs_looks
-        )
+    def machine(self, model: keras.Model, in_program: tuple[Rule, ...]) -> program.Program:
+        return program.make_program(model, self.steps, self.passes, in_program)
 
 
 def _programs(job: Job, template: Template) -> Iterator[_Shared]:
@@ -142,6 +141,8 @@ def _shared(
         make_look([len(seat.watch) for seat in seats], look) if len(seats[0].watch) else None,
         make_look([len(seat.scored) for seat in seats], look) if job.show or job.score else None,
         job.show,
+        job.weighs_watched,
+        job.weighs_scored,
     )
     trainable, rest, optimizer, metrics = (
         [jax.ShapeDtypeStruct(v.shape, jax.dtypes.canonicalize_dtype(v.dtype)) for v in group]
@@ -153,7 +154,7 @@ def _shared(
         return _Shared(
             members,
             passes,
-            program.trace_steps(template.model, state, numbers, job.sample(), job.sample(look=True), passes),
+            program.trace_steps(template.model, state, numbers, job.sample, passes),
         )
 
 
@@ -219,8 +220,10 @@ def _train_chunk(
     chunk: list[int],
     epochs: int,
     monitor: Monitor,
+    *,
+    first: bool,
 ) -> _Part:
-    """Train members that share one program and fit on the devices together."""
+    """Train members that share one program and fit on the devices together; only the first may end early."""
     padded = chunk + chunk[-1:] * (-len(chunk) % devices.start().count)  # members, unlike rows, may be padded
     seats = [job.seats[member] for member in padded]
     numbers = {key: [values[member] for member in padded] for key, values in job.numbers.items()}
@@ -232,16 +235,16 @@ def _train_chunk(
     data = machine.share(program.Data(job.x, job.y, job.weight))
     members = machine.place(_member(job, seats, shared.passes, state[3], as_arrays(numbers)))
     per_epoch = sum(-(-len(job.seats[member].fit) // job.batch_size) for member in chunk)
-    with _tracing():
-        carry, logs, done = _run_blocks(
-            machine,
-            machine.begin(machine.place(state)),
-            members,
-            data,
-            _Orders(seats, shared.passes.fit.width, epochs, shuffle=job.shuffle),
-            range(job.initial_epoch, job.initial_epoch + epochs),
-            lambda epochs: monitor.advance(epochs * per_epoch),
-        )
+    carry, logs, done = _run_blocks(
+        machine,
+        machine.begin(machine.place(state)),
+        members,
+        data,
+        _Orders(seats, shared.passes.fit.width, epochs, shuffle=job.shuffle),
+        range(job.initial_epoch, job.initial_epoch + epochs),
+        lambda epochs: monitor.advance(epochs * per_epoch),
+        may_end=first,
+    )
     finished = machine.end(carry)
     outputs: list[Any] = [np.empty(0)] * len(chunk)
     if members.asked.shape[1]:
@@ -265,6 +268,8 @@ def _run_blocks(
     orders: "_Orders",
     epochs: range,
     advance: Callable[[int], None],
+    *,
+    may_end: bool,
 ) -> tuple[program.Carry, dict[str, np.ndarray], int]:
     """Blocks of epochs of about half a second; the next row orders are drawn while one runs."""
     recorded: dict[str, np.ndarray] = {}
@@ -272,9 +277,11 @@ def _run_blocks(
     rows = orders.draw(length)
     while length:
         began = time.monotonic()
-        carry, logs = machine.block(
-            carry, members, data, machine.place(rows), np.int32(epochs.start + done), np.int32(length)
-        )
+        placed = machine.place(rows)
+        with _tracing():
+            carry, logs = machine.block(
+                carry, members, data, placed, np.int32(epochs.start + done), np.int32(length)
+            )
         wanted = 2 * length if pace is None else int(np.clip(_BLOCK_SECONDS * pace, 1, 2 * length))
         following = min(wanted, orders.block, len(epochs) - done - length)
         rows = orders.draw(following) if following else rows
@@ -287,6 +294,9 @@ def _run_blocks(
         try:
             advance(length)
         except Enough:
+            if not may_end:  # the others have trained so long already
+                length = following
+                continue
             return carry, {name: values[:, :done] for name, values in recorded.items()}, done
         length = following if np.asarray(carry.active).any() else 0
     return carry, recorded, len(epochs)
@@ -321,7 +331,7 @@ class _Orders:
 def _assemble(
     job: Job, template: Template, parts: list[tuple[list[int], _Part]], epochs: int, seconds: float
 ) -> Trained:
-    names = list(parts[0][1].logs)
+    names = dict.fromkeys(name for _, part in parts for name in part.logs)
     logs = {name: np.full((len(job.seats), epochs), np.nan, np.float32) for name in names}
     outputs: list[Any] = [np.empty(0)] * len(job.seats)
     states: list[tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]] = [([], [], [])] * len(
@@ -330,8 +340,8 @@ def _assemble(
     scores: list[dict[str, float]] = [{} for _ in job.seats] if job.score else []
     for members, part in parts:
         for position, member in enumerate(members):
-            for name in names:
-                logs[name][member] = part.logs[name][position]
+            for name, values in part.logs.items():
+                logs[name][member] = values[position]
             outputs[member] = part.outputs[position]
             trainable, rest, optimizer = ([v[position] for v in group] for group in part.state)
             states[member] = (trainable, rest, optimizer)

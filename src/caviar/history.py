@@ -1,0 +1,121 @@
+"""What training a population gives back: logs on named axes, scores, and members as ordinary models."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import keras
+import numpy as np
+import xarray as xr
+
+from caviar.population.job import Job, Trained
+from caviar.population.template import build_alone
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """One trained model of a population.
+
+    Attributes:
+        recipe: Its recipe's name; empty if there is only one.
+        repeat: Which repetition of the folds.
+        fold: Which fold was held out.
+        seed: What `keras.utils.set_random_seed` would have been given.
+        rows: Row numbers that it trained on.
+        held_out: Row numbers of its held-out fold; empty without folds.
+    """
+
+    recipe: str
+    repeat: int
+    fold: int
+    seed: int
+    rows: np.ndarray
+    held_out: np.ndarray
+    _job: Job
+    _state: tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]
+
+    def model(self) -> keras.Model:
+        """An ordinary compiled Keras model with this member's weights and optimizer state, a new one each time."""
+        model = build_alone(self._job.build, self._job.sample(), self.seed)
+        groups = (model.trainable_variables, model.non_trainable_variables, model.optimizer.variables)
+        for group, values in zip(groups, self._state, strict=True):
+            for variable, value in zip(group, values, strict=True):
+                variable.assign(value)
+        return model
+
+
+@dataclass(frozen=True, eq=False)
+class History:
+    """What training a population recorded.
+
+    Attributes:
+        dataset: Logs on the axes member and epoch, with coordinates recipe, repeat, fold and seed; NaN after a
+            member has stopped.
+        scores: Per name of a log its value on each member's held-out fold, with the weights that it ended with:
+            arrays (member,). Empty without folds.
+        members: The trained models, in the order of the member axis.
+        attrs: What ran: `engine` (`"population"` or `"loop"`), `why`, `populations` (recipes that differ only in
+            numbers share one), `seconds`, `split`, and `fixed`, the variables whose seed the builder fixed, so
+            that they do not vary.
+    """
+
+    dataset: xr.Dataset
+    scores: dict[str, np.ndarray]
+    members: list[Member]
+    attrs: dict[str, Any]
+
+    @property
+    def epoch(self) -> list[int]:
+        """Numbers of the epochs, from 0 as in Keras."""
+        return [int(epoch) - 1 for epoch in self.dataset["epoch"].values]
+
+    @property
+    def history(self) -> dict[str, Any]:
+        """Logs by name: arrays (member, epoch) with NaN after a stop; for a single member plain lists."""
+        logs = {str(name): values.values for name, values in self.dataset.data_vars.items()}
+        if len(self.members) > 1:
+            return logs
+        seen = np.flatnonzero(~np.isnan([values[0] for values in logs.values()]).all(axis=0))
+        ended = seen[-1] + 1 if len(seen) else len(self.epoch)
+        return {name: values[0, :ended].tolist() for name, values in logs.items()}
+
+
+def make_history(
+    parts: Sequence[tuple[str, Job, Trained]], populations: int, seconds: float, split: str
+) -> History:
+    """What the members of all recipes recorded, as one.
+
+    Args:
+        parts: Name of a recipe, its job, and what training it gave.
+        populations: How many programs trained them.
+        seconds: Wall time.
+        split: How the folds were drawn.
+    """
+    members, scores, datasets = [], [], []
+    for name, job, trained in parts:
+        members += [
+            Member(
+                name, seat.repeat, seat.fold, seat.seed, seat.fit, seat.scored, replace(job, seats=()), state
+            )
+            for seat, state in zip(job.seats, trained.states, strict=True)
+        ]
+        scores += trained.scores
+        named = trained.history.assign_coords(recipe=("member", [name] * len(job.seats)))
+        datasets.append(named.drop_attrs())
+    dataset = xr.concat(datasets, "member", join="outer", data_vars="all", combine_attrs="drop")
+    names = list(dict.fromkeys(name for score in scores for name in score))
+    loops = [trained for _, _, trained in parts if trained.engine == "loop"]
+    attrs = {
+        "engine": "loop" if loops else "population",
+        "why": next((trained.why for _, _, trained in parts if trained.why), ""),
+        "populations": populations,
+        "seconds": seconds,
+        "split": split,
+        "fixed": tuple(dict.fromkeys(name for _, _, trained in parts for name in trained.fixed)),
+    }
+    return History(
+        dataset,
+        {name: np.array([score.get(name, np.nan) for score in scores]) for name in names},
+        members,
+        attrs,
+    )
