@@ -1,8 +1,7 @@
-"""A training that was killed goes on where it was, and ends as if nothing had happened; so does one that was too large."""
+"""A training that was killed goes on where it was and ends as if nothing had happened; too large ones are divided."""
 
 import hashlib
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -73,7 +72,7 @@ def states(folder: Path) -> tuple[tuple[str, int], ...]:
 
 
 def test_a_process_killed_again_and_again_ends_with_the_numbers_of_an_undisturbed_one(tmp_path):
-    moments = random.Random(4)
+    moments = np.random.default_rng(4)
     expected = started(tmp_path / "undisturbed").communicate()[0]
     assert expected.startswith("ended")
     killed = 0

@@ -45,13 +45,14 @@ class Group:
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """What training gave for the members of a chunk, in its order."""
+    """What training gave for the members of a chunk, in its order; `before` are seconds spent by a killed process."""
 
     logs: dict[str, np.ndarray]
     outputs: list[Any]
     state: tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]
     scores: dict[str, np.ndarray]
     epochs: int
+    before: float
 
 
 class Untraceable(Exception):  # noqa: N818 - an outcome, not an error
@@ -120,6 +121,7 @@ class _Chunk:
             self._at = kept
             self._carry = self._placed(kept.here)
         self._here = self._machine.place(_taken(self._members, self._at.here))
+        self._began, self._before = time.monotonic(), self._at.seconds
         self._every = max(_LEAST_BETWEEN_LOOKS, -(-epochs // _LOOKS))
         self._block: Callable[..., Any] | None = None
 
@@ -150,6 +152,9 @@ class _Chunk:
                 advance(at.done - told)
             except Enough:
                 at.ended = may_end  # if not, the others have trained so long already
+            except KeyboardInterrupt:
+                self._save()
+                raise
             told = at.done
             staying = self._staying() if not at.done % self._every else None
             if staying is not None:
@@ -157,7 +162,7 @@ class _Chunk:
                 orders.narrow(staying)
             if self._slot is not None and self._slot.due():
                 self._save()
-        if self._slot is not None and blocks:
+        if blocks:
             self._save()
 
     def end(self, count: int) -> Part:
@@ -181,7 +186,7 @@ class _Chunk:
         trainable, rest, optimizer = ([np.asarray(v) for v in group] for group in finished[:3])
         done = self._at.done if self._at.ended else self._epochs
         logs = {name: values[:, :done] for name, values in self._at.logs.items()}
-        return Part(logs, outputs, (trainable, rest, optimizer), scores, done)
+        return Part(logs, outputs, (trainable, rest, optimizer), scores, done, self._before)
 
     def _advance(self, rows: np.ndarray, length: int) -> Logs:
         given = (
@@ -250,8 +255,10 @@ class _Chunk:
         return carry
 
     def _save(self) -> None:
-        assert self._slot is not None
+        if self._slot is None:
+            return
         self._store()
+        self._at.seconds = self._before + time.monotonic() - self._began
         self._slot.save(self._at)
 
 

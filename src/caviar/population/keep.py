@@ -36,6 +36,7 @@ class Standing:
         here: Places of the members that still train, as the devices hold them (the last may stand repeatedly).
         leaves: What each member carries, array by array (member, …): of those that still train as of now.
         logs: By name (member, epoch).
+        seconds: What it took.
     """
 
     done: int
@@ -43,6 +44,7 @@ class Standing:
     here: np.ndarray
     leaves: list[np.ndarray]
     logs: dict[str, np.ndarray]
+    seconds: float = 0.0
 
 
 @dataclass
@@ -62,7 +64,7 @@ class Slot:
         began = time.monotonic()
         where = np.array([standing.done, standing.ended, *standing.here], np.int64)
         logs = {f"log_{name}": values for name, values in standing.logs.items()}
-        self.write(standing.leaves, {"where": where, **logs})
+        self.write(standing.leaves, {"where": where, "seconds": np.array(standing.seconds), **logs})
         self._saved = time.monotonic()
         self._took = self._saved - began
 
@@ -78,7 +80,7 @@ class Slot:
         done, ended, *here = arrays["where"].tolist()
         leaves = [arrays[f"leaf_{i}"].view(kind) for i, kind in enumerate(types)]
         logs = {name.removeprefix("log_"): a for name, a in arrays.items() if name.startswith("log_")}
-        return Standing(done, bool(ended), np.array(here), leaves, logs)
+        return Standing(done, bool(ended), np.array(here), leaves, logs, float(arrays["seconds"]))
 
     def write(self, leaves: Sequence[np.ndarray], others: dict[str, np.ndarray]) -> None:
         """Write arrays in one step, without pickle: `leaf_0`, `leaf_1` … and those with names.

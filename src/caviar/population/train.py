@@ -94,7 +94,8 @@ def _train(job: Job, monitor: Monitor, keep: Keep | None, *, one_by_one: bool) -
             f"Expected members to fit into memory, but it ran out with only {devices.start().count} at a time "
             f"({first_line(error)}). Make batch_size smaller, or the model."
         ) from error
-    return _assemble(job, template, parts, epochs, time.monotonic() - began)
+    before = sum(part.before for _, part in parts)
+    return _assemble(job, template, parts, epochs, before + time.monotonic() - began)
 
 
 class NotTogether(Exception):  # noqa: N818 - an outcome, not an error
