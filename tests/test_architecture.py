@@ -30,6 +30,7 @@ LAYERS = (
     "pace",
     "rows",
     "history",
+    "recorders",
     "fit",
     "measure",
     "trial",
@@ -45,7 +46,18 @@ LAYERS = (
 )
 DOOR = "__init__"  # hands out the public names, when they are first used
 
-KNOWS_KERAS = ("population", "recipe", "remedies", "rows", "history", "fit", "measure", "model", "improve")
+KNOWS_KERAS = (
+    "population",
+    "recipe",
+    "remedies",
+    "rows",
+    "history",
+    "recorders",
+    "fit",
+    "measure",
+    "model",
+    "improve",
+)
 # Swaps layers in a graph, for which Keras has no public name.
 KNOWS_KERAS_INTERNALS = ("population", "remedies.rewrite")
 KNOWS_JAX = ("population",)

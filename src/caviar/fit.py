@@ -5,6 +5,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from numbers import Integral
 from typing import Any, Literal
@@ -13,6 +14,7 @@ import keras
 import numpy as np
 from sklearn.model_selection import KFold, StratifiedKFold
 
+from caviar import recorders
 from caviar.errors import ModelError, OptionError
 from caviar.history import History, make_history
 from caviar.pace import Pace
@@ -54,7 +56,7 @@ def fit(
     steps_per_epoch: int | None = None,
     validation_steps: int | None = None,
     validation_batch_size: int | None = None,
-    validation_freq: int = 1,
+    validation_freq: int | Sequence[int] = 1,
 ) -> History:
     """Train many members of a model at once; each is what `fit` alone would have made of it.
 
@@ -83,8 +85,12 @@ def fit(
         batch_size: As in `fit`; 32 if not given.
         epochs: As in `fit`.
         verbose: 0 for silence; otherwise a progress bar where there is a terminal.
-        callbacks: `EarlyStopping`, `ReduceLROnPlateau`, `LearningRateScheduler` and `TerminateOnNaN` run inside
-            the program, for each member by itself; any other with `engine="loop"`.
+        callbacks: `EarlyStopping`, `ReduceLROnPlateau`, `LearningRateScheduler`, `TerminateOnNaN` and
+            `ModelCheckpoint` run inside the program, for each member by itself and in silence; any other with
+            `engine="loop"`. Files of `ModelCheckpoint`, `CSVLogger` and `TensorBoard` (scalars and graph; with
+            `caviar[tensorboard]`) are written once all members have trained; each member has its own, whose name
+            (TensorBoard: folder) tells what varies, as in `best-recipe=wide-fold=2-seed=7.keras`; a single member
+            keeps the given name. A path with placeholders is written for the last best epoch only.
         validation_split: Last share of the (fold's) training rows that is watched instead of trained on.
         validation_data: `(x, y)` or `(x, y, sample_weight)` to watch.
         shuffle: Whether every epoch takes the rows in a new order.
@@ -94,7 +100,8 @@ def fit(
         steps_per_epoch: Refused: an epoch of a population is all rows.
         validation_steps: Refused, likewise.
         validation_batch_size: As in `fit`.
-        validation_freq: Only 1: every epoch is watched.
+        validation_freq: After every how many epochs rows are watched, or after which epochs, counted from 1; logs
+            are NaN after the others, and no time is spent there.
 
     Returns:
         The logs on named axes, the scores of held-out folds, and the trained members.
@@ -115,7 +122,8 @@ def fit(
         (20, 2)
     """
     devices.start()
-    _refuse(steps_per_epoch, validation_steps, validation_freq, engine, held_out)
+    _refuse(steps_per_epoch, validation_steps, engine, held_out)
+    frequency = _frequency(validation_freq)
     given = {
         "build": build,
         "batch_size": batch_size,
@@ -146,13 +154,17 @@ def fit(
                 validation_batch_size,
                 initial_epoch,
                 held_out,
+                frequency,
                 scored=folds is not None,
             )
         )
+    jobs = recorders.placed(list(every), jobs)
     trained, populations = _train(jobs, engine, Pace(voice, Clock(None), "population"))
     history = make_history(
         list(zip(every, jobs, trained, strict=True)), populations, time.monotonic() - began, split
     )
+    if engine != "loop":
+        recorders.write(history, jobs, trained, [job.callbacks for job in jobs])
     if history.attrs["engine"] == "loop" and engine == "auto":
         voice.note(f"Members were trained one at a time, because {history.attrs['why']}.")
     return history
@@ -161,7 +173,6 @@ def fit(
 def _refuse(
     steps_per_epoch: int | None,
     validation_steps: int | None,
-    validation_freq: object,
     engine: str,
     held_out: str,
 ) -> None:
@@ -171,17 +182,23 @@ def _refuse(
                 f"Expected {name} to be left out, because an epoch of a population is all of its rows, got "
                 f"{value}. Choose batch_size and epochs instead."
             )
-    if validation_freq != 1:
-        raise OptionError(
-            f"Expected validation_freq to be 1, because a population watches after every epoch, got "
-            f"{validation_freq}. Leave it out, and take every so many values from the history."
-        )
     if engine not in ("auto", "population", "loop"):
         raise OptionError(
             f"Expected engine to be 'auto', 'population' or 'loop', got {engine!r}. Choose one."
         )
     if held_out not in ("end", "epoch"):
         raise OptionError(f"Expected held_out to be 'end' or 'epoch', got {held_out!r}. Choose one.")
+
+
+def _frequency(given: Any) -> int | tuple[int, ...]:  # noqa: ANN401
+    single = not isinstance(given, list | tuple)
+    epochs = (given,) if single else tuple(given)
+    if not epochs or not all(_is_whole(epoch) and epoch >= 1 for epoch in epochs):
+        raise OptionError(
+            f"Expected validation_freq to be a number of epochs of at least 1, or a list of epochs, got {given!r}. "
+            f"Write 5 for every fifth epoch, or [1, 10] for two of them."
+        )
+    return int(given) if single else tuple(int(epoch) for epoch in epochs)
 
 
 def _settings(given: Mapping[str, Any], name: str, changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -288,8 +305,9 @@ def _seats(
                     f"{len(fit_rows)} rows. Choose another share."
                 )
             fit_rows, watch = fit_rows[:at], fit_rows[at:]  # noqa: PLW2901
+        lists = [part.astype(np.int32) for part in (fit_rows, watch, scored)]
         for seed in seeds:
-            yield Seat(repeat, fold, seed, 0, *(part.astype(np.int32) for part in (fit_rows, watch, scored)))
+            yield Seat(repeat, fold, seed, 0, lists[0], lists[1], lists[2])
 
 
 def _job(
@@ -299,6 +317,7 @@ def _job(
     validation_batch_size: int | None,
     initial_epoch: int,
     held_out: str,
+    validation_freq: int | tuple[int, ...],
     *,
     scored: bool,
 ) -> Job:
@@ -320,14 +339,12 @@ def _job(
         )
     if settings["shuffle"] not in (True, False):
         raise OptionError(f"Expected shuffle to be True or False, got {settings['shuffle']!r}. Choose one.")
-    weight = rows.weight
-    if settings["class_weight"]:
-        weight = class_weights(rows, settings["class_weight"])
+    weight = class_weights(rows, settings["class_weight"]) if settings["class_weight"] else rows.weight
     return Job(
         build=settings["build"],
         x=rows.x,
         y=rows.y,
-        weight=weight,
+        weight=None if weight is None else weight[None],
         seats=seats,
         batch_size=int(size),
         epochs=int(settings["epochs"]),
@@ -340,6 +357,8 @@ def _job(
         weighs_watched=rows.weighs_validation,
         weighs_scored=rows.weighs,
         initial_epoch=int(initial_epoch),
+        validation_freq=validation_freq,
+        own=recorders.own,
     )
 
 
@@ -359,15 +378,20 @@ def _callbacks(given: Any) -> tuple[keras.callbacks.Callback, ...]:  # noqa: ANN
 
 
 def _train(jobs: Sequence[Job], engine: str, monitor: Monitor) -> tuple[list[Trained], int]:
-    unknown = not_in_program([callback for job in jobs for callback in job.callbacks])
     if engine == "loop":
         return [train(job, monitor, one_by_one=True) for job in jobs], 0
+    callbacks = list({id(callback): callback for job in jobs for callback in job.callbacks}.values())
+    every_epoch = all(job.watches(epoch) for job in jobs for epoch in range(job.initial_epoch, job.epochs))
+    recorders.check(callbacks, every_epoch=every_epoch)
+    unknown = not_in_program(recorders.beside(callbacks))
     if unknown:
         raise OptionError(
             f"Expected callbacks that can run inside a population (EarlyStopping, ReduceLROnPlateau, "
-            f"LearningRateScheduler, TerminateOnNaN), got {', '.join(dict.fromkeys(unknown))}. Leave it out, or "
-            f"pass engine='loop' to train one model at a time with it."
+            f"LearningRateScheduler, TerminateOnNaN, ModelCheckpoint) or write its logs (CSVLogger, TensorBoard), got "
+            f"{', '.join(dict.fromkeys(unknown))}. Leave it out, or pass engine='loop' to train one model at a time "
+            f"with it."
         )
+    jobs = [replace(job, callbacks=recorders.beside(job.callbacks)) for job in jobs]
     trained, populations = train_together(jobs, monitor)
     for one in trained:
         if engine == "population" and one.engine == "loop":

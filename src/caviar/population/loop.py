@@ -1,8 +1,6 @@
 """One model at a time, by Keras' own `fit`: for what cannot run as a population."""
 
-import copy
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,7 +32,7 @@ class _Shown(keras.callbacks.Callback):
 
 def _evaluate(job: Job, seat: Seat, model: keras.Model) -> dict[str, float]:
     """What the held-out rows score."""
-    x, y, *weight = job.rows(seat.split, seat.scored, weighed=job.weighs_scored)
+    x, y, *weight = job.rows(seat.split, seat.scored, weights=seat.weights, weighed=job.weighs_scored)
     return model.evaluate(
         x,
         y,
@@ -50,12 +48,14 @@ def train_one_by_one(job: Job, monitor: Monitor, why: str, fixed: tuple[str, ...
     began = time.monotonic()
     with global_seeds_restored():
         members = [_train_one(job, seat, monitor) for seat in job.seats]
-    names = list(members[0].rows[0])
+    rows = [list(row) for member in members for row in member.rows]
+    names = max(rows, key=len)
     logs = {name: np.full((len(members), job.length), np.nan, np.float32) for name in names}
     for i, member in enumerate(members):
         for epoch, row in enumerate(member.rows):
             # Keras numbers unnamed metrics anew in every build, so logs are matched by position.
-            for name, value in zip(names, row.values(), strict=True):
+            there = names if len(row) == len(names) else [n for n in names if not n.startswith("val_")]
+            for name, value in zip(there, row.values(), strict=True):
                 logs[name][i, epoch] = value
     seconds = time.monotonic() - began
     return Trained(
@@ -85,7 +85,7 @@ class _One:
 
 def _train_one(job: Job, seat: Seat, monitor: Monitor) -> _One:
     shown = _Shown(job, seat, monitor)
-    x, y, *weight = job.rows(seat.split, seat.fit)
+    x, y, *weight = job.rows(seat.split, seat.fit, weights=seat.weights)
     keras.utils.set_random_seed(seat.seed)
     model = call_builder(job.build)
     model.fit(
@@ -97,10 +97,15 @@ def _train_one(job: Job, seat: Seat, monitor: Monitor) -> _One:
         initial_epoch=job.initial_epoch,
         shuffle=job.shuffle,
         validation_data=(
-            job.rows(seat.split, seat.watch, weighed=job.weighs_watched) if len(seat.watch) else None
+            job.rows(seat.split, seat.watch, weights=seat.weights, weighed=job.weighs_watched)
+            if len(seat.watch)
+            else None
+        ),
+        validation_freq=(
+            job.validation_freq if isinstance(job.validation_freq, int) else list(job.validation_freq)
         ),
         validation_batch_size=job.validation_batch_size or job.batch_size,
-        callbacks=[*_fresh(job), shown],
+        callbacks=[*(job.own(callback, seat) for callback in job.callbacks), shown],
         verbose=0,
     )
     asked = job.asked(seat)
@@ -111,9 +116,3 @@ def _train_one(job: Job, seat: Seat, monitor: Monitor) -> _One:
     trainable, rest, optimizer = ([v.numpy() for v in group] for group in groups)
     scores = _evaluate(job, seat, model) if job.score else {}
     return _One(shown.rows, outputs, (trainable, rest, optimizer), scores)
-
-
-def _fresh(job: Job) -> Iterator[keras.callbacks.Callback]:
-    """Callbacks keep state, so each member gets copies of its own."""
-    for callback in job.callbacks:
-        yield copy.copy(callback)

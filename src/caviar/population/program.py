@@ -84,7 +84,7 @@ class Passes:
     """The ways through the rows that are trained on, watched, and scored; None if nobody asks.
 
     `show` says whether the scored rows are looked at after each epoch, `weighs_watched` and `weighs_scored` whether
-    weights count there.
+    weights count there, `watches` after which epochs rows are watched (empty: after each).
     """
 
     fit: Pass
@@ -93,23 +93,26 @@ class Passes:
     show: bool
     weighs_watched: bool
     weighs_scored: bool
+    watches: tuple[bool, ...] = ()
 
 
 @dataclass(frozen=True)
 class Data:
-    """Arrays on the device: inputs (split, row, …), targets (split, row, …), weights (row,) or None.
+    """Arrays on the device: inputs (split, row, …), targets (split, row, …), weights (set, row) or None.
 
-    Inputs and targets may be dicts or lists of arrays; a first axis of length one is shared by all splits.
+    Inputs and targets may be dicts or lists of arrays; a first axis of length one is shared by all members.
     """
 
     x: Any
     y: Any
     weight: jax.Array | None
 
-    def batch(self, split: jax.Array, rows: jax.Array, *, weighed: bool) -> tuple[Any, ...]:
+    def batch(
+        self, split: jax.Array, weights: jax.Array, rows: jax.Array, *, weighed: bool
+    ) -> tuple[Any, ...]:
         """The rows of one batch as `train_step` takes them."""
         x, y = (jax.tree.map(lambda a: _rows(a, split, rows), part) for part in (self.x, self.y))
-        return (x, y, self.weight[rows]) if weighed and self.weight is not None else (x, y)
+        return (x, y, _rows(self.weight, weights, rows)) if weighed and self.weight is not None else (x, y)
 
 
 jax.tree_util.register_dataclass(Data, data_fields=["x", "y", "weight"], meta_fields=[])
@@ -124,7 +127,7 @@ def _rows(values: jax.Array, split: jax.Array, rows: jax.Array) -> jax.Array:
 
 @dataclass(frozen=True)
 class Member:
-    """What members bring besides their state: whose inputs they see, and lists of rows, filled up to one width.
+    """What members bring besides their state: whose inputs and weights they see, and rows, filled up to one width.
 
     `fit_count`, `watch_count` and `scored_count` say how many rows of a list are real; `asked` are the rows
     they predict at the end; `metrics` are the values of the metric variables before any batch; `numbers` are
@@ -132,6 +135,7 @@ class Member:
     """
 
     split: jax.Array
+    weights: jax.Array
     fit_count: jax.Array
     watch: jax.Array
     watch_count: jax.Array
@@ -146,6 +150,7 @@ jax.tree_util.register_dataclass(
     Member,
     data_fields=[
         "split",
+        "weights",
         "fit_count",
         "watch",
         "watch_count",
@@ -328,16 +333,20 @@ def _epoch(
 ) -> tuple[Carry, Logs]:
     """One epoch of one member: train in the given order, look at other rows, let the rules decide."""
     steps, passes, rules = setting.steps, setting.passes, setting.rules
-    fetch = partial(data.batch, member.split)
+    fetch = partial(data.batch, member.split, member.weights)
     begun = callbacks.before_epoch(rules, (*before.state[:3], member.metrics), epoch, setting.rate_at)
     train = _given(steps.train, lambda state: (state, member.numbers))
     state, logs = _go(passes.fit, train, begun, order, member.fit_count, partial(fetch, weighed=True))
     rate = state[2][setting.rate_at] if setting.rate_at is not None else None
+    watches = jnp.asarray(passes.watches or (True,))[epoch if passes.watches else 0]
     if passes.watch is not None and steps.watch is not None:
         rows, watched = (member.watch, member.watch_count), partial(fetch, weighed=passes.weighs_watched)
-        seen = _look(passes.watch, steps.watch, state, member, rows, watched)
+        look = partial(_look, passes.watch, steps.watch, state, member, rows, watched)
+        seen = _if(watches, look) if passes.watches else look()
         logs |= {f"val_{name}": value for name, value in seen.items()}
-    numbers, state, stops = callbacks.after_epoch(rules, before.rules, state, logs, epoch, setting.rate_at)
+    numbers, state, stops = callbacks.after_epoch(
+        rules, before.rules, state, logs, epoch, setting.rate_at, watched=watches
+    )
     if passes.show:
         # Seen by nobody who decides: recorded after the rules have had their say.
         logs |= {f"held_out_{name}": value for name, value in _score(setting, state, member, data).items()}
@@ -351,12 +360,23 @@ def _epoch(
     return after, logs
 
 
+def _if(condition: jax.Array, look: Callable[[], Logs]) -> Logs:
+    """Logs where the condition holds, which must be the same for all members; NaN, and no work, where not."""
+
+    def floats() -> Logs:
+        return {name: jnp.asarray(value, jnp.float32) for name, value in look().items()}
+
+    return jax.lax.cond(
+        condition, floats, lambda: dict.fromkeys(jax.eval_shape(floats), jnp.float32(jnp.nan))
+    )
+
+
 def _score(setting: _Setting, state: MemberState, member: Member, data: Data) -> Logs:
     """What evaluating a member's scored rows gives."""
     way, one = setting.passes.scored, setting.steps.scored
     assert way is not None
     assert one is not None
-    fetch = partial(data.batch, member.split, weighed=setting.passes.weighs_scored)
+    fetch = partial(data.batch, member.split, member.weights, weighed=setting.passes.weighs_scored)
     return _look(way, one, state, member, (member.scored, member.scored_count), fetch)
 
 
@@ -454,7 +474,8 @@ def _predict(setting: _Setting, state: MemberState, member: Member, data: Data) 
 
     def some(rows: jax.Array) -> Any:  # noqa: ANN401
         with lifted(setting.model, member.numbers):
-            return step.predict(setting.model, state, data.batch(member.split, rows, weighed=False)[0])
+            inputs = data.batch(member.split, member.weights, rows, weighed=False)[0]
+            return step.predict(setting.model, state, inputs)
 
     outputs = jax.lax.map(some, padded.reshape(-1, width))
     return jax.tree.map(lambda a: a.reshape((-1, *a.shape[2:]))[:count], outputs)

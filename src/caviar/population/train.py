@@ -11,9 +11,9 @@ import keras
 import numpy as np
 
 from caviar.population import devices, loop, program
-from caviar.population.callbacks import NotInProgram, Rule, rate_position, rules
+from caviar.population.callbacks import NotInProgram, Rule, kept, rate_position, rules
 from caviar.population.initial import draw
-from caviar.population.job import Enough, Job, Monitor, Seat, Trained, make_history, row_orders
+from caviar.population.job import Enough, Job, Kept, Monitor, Seat, Trained, make_history, row_orders
 from caviar.population.lift import LEARNING_RATE, as_arrays
 from caviar.population.ragged import NotRagged
 from caviar.population.template import Template, make_template, variables
@@ -97,6 +97,7 @@ class _Part:
     state: tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]
     scores: dict[str, np.ndarray]
     epochs: int
+    kept: list[tuple[np.ndarray, tuple[list[np.ndarray], ...]]]
 
 
 @dataclass(frozen=True)
@@ -143,6 +144,7 @@ def _shared(
         job.show,
         job.weighs_watched,
         job.weighs_scored,
+        _watches(job),
     )
     trainable, rest, optimizer, metrics = (
         [jax.ShapeDtypeStruct(v.shape, jax.dtypes.canonicalize_dtype(v.dtype)) for v in group]
@@ -156,6 +158,11 @@ def _shared(
             passes,
             program.trace_steps(template.model, state, numbers, job.sample, passes),
         )
+
+
+def _watches(job: Job) -> tuple[bool, ...]:
+    every = tuple(job.watches(epoch) for epoch in range(job.epochs))
+    return () if all(every[job.initial_epoch :]) else every
 
 
 @contextmanager
@@ -203,6 +210,7 @@ def _member(
     asked = [job.asked(seat) for seat in seats]
     return program.Member(
         np.array([seat.split for seat in seats], np.int32),
+        np.array([seat.weights for seat in seats], np.int32),
         np.array([len(seat.fit) for seat in seats], np.int32),
         *lists("watch", passes.watch),
         *lists("scored", passes.scored),
@@ -257,7 +265,7 @@ def _train_chunk(
         logged = machine.score(finished, members, data)
         scores = {name: np.asarray(value) for name, value in logged.items()}
     trainable, rest, optimizer = ([np.asarray(v) for v in group] for group in finished[:3])
-    return _Part(logs, outputs, (trainable, rest, optimizer), scores, done)
+    return _Part(logs, outputs, (trainable, rest, optimizer), scores, done, kept(carry.rules))
 
 
 def _run_blocks(
@@ -338,6 +346,7 @@ def _assemble(
         job.seats
     )
     scores: list[dict[str, float]] = [{} for _ in job.seats] if job.score else []
+    checkpoints: list[tuple[Kept, ...]] = [()] * len(job.seats)
     for members, part in parts:
         for position, member in enumerate(members):
             for name, values in part.logs.items():
@@ -345,10 +354,18 @@ def _assemble(
             outputs[member] = part.outputs[position]
             trainable, rest, optimizer = ([v[position] for v in group] for group in part.state)
             states[member] = (trainable, rest, optimizer)
+            checkpoints[member] = tuple(_kept(one, position) for one in part.kept)
             if job.score:
                 scores[member] = {name: float(values[position]) for name, values in part.scores.items()}
     why = f"members are built one by one ({template.rebuild})" if template.rebuild else ""
     history = make_history(
         job.seats, logs, engine="population", why=why, seconds=seconds, initial_epoch=job.initial_epoch
     )
-    return Trained(history, outputs, states, scores, "population", why, epochs, template.fixed, seconds)
+    return Trained(
+        history, outputs, states, scores, "population", why, epochs, template.fixed, seconds, checkpoints
+    )
+
+
+def _kept(of_all: tuple[np.ndarray, tuple[list[np.ndarray], ...]], position: int) -> Kept:
+    trainable, rest, optimizer = ([values[position] for values in group] for group in of_all[1])
+    return Kept(int(of_all[0][position]), (trainable, rest, optimizer))
