@@ -218,7 +218,8 @@ def test_a_csv_log_has_the_lines_of_keras(before, changes, tmp_path):
     together([*(make() for make in before), log(tmp_path / "ours.csv")], **changes)
     alone(build, 0, [*(make() for make in before), log(tmp_path / "theirs.csv")], **changes)
     ours, theirs = (
-        list(csv.reader((tmp_path / f"{name}.csv").open(), delimiter=";")) for name in ("ours", "theirs")
+        list(csv.reader((tmp_path / f"{name}.csv").read_text().splitlines(), delimiter=";"))
+        for name in ("ours", "theirs")
     )
     assert ours[0] == theirs[0]
     assert len(ours) == len(theirs)
@@ -228,14 +229,18 @@ def test_a_csv_log_has_the_lines_of_keras(before, changes, tmp_path):
         np.testing.assert_allclose(*numbers, atol=1e-4)
 
 
+def plain():
+    model = keras.Sequential([keras.Input((4,)), L.Dense(1)])
+    model.compile("sgd", "mse")
+    return model
+
+
 def test_a_csv_log_is_appended_to_where_asked(tmp_path):
     path = tmp_path / "log.csv"
-    for append in (False, True, True):
-        together(C.CSVLogger(path, append=append), epochs=2)
-    lines = path.read_text().splitlines()
-    assert [line.split(",")[0] for line in lines] == ["epoch", *"010101"]
-    together(C.CSVLogger(path), epochs=2)
-    assert len(path.read_text().splitlines()) == 3
+    for append, numbers in ((True, "01"), (True, "0101"), (False, "01")):
+        together(C.CSVLogger(path, append=append), plain, epochs=2)
+        lines = path.read_text().splitlines()
+        assert [line.split(",")[0] for line in lines] == ["epoch", *numbers]
 
 
 @pytest.mark.parametrize(
@@ -291,7 +296,7 @@ class Told:
                 told.folder = folder.rsplit("/", 1)[-1]
 
             def __exit__(self, *error):
-                pass
+                told.folder = ""
 
             def as_default(self):
                 return self
@@ -302,7 +307,8 @@ class Told:
         return Writer()
 
     def scalar(self, tag, value, step):
-        self.scalars[self.folder, tag, int(step)] = float(value)
+        if self.folder:  # TensorFlow drops what no writer is there for
+            self.scalars[self.folder, tag, int(step)] = float(value)
 
 
 def events(folder):
@@ -332,7 +338,7 @@ def decaying():
     [
         ([], build, {}),
         ([slower], build, {"initial_epoch": 1}),
-        ([partial(C.LearningRateScheduler, lambda epoch, rate: 0.1 / (1 + epoch))], build, {}),
+        ([partial(C.LearningRateScheduler, lambda epoch: 0.1 / (1 + epoch))], build, {}),
         ([], decaying, {"validation_freq": 2}),
         ([], build, {"validation_split": 0.0}),
     ],
