@@ -27,7 +27,7 @@ def improve(monkeypatch):
     """`caviar.improve` with two epochs, two folds, one repeat and some of the remedies."""
 
     def run(source: object, target: object = None, *, remedies=NO_REMEDIES, **options) -> caviar.Run:
-        monkeypatch.setattr(importlib.import_module("caviar.improve"), "REMEDIES", remedies)
+        monkeypatch.setattr(importlib.import_module("caviar.work"), "REMEDIES", remedies)
         return caviar.improve(
             source, target, **{"epochs": 2, "folds": 2, "repeats": 1, "quiet": True} | options
         )

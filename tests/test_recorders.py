@@ -32,6 +32,13 @@ def build(rate=0.4, units=6):
     return model
 
 
+def plain(units=1):
+    """Compiles fast."""
+    model = keras.Sequential([keras.Input((4,)), L.Dense(units), L.Dense(1)])
+    model.compile("sgd", "mse")
+    return model
+
+
 ARGUMENTS = {"epochs": 12, "batch_size": 16, "validation_split": 0.3}
 
 
@@ -105,7 +112,7 @@ def test_the_rate_in_the_file_is_that_of_the_moment(tmp_path):
     for order in ("before", "behind"):
         slow = C.ReduceLROnPlateau("loss", patience=0, min_delta=100.0, factor=0.5)
         keep = C.ModelCheckpoint(tmp_path / f"{order}.keras")
-        together([keep, slow] if order == "before" else [slow, keep], epochs=3)
+        together([keep, slow] if order == "before" else [slow, keep], plain, epochs=3)
         rates[order] = float(keras.saving.load_model(tmp_path / f"{order}.keras").optimizer.learning_rate)
     assert rates["before"] == pytest.approx(2 * rates["behind"])
 
@@ -131,8 +138,20 @@ def test_placeholders_name_the_last_best_epoch(tmp_path):
     assert names(tmp_path / "ours") == names(tmp_path / "theirs")[-1:]
 
 
+def test_a_training_taken_up_again_leaves_the_same_file(tmp_path):
+    """What a checkpoint holds is kept with the rest of a member's state."""
+    path, contents = tmp_path / "a.keras", []
+    for _ in range(2):
+        together(C.ModelCheckpoint(path, save_best_only=True), plain, folder=tmp_path / "kept", epochs=3)
+        contents.append(content(keras.saving.load_model(path, safe_mode=True)))
+        path.unlink()
+    for one, other in zip(*contents, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_what_never_beats_its_threshold_leaves_no_file(tmp_path):
-    together(C.ModelCheckpoint(tmp_path / "a.keras", save_best_only=True, initial_value_threshold=-1.0))
+    never = C.ModelCheckpoint(tmp_path / "a.keras", save_best_only=True, initial_value_threshold=-1.0)
+    together(never, plain)
     assert names(tmp_path) == []
 
 
@@ -174,7 +193,7 @@ def test_epochs_without_the_monitored_value_are_saved_as_keras_saves_them(tmp_pa
 def test_files_tell_by_their_names_what_varies_and_never_meet(tmp_path):
     recipes = {"a": {}, "a-fold=1": {"units": 3}, "../x/y=1": {"units": 4}}
     keep, log = C.ModelCheckpoint(tmp_path / "in" / "m.keras"), C.CSVLogger(tmp_path / "in" / "log")
-    history = together([keep, log], recipes=recipes, folds=2, epochs=1)
+    history = together([keep, log], plain, recipes=recipes, folds=2, epochs=1)
     assert history.attrs["engine"] == "population"
     places = [f"recipe={r}-fold={f}" for r in ("a", "a-fold%3D1", "..%2Fx%2Fy%3D1") for f in (0, 1)]
     assert names(tmp_path) == sorted(f"in/{n}" for p in places for n in (f"m-{p}.keras", f"log-{p}"))
@@ -192,7 +211,7 @@ def test_one_by_one_each_member_has_its_own_files_too(tmp_path):
         C.BackupAndRestore(tmp_path / "backup", delete_checkpoint=False),
     ]
     recipes = {"{a}": {}, "b": {"units": 3}}
-    history = together(callbacks, recipes=recipes, seeds=2, epochs=2, engine="loop")
+    history = together(callbacks, plain, recipes=recipes, seeds=2, epochs=2, engine="loop")
     assert len(history.epoch) == 2
     assert np.isfinite(history.history["loss"]).all(), "nobody goes on from another one's backup"
     places = [f"recipe={r}-seed={s}" for r in ("%7Ba%7D", "b") for s in (0, 1)]
@@ -229,12 +248,6 @@ def test_a_csv_log_has_the_lines_of_keras(before, changes, tmp_path):
         np.testing.assert_allclose(*numbers, atol=1e-4)
 
 
-def plain():
-    model = keras.Sequential([keras.Input((4,)), L.Dense(1)])
-    model.compile("sgd", "mse")
-    return model
-
-
 def test_a_csv_log_is_appended_to_where_asked(tmp_path):
     path = tmp_path / "log.csv"
     for append, numbers in ((True, "01"), (True, "0101"), (False, "01")):
@@ -262,7 +275,7 @@ def test_a_csv_log_is_appended_to_where_asked(tmp_path):
 def test_what_cannot_be_written_afterwards_is_refused_in_a_sentence(callback, words, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises((OptionError, ModelError), match=words) as error:
-        together(callback(), epochs=2)
+        together(callback(), plain, epochs=2)
     assert str(error.value).startswith("Expected")
     assert names(tmp_path) == []
 
@@ -360,6 +373,6 @@ def test_tensorboard_is_told_what_keras_tells_it(before, builder, changes, tmp_p
 
 def test_tensorboard_shows_each_member_as_a_run(tmp_path):
     pytest.importorskip("tensorboard")
-    together(C.TensorBoard(tmp_path, write_graph=False), seeds=2, epochs=2)
+    together(C.TensorBoard(tmp_path, write_graph=False), plain, seeds=2, epochs=2)
     folders = {str(path.parent.relative_to(tmp_path)) for path in tmp_path.rglob("*tfevents*")}
     assert folders == {f"seed={s}/{part}" for s in (0, 1) for part in ("train", "validation")}

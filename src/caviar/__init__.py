@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from caviar.predict import predict
     from caviar.recipe import schedules
     from caviar.results import Run, open_run
+    from caviar.resume import resume
 
 # Before anybody imports keras: a population is a JAX program.
 choose_backend()
@@ -34,10 +35,22 @@ _HOMES = {
     "look": "caviar.look",
     "open_run": "caviar.results",
     "predict": "caviar.predict",
+    "resume": "caviar.resume",
     "schedules": "caviar.recipe.schedules",
 }
 
-__all__ = ["CaviarError", "History", "Run", "fit", "improve", "look", "open_run", "predict", "schedules"]
+__all__ = [
+    "CaviarError",
+    "History",
+    "Run",
+    "fit",
+    "improve",
+    "look",
+    "open_run",
+    "predict",
+    "resume",
+    "schedules",
+]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401

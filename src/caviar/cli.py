@@ -158,6 +158,21 @@ def predict(
 
 
 @app.command()
+def resume(
+    run: Annotated[Path, typer.Argument(help="Folder of the unfinished run.")],
+    model: Model = None,
+) -> None:
+    """Go on with a run that was stopped or killed."""
+    from rich.console import Console
+
+    import caviar
+    from caviar.report.terminal import summary
+
+    finished = caviar.resume(run, model=model)
+    Console(highlight=False).print(summary(finished.record, finished.path))
+
+
+@app.command()
 def report(run: Annotated[Path, typer.Argument(help="Folder of the run.")]) -> None:
     """Draw a run's report again from its record, without training."""
     from caviar.report.page import write_report

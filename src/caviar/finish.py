@@ -11,6 +11,7 @@ from caviar.measure import fit_all, parameters_of
 from caviar.model.card import write_card
 from caviar.model.finished import FinishedModel
 from caviar.population.job import Monitor
+from caviar.population.keep import Keep
 from caviar.recipe.recipe import Recipe
 from caviar.run.folder import MODEL, RunFolder
 from caviar.run.record import ArmRecord, FinalRecord, Record
@@ -33,7 +34,9 @@ def finish(
     The score of the final model is that of its recipe on held-out folds: on the rows it was trained on, a
     model's own score says nothing.
     """
-    prepared, fitting, trained, models = fit_all(dataset, recipe, seed, monitor)
+    prepared, fitting, trained, models = fit_all(
+        dataset, recipe, seed, monitor, Keep(folder.training("final"))
+    )
     finished = FinishedModel(models, prepared, fitting.link, dataset.schema)
     files = finished.save(folder.path / MODEL)
     arm = _arm_of(record, recipe.name)

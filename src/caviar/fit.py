@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from numbers import Integral
+from pathlib import Path
 from typing import Any, Literal
 
 import keras
@@ -21,6 +22,7 @@ from caviar.pace import Pace
 from caviar.population import devices
 from caviar.population.callbacks import not_in_program
 from caviar.population.job import Job, Monitor, Seat, Trained
+from caviar.population.keep import Keep
 from caviar.population.together import train_together
 from caviar.population.train import train
 from caviar.progress import Clock, Voice
@@ -43,6 +45,7 @@ def fit(
     recipes: Mapping[str, Mapping[str, Any]] | None = None,
     held_out: Literal["end", "epoch"] = "end",
     engine: Literal["auto", "population", "loop"] = "auto",
+    folder: str | Path | None = None,
     batch_size: int | None = None,
     epochs: int = 1,
     verbose: int | str = "auto",
@@ -82,6 +85,8 @@ def fit(
             logs).
         engine: `"population"` trains all members as one program, `"loop"` one model after the other with
             Keras' own `fit`, `"auto"` the first where that is possible.
+        folder: Where the state of all members is kept while they train, every twenty seconds at an epoch's end.
+            The same call after a crash goes on from there and ends with the numbers of an undisturbed one.
         batch_size: As in `fit`; 32 if not given.
         epochs: As in `fit`.
         verbose: 0 for silence; otherwise a progress bar where there is a terminal.
@@ -109,6 +114,7 @@ def fit(
     Raises:
         ModelError: The builder fails, or its model does not fit the arrays.
         OptionError: An argument cannot be carried out; the message says which and what to do.
+        RunError: The folder holds another training, or cannot be written.
 
     Example:
         >>> import caviar, keras, numpy as np
@@ -159,7 +165,8 @@ def fit(
             )
         )
     jobs = recorders.placed(list(every), jobs)
-    trained, populations = _train(jobs, engine, Pace(voice, Clock(None), "population"))
+    keep = None if folder is None else Keep(Path(folder))
+    trained, populations = _train(jobs, engine, Pace(voice, Clock(None), "population"), keep)
     history = make_history(
         list(zip(every, jobs, trained, strict=True)), populations, time.monotonic() - began, split
     )
@@ -377,9 +384,13 @@ def _callbacks(given: Any) -> tuple[keras.callbacks.Callback, ...]:  # noqa: ANN
     return several
 
 
-def _train(jobs: Sequence[Job], engine: str, monitor: Monitor) -> tuple[list[Trained], int]:
+def _train(
+    jobs: Sequence[Job], engine: str, monitor: Monitor, keep: Keep | None
+) -> tuple[list[Trained], int]:
     if engine == "loop":
-        return [train(job, monitor, one_by_one=True) for job in jobs], 0
+        places = [None if keep is None else keep.inside(f"recipe-{i}") for i in range(len(jobs))]
+        pairs = zip(jobs, places, strict=True)
+        return [train(job, monitor, one_by_one=True, keep=place) for job, place in pairs], 0
     callbacks = list({id(callback): callback for job in jobs for callback in job.callbacks}.values())
     every_epoch = all(job.watches(epoch) for job in jobs for epoch in range(job.initial_epoch, job.epochs))
     recorders.check(callbacks, every_epoch=every_epoch)
@@ -392,7 +403,7 @@ def _train(jobs: Sequence[Job], engine: str, monitor: Monitor) -> tuple[list[Tra
             f"with it."
         )
     jobs = [replace(job, callbacks=recorders.beside(job.callbacks)) for job in jobs]
-    trained, populations = train_together(jobs, monitor)
+    trained, populations = train_together(jobs, monitor, keep)
     for one in trained:
         if engine == "population" and one.engine == "loop":
             raise ModelError(

@@ -14,6 +14,7 @@ from caviar.errors import ModelError
 from caviar.evaluate.intervals import mean_estimate
 from caviar.evaluate.metrics import Metric
 from caviar.population.job import Job, Monitor, Seat, Trained
+from caviar.population.keep import Keep
 from caviar.population.template import Build, build_alone, sketch
 from caviar.population.train import train
 from caviar.recipe.heads import Link, link_of, network_target, output_width, predictions
@@ -193,6 +194,7 @@ def measure(
     ask_fit: bool = False,
     show: bool = True,
     monitor: Monitor | None = None,
+    keep: Keep | None = None,
     what: str = "",
     source: str = "",
 ) -> Arm:
@@ -206,6 +208,7 @@ def measure(
         show: Record the held-out rows' curves.
         monitor: Told of progress; may stop by raising, or end the training after fewer epochs, which are then
             the recipe's.
+        keep: Where the state is kept while it trains.
         what: What the recipe does, for the report.
         source: Where the idea comes from.
     """
@@ -221,7 +224,7 @@ def measure(
         ask_fit=ask_fit,
         show=show,
     )
-    trained = train(fitting.job, monitor)
+    trained = train(fitting.job, monitor, keep=keep)
     if trained.epochs < recipe.epochs:
         recipe = replace(recipe, epochs=trained.epochs)
     return _arm(bench, recipe, fitting, trained, first_repeat_seeds, what, source)
@@ -349,7 +352,7 @@ def parameters_of(trained: Trained) -> int:
 
 
 def fit_all(
-    dataset: Dataset, recipe: Recipe, seed: int, monitor: Monitor | None = None
+    dataset: Dataset, recipe: Recipe, seed: int, monitor: Monitor | None = None, keep: Keep | None = None
 ) -> tuple[Prepared, Fitting, Trained, list[keras.Model]]:
     """Train a recipe on all rows of a table: one model, or one per seed of an ensemble.
 
@@ -368,7 +371,7 @@ def fit_all(
     places = [(0, k) for k in range(recipe.ensemble)]
     x = prepared.inputs(dataset.features)[None]
     fitting = make_fitting(recipe, dataset, x, [prepared], seats, places, ask_fit=True, show=False)
-    trained = train(fitting.job, monitor)
+    trained = train(fitting.job, monitor, keep=keep)
     if not all(np.isfinite(outputs).all() for outputs in trained.outputs):
         raise ModelError(
             "Expected the final model to train to finite numbers, but it diverged on all rows. "

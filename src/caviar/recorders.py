@@ -17,7 +17,7 @@ import keras
 from caviar.errors import OptionError
 from caviar.history import History, Member
 from caviar.population.callbacks import path_names
-from caviar.population.job import Job, Kept, Seat, Trained
+from caviar.population.job import Job, Saved, Seat, Trained
 from caviar.run.files import write_with
 
 Row = dict[str, float]
@@ -178,12 +178,12 @@ def write(
     at = 0
     for job, one, given in zip(jobs, trained, callbacks, strict=True):
         for i, seat in enumerate(job.seats):
-            kept = iter(one.kept[i] if one.kept else ())
+            saved = iter(one.saved[i] if one.saved else ())
             member, rows = history.members[at], history.rows(at)
             for place, callback in enumerate(given):
                 before = given[:place]
                 if type(callback) is keras.callbacks.ModelCheckpoint:
-                    _checkpoint(callback, seat, member, rows, job.initial_epoch, next(kept, None))
+                    _checkpoint(callback, seat, member, rows, job.initial_epoch, next(saved, None))
                 elif type(callback) is keras.callbacks.CSVLogger:
                     _csv(callback, seat, rows, job.initial_epoch, before)
                 elif type(callback) is keras.callbacks.TensorBoard:
@@ -197,12 +197,12 @@ def _checkpoint(
     member: Member,
     rows: Sequence[Row],
     first: int,
-    kept: Kept | None,
+    saved: Saved | None,
 ) -> None:
-    if kept is None or kept.epoch < 0:
+    if saved is None or saved.epoch < 0:
         return
-    path = callback.filepath.format(epoch=kept.epoch + 1, **rows[kept.epoch - first])
-    model = replace(member, _state=kept.state).model()
+    path = callback.filepath.format(epoch=saved.epoch + 1, **rows[saved.epoch - first])
+    model = replace(member, _state=saved.state).model()
     save = model.save_weights if callback.save_weights_only else model.save
     write_with(Path(_at(path, seat.place)), lambda temporary: save(str(temporary), overwrite=True))
 

@@ -12,6 +12,7 @@ from caviar.evaluate.metrics import Metric
 from caviar.evaluate.selection import corrected_winner, corrected_winner_by_score
 from caviar.measure import Arm, Bench, measure
 from caviar.population.job import Monitor
+from caviar.population.keep import Keep
 from caviar.progress import OutOfTime
 from caviar.recipe.recipe import Recipe
 from caviar.remedies.contract import NotApplicable, Remedy
@@ -76,6 +77,7 @@ def try_one(
     budget: Budget,
     monitor_of: Callable[[Recipe], Monitor],
     done: Callable[[Arm], None],
+    keep_of: Callable[[Recipe], Keep] | None = None,
 ) -> None:
     """Train one remedy, or several together; what cannot be tried is noted in the trial with its reason.
 
@@ -86,6 +88,7 @@ def try_one(
         budget: How long it may take.
         monitor_of: Makes what is told of the arm's progress.
         done: Called with the arm once it is part of the trial.
+        keep_of: Says where the arm's state is kept while it trains; nowhere if left out.
     """
     name, title = "+".join(r.name for r in remedies), " + ".join(r.title for r in remedies)
     try:
@@ -95,6 +98,7 @@ def try_one(
             bench,
             recipe,
             monitor=monitor_of(recipe),
+            keep=None if keep_of is None else keep_of(recipe),
             what=" ".join(remedy.what for remedy in remedies),
             source="; ".join(dict.fromkeys(remedy.source for remedy in remedies)),
         )

@@ -71,3 +71,55 @@ def test_a_run_that_was_killed_can_still_be_reported(home):
     ended = in_fresh_process("report", "run", cwd=home)
     assert (ended.status, ended.err) == (0, "")
     assert (home / "run" / "report.html").is_file()
+
+
+def numbers_of(home: Path, folder: str) -> dict:
+    """What a run learned, without times and paths."""
+    record = json.loads((home / folder / "record.json").read_text())
+
+    def plain(value):
+        if isinstance(value, dict):
+            return {
+                k: plain(v) for k, v in value.items() if not k.startswith(("seconds", "stage", "created"))
+            }
+        return [plain(v) for v in value] if isinstance(value, list) else value
+
+    found = plain(
+        {name: record[name] for name in ("data", "plan", "baseline", "diagnosis", "trial", "final")}
+    )
+    return json.loads(json.dumps(found).replace(f'"{folder}', '"'))
+
+
+BRIEF = ("--epochs", "60", "--folds", "2", "--repeats", "2", "--batch-size", "8")
+
+
+def test_a_killed_run_is_resumed_and_ends_as_if_nothing_had_happened(home):
+    """Killed while it measures and again while it treats, by the one signal that no process can catch."""
+    arguments = ("improve", "table.csv", "--model", "my_model.py:build", *BRIEF)
+    assert in_fresh_process(*arguments, "--out", "undisturbed", cwd=home).status == 0
+    for command, word in (((*arguments, "--out", "run"), "Measure"), (("resume", "run"), "Treat")):
+        process = start(*command, cwd=home)
+        assert process.stderr is not None
+        while word not in (line := process.stderr.readline()):
+            assert line, "ended before it could be killed"
+        time.sleep(2.0)
+        assert process.poll() is None, "ended before it could be killed"
+        process.kill()
+        process.communicate(timeout=60)
+    assert (home / "run" / "training").is_dir()
+    ended = in_fresh_process("resume", "run", cwd=home)
+    assert ended.status == 0, ended.err
+    assert numbers_of(home, "run") == numbers_of(home, "undisturbed")
+    assert not (home / "run" / "training").exists()
+    again = in_fresh_process("resume", "run", cwd=home)
+    assert again.status == 2
+    assert again.lines[-1].startswith("caviar: Expected the folder of an unfinished run")
+
+
+def test_ctrl_c_says_how_to_go_on(home):
+    ended = stop_when("Treat", home, signal.SIGINT, after=0.5)
+    assert "`caviar resume run` goes on" in ended.err
+    (home / "run" / "training" / "notes.json").write_text("[1")
+    refused = in_fresh_process("resume", "run", cwd=home)
+    assert refused.status == 2
+    assert "notes of a run" in refused.lines[-1]

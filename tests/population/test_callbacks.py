@@ -121,7 +121,7 @@ def ours_decides(callback):
         first = ([jnp.int32(-1)], [jnp.int32(-1)], [jnp.int32(-1), jnp.float32(RATE)], [])
         start = (callbacks.begin(rules, first), first, jnp.bool_(True), jnp.int32(0))
         (numbers, _, _, ended), rates = jax.lax.scan(one, start, (jnp.arange(len(values)), values, watched))
-        back = numbers[0].get("trainable", [numbers[0].get("kept_epoch", -1)])[0]
+        back = numbers[0].get("trainable", [numbers[0].get("saved_epoch", -1)])[0]
         return ended, rates, back
 
     return jax.jit(run)

@@ -1,4 +1,4 @@
-"""Keras' callbacks as carried values, so that each member of a population stops, slows down and is kept on its own.
+"""Keras' callbacks as carried values, so that each member of a population stops, slows down and is saved on its own.
 
 The rules are those of Keras 3.15, to the epoch. One thing differs: `TerminateOnNaN` ends its epoch, while Keras
 breaks off in the middle of it.
@@ -71,8 +71,8 @@ class Finite:
 
 
 @dataclass(frozen=True)
-class Keep:
-    """`keras.callbacks.ModelCheckpoint` as numbers: which epoch's state is kept.
+class Checkpoint:
+    """`keras.callbacks.ModelCheckpoint` as numbers: which epoch's state is saved.
 
     `watch` is None where each epoch replaces the one before; `best` is what the first one has to beat; `names` are
     those of the logs that the path asks for.
@@ -83,7 +83,7 @@ class Keep:
     names: tuple[str, ...]
 
 
-Rule = Stop | Plateau | Rates | Finite | Keep
+Rule = Stop | Plateau | Rates | Finite | Checkpoint
 
 
 def stops(rules: Sequence[Rule]) -> bool:
@@ -143,7 +143,7 @@ def rules(
         elif type(callback) is keras.callbacks.TerminateOnNaN:
             found.append(Finite())
         elif type(callback) is keras.callbacks.ModelCheckpoint:
-            found.append(_keep(callback, model))
+            found.append(_checkpoint(callback, model))
         else:
             raise NotInProgram(f"the callback {type(callback).__name__} runs only beside a single model")
     if sum(isinstance(rule, Plateau | Rates) for rule in found) > 1:
@@ -172,8 +172,8 @@ def begin(rules: Sequence[Rule], state: MemberState) -> list[dict[str, Any]]:
         if isinstance(rule, Rates | Finite):
             carried.append({})
             continue
-        if isinstance(rule, Keep):
-            carried.append(_nothing_kept(rule, state))
+        if isinstance(rule, Checkpoint):
+            carried.append(_nothing_saved(rule, state))
             continue
         numbers: dict[str, Any] = {"best": jnp.float32(0), "seen": jnp.bool_(False), "wait": jnp.int32(0)}
         if isinstance(rule, Plateau):
@@ -231,9 +231,9 @@ def after_epoch(
                 stops = stops | ~jnp.isfinite(logs["loss"])
             new.append(numbers)
             continue
-        if isinstance(rule, Keep):
+        if isinstance(rule, Checkpoint):
             _require_names(rule.names, logs, rate_at)
-            new.append(_kept(rule, numbers, state, logs, epoch, watched=watched))
+            new.append(_saved(rule, numbers, state, logs, epoch, watched=watched))
             continue
         value, there = _seen(rule.watch, logs, watched=watched)
         if isinstance(rule, Stop):
@@ -325,7 +325,7 @@ def _seen(watch: Watch, logs: Logs, *, watched: jax.Array | bool) -> tuple[jax.A
     return logs[watch.monitor], watched if watch.monitor.startswith("val_") else True
 
 
-def _keep(callback: keras.callbacks.ModelCheckpoint, model: keras.Model) -> Keep:
+def _checkpoint(callback: keras.callbacks.ModelCheckpoint, model: keras.Model) -> Checkpoint:
     if callback.save_freq != "epoch":
         raise NotInProgram("ModelCheckpoint counts batches, and runs only beside a single model")
     names = path_names(callback.filepath)
@@ -335,8 +335,8 @@ def _keep(callback: keras.callbacks.ModelCheckpoint, model: keras.Model) -> Keep
             raise NotInProgram(
                 "ModelCheckpoint keeps a file of each epoch, and runs only beside a single model"
             )
-        return Keep(None, None, ())
-    return Keep(watch, None if callback.best is None else float(callback.best), names)
+        return Checkpoint(None, None, ())
+    return Checkpoint(watch, None if callback.best is None else float(callback.best), names)
 
 
 def path_names(path: str) -> tuple[str, ...]:
@@ -359,17 +359,17 @@ def _require_names(names: Sequence[str], logs: Logs, rate_at: int | None) -> Non
             )
 
 
-def _nothing_kept(rule: Keep, state: MemberState) -> dict[str, Any]:
+def _nothing_saved(rule: Checkpoint, state: MemberState) -> dict[str, Any]:
     return {
         "best": jnp.float32(0 if rule.best is None else rule.best),
         "seen": jnp.bool_(rule.best is not None),
-        "kept_epoch": jnp.int32(-1),
-        "kept": tuple(list(group) for group in state[:3]),
+        "saved_epoch": jnp.int32(-1),
+        "saved": tuple(list(group) for group in state[:3]),
     }
 
 
-def _kept(
-    rule: Keep,
+def _saved(
+    rule: Checkpoint,
     numbers: dict[str, Any],
     state: MemberState,
     logs: Logs,
@@ -387,13 +387,13 @@ def _kept(
     return {
         "best": best,
         "seen": seen,
-        "kept_epoch": jnp.where(saves, epoch, numbers["kept_epoch"]),
-        "kept": jax.tree.map(partial(jnp.where, saves), tuple(list(g) for g in state[:3]), numbers["kept"]),
+        "saved_epoch": jnp.where(saves, epoch, numbers["saved_epoch"]),
+        "saved": jax.tree.map(partial(jnp.where, saves), tuple(list(g) for g in state[:3]), numbers["saved"]),
     }
 
 
-def kept(carried: Sequence[dict[str, Any]]) -> list[tuple[np.ndarray, tuple[list[np.ndarray], ...]]]:
-    """What checkpoints have kept at the end, in the order of the callbacks.
+def saved(carried: Sequence[dict[str, Any]]) -> list[tuple[np.ndarray, tuple[list[np.ndarray], ...]]]:
+    """What checkpoints hold at the end, in the order of the callbacks.
 
     Args:
         carried: What members carry for their rules, with a leading member axis.
@@ -404,11 +404,11 @@ def kept(carried: Sequence[dict[str, Any]]) -> list[tuple[np.ndarray, tuple[list
     """
     return [
         (
-            np.asarray(numbers["kept_epoch"]),
-            tuple([np.asarray(value) for value in group] for group in numbers["kept"]),
+            np.asarray(numbers["saved_epoch"]),
+            tuple([np.asarray(value) for value in group] for group in numbers["saved"]),
         )
         for numbers in carried
-        if "kept" in numbers
+        if "saved" in numbers
     ]
 
 

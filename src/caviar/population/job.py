@@ -41,8 +41,8 @@ class Seat:
 
 
 @dataclass(frozen=True, eq=False)
-class Kept:
-    """What a checkpoint has kept of one member.
+class Saved:
+    """What a checkpoint has saved of one member.
 
     Attributes:
         epoch: The epoch, from 0; -1 if none was good enough.
@@ -154,7 +154,7 @@ class Trained:
         epochs: Epochs that were trained: the job's, unless the monitor had enough.
         fixed: Variables whose seed the builder fixed.
         seconds: Wall time, compilation included.
-        kept: Per member what each checkpoint among the callbacks has kept, in their order; empty where Keras
+        saved: Per member what each checkpoint among the callbacks has saved, in their order; empty where Keras
             itself wrote its files.
     """
 
@@ -167,7 +167,7 @@ class Trained:
     epochs: int
     fixed: tuple[str, ...] = ()
     seconds: float = 0.0
-    kept: Sequence[tuple[Kept, ...]] = ()
+    saved: Sequence[tuple[Saved, ...]] = ()
 
 
 class Enough(Exception):  # noqa: N818 - a request, not an error

@@ -9,7 +9,8 @@ import keras
 import numpy as np
 
 from caviar.population.job import Job, Monitor, Seat, Trained, make_history
-from caviar.population.template import call_builder, global_seeds_restored
+from caviar.population.keep import Keep, Slot
+from caviar.population.template import build_alone, call_builder, global_seeds_restored
 
 
 class _Shown(keras.callbacks.Callback):
@@ -43,13 +44,17 @@ def _evaluate(job: Job, seat: Seat, model: keras.Model) -> dict[str, float]:
     )
 
 
-def train_one_by_one(job: Job, monitor: Monitor, why: str, fixed: tuple[str, ...] = ()) -> Trained:
+def train_one_by_one(
+    job: Job, monitor: Monitor, why: str, fixed: tuple[str, ...] = (), keep: Keep | None = None
+) -> Trained:
     """Train the members of a job one after the other; `why` says what kept them from running together."""
     began = time.monotonic()
     with global_seeds_restored():
-        members = [_train_one(job, seat, monitor) for seat in job.seats]
-    rows = [list(row) for member in members for row in member.rows]
-    names = max(rows, key=len)
+        members = [
+            _train_one(job, seat, monitor, keep.slot([i]) if keep is not None else None)
+            for i, seat in enumerate(job.seats)
+        ]
+    names = max([list(member.rows[0]) for member in members], key=len)
     logs = {name: np.full((len(members), job.length), np.nan, np.float32) for name in names}
     for i, member in enumerate(members):
         for epoch, row in enumerate(member.rows):
@@ -83,7 +88,40 @@ class _One:
     scores: dict[str, float]
 
 
-def _train_one(job: Job, seat: Seat, monitor: Monitor) -> _One:
+def _train_one(job: Job, seat: Seat, monitor: Monitor, slot: Slot | None) -> _One:
+    kept = slot.read() if slot is not None else None
+    if kept is None:
+        model, rows = _fitted(job, seat, monitor)
+    else:
+        model, rows = build_alone(job.build, job.sample(), seat.seed), _rows_of(kept)
+        for i, variable in enumerate(_variables(model)):
+            variable.assign(kept[f"leaf_{i}"].view(np.dtype(variable.dtype)))
+        monitor.advance(-(-len(seat.fit) // job.batch_size) * len(rows))
+    groups = (model.trainable_variables, model.non_trainable_variables, model.optimizer.variables)
+    trainable, rest, optimizer = ([v.numpy() for v in group] for group in groups)
+    if slot is not None and kept is None:
+        logs = {f"log_{name}": np.array([row[name] for row in rows]) for name in rows[0]}
+        slot.write([*trainable, *rest, *optimizer], logs)
+    asked = job.asked(seat)
+    outputs: Any = np.empty(0)
+    if len(asked):
+        outputs = jax.tree.map(np.asarray, model.predict(job.rows(seat.split, asked)[0], verbose=0))
+    scores = _evaluate(job, seat, model) if job.score else {}
+    return _One(rows, outputs, (trainable, rest, optimizer), scores)
+
+
+def _variables(model: keras.Model) -> list[Any]:
+    return [*model.trainable_variables, *model.non_trainable_variables, *model.optimizer.variables]
+
+
+def _rows_of(kept: dict[str, np.ndarray]) -> list[dict[str, float]]:
+    """Logs of a member that was trained before, epoch by epoch."""
+    logs = {name.removeprefix("log_"): a for name, a in kept.items() if name.startswith("log_")}
+    return [dict(zip(logs, values, strict=True)) for values in zip(*logs.values(), strict=True)]
+
+
+def _fitted(job: Job, seat: Seat, monitor: Monitor) -> tuple[keras.Model, list[dict[str, float]]]:
+    """What `fit` makes of one member, and its logs by epoch: NaN where nobody looked."""
     shown = _Shown(job, seat, monitor)
     x, y, *weight = job.rows(seat.split, seat.fit, weights=seat.weights)
     keras.utils.set_random_seed(seat.seed)
@@ -108,11 +146,5 @@ def _train_one(job: Job, seat: Seat, monitor: Monitor) -> _One:
         callbacks=[*(job.own(callback, seat) for callback in job.callbacks), shown],
         verbose=0,
     )
-    asked = job.asked(seat)
-    outputs: Any = np.empty(0)
-    if len(asked):
-        outputs = jax.tree.map(np.asarray, model.predict(job.rows(seat.split, asked)[0], verbose=0))
-    groups = (model.trainable_variables, model.non_trainable_variables, model.optimizer.variables)
-    trainable, rest, optimizer = ([v.numpy() for v in group] for group in groups)
-    scores = _evaluate(job, seat, model) if job.score else {}
-    return _One(shown.rows, outputs, (trainable, rest, optimizer), scores)
+    names = max([list(row) for row in shown.rows], key=len)
+    return model, [{name: row.get(name, np.nan) for name in names} for row in shown.rows]

@@ -138,7 +138,7 @@ def call_builder(build: Build) -> keras.Model:
     except Exception as error:
         raise ModelError(
             f"Expected the model builder to return a compiled Keras model, but it raised "
-            f"{type(error).__name__}: {_first_line(error)} Run the builder alone to see where."
+            f"{type(error).__name__}: {first_line(error)} Run the builder alone to see where."
         ) from error
     if not isinstance(model, keras.Model):
         raise ModelError(
@@ -162,7 +162,7 @@ def ready(model: keras.Model, batch: tuple[Any, ...]) -> None:
         raise ModelError(
             f"Expected a model that takes rows of {shape} inputs and targets of shape "
             f"{np.shape(batch[1])[1:] or '(one number)'}, but building it raised {type(error).__name__}: "
-            f"{_first_line(error)} Compare the input width, the last layer and the loss with the data."
+            f"{first_line(error)} Compare the input width, the last layer and the loss with the data."
         ) from error
 
 
@@ -279,6 +279,7 @@ def global_seeds_restored() -> Iterator[None]:
             global_state.set_global_attribute(name, value)
 
 
-def _first_line(error: BaseException) -> str:
-    text = (str(error).strip().splitlines() or [""])[0].strip()
+def first_line(error: BaseException) -> str:
+    """The first line of what an error says, as a sentence."""
+    text = (str(error).strip().splitlines() or [type(error).__name__])[0].strip()
     return text if text.endswith((".", "!", "?")) else f"{text}."

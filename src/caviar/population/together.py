@@ -8,6 +8,7 @@ import numpy as np
 from caviar.population import devices
 from caviar.population.callbacks import rate_variable, sets_rate
 from caviar.population.job import Job, Monitor, Trained
+from caviar.population.keep import Keep
 from caviar.population.lift import LEARNING_RATE, numbers
 from caviar.population.structure import CannotCompare, structure
 from caviar.population.template import make_template
@@ -27,12 +28,15 @@ class _Family:
     numbers: list[dict[str, float]]
 
 
-def train_together(jobs: Sequence[Job], monitor: Monitor | None = None) -> tuple[list[Trained], int]:
+def train_together(
+    jobs: Sequence[Job], monitor: Monitor | None = None, keep: Keep | None = None
+) -> tuple[list[Trained], int]:
     """Train several recipes on the same rows with as few programs as possible.
 
     Args:
         jobs: One per recipe.
         monitor: Told of progress, of one population after the other.
+        keep: Where the state is kept while they train.
 
     Returns:
         What training each job gave, and how many populations there were.
@@ -40,12 +44,15 @@ def train_together(jobs: Sequence[Job], monitor: Monitor | None = None) -> tuple
     devices.start()
     trained: dict[int, Trained] = {}
     populations = 0
-    for family in _families(jobs):
+    for n, family in enumerate(_families(jobs)):
         some = [jobs[i] for i in family.jobs]
         try:
-            whole = train(_together(some, family.numbers), monitor)
+            inside = None if keep is None else keep.inside(f"population-{n}")
+            whole = train(_together(some, family.numbers), monitor, keep=inside)
         except NotTogether:
-            trained |= {i: train(jobs[i], monitor) for i in family.jobs}
+            for i in family.jobs:
+                inside = None if keep is None else keep.inside(f"recipe-{i}")
+                trained[i] = train(jobs[i], monitor, keep=inside)
             continue
         populations += whole.engine == "population"
         start = 0
@@ -132,5 +139,5 @@ def _part(whole: Trained, start: int, stop: int) -> Trained:
         outputs=whole.outputs[start:stop],
         states=whole.states[start:stop],
         scores=whole.scores[start:stop],
-        kept=whole.kept[start:stop],
+        saved=whole.saved[start:stop],
     )

@@ -4,29 +4,34 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
 import keras
 import numpy as np
 
-from caviar.population import devices, loop, program
-from caviar.population.callbacks import NotInProgram, Rule, kept, rate_position, rules
+from caviar.errors import ModelError
+from caviar.population import devices, loop, memory, program
+from caviar.population.callbacks import NotInProgram, rate_position, rules
+from caviar.population.chunk import Group, Part, Untraceable, train_chunk
 from caviar.population.initial import draw
-from caviar.population.job import Enough, Job, Kept, Monitor, Seat, Trained, make_history, row_orders
-from caviar.population.lift import LEARNING_RATE, as_arrays
+from caviar.population.job import Job, Monitor, Saved, Seat, Trained, make_history
+from caviar.population.keep import Keep
+from caviar.population.lift import LEARNING_RATE
 from caviar.population.ragged import NotRagged
-from caviar.population.template import Template, make_template, variables
+from caviar.population.template import Template, first_line, make_template, variables
 
 # More members per device fall out of the cache: a thousand of a tiny network ran twice as fast as ten
 # thousand at once.
 _MEMBERS_PER_DEVICE = 1000
-_ORDER_BYTES = 16 * 2**20
-_BLOCK_SECONDS = 0.5
-_MAX_BLOCK = 100
+# What a member carries exists about so many times at once: before and after a step, on the host, as gradients.
+_COPIES = 6
 
 
-def train(job: Job, monitor: Monitor | None = None, *, one_by_one: bool = False) -> Trained:
+def train(
+    job: Job, monitor: Monitor | None = None, *, one_by_one: bool = False, keep: Keep | None = None
+) -> Trained:
     """Train all members of a job.
 
     Members run together as one compiled program; what cannot run that way runs one model at a time, and
@@ -36,8 +41,10 @@ def train(job: Job, monitor: Monitor | None = None, *, one_by_one: bool = False)
         job: The members.
         monitor: Told of progress.
         one_by_one: Whether to train one model at a time in any case.
+        keep: Where the state is kept while training; what is there already is not trained again.
 
     Raises:
+        RunError: What is kept there belongs to another training.
         ModelError: The builder fails, or its model cannot be trained on this data at all.
         NotTogether: Its members have numbers of their own and cannot be trained as a population.
         Exception: Whatever `monitor.advance` raises to stop the job.
@@ -46,58 +53,61 @@ def train(job: Job, monitor: Monitor | None = None, *, one_by_one: bool = False)
     devices.start()
     monitor.begin(job.steps())
     try:
-        return _train(job, monitor, one_by_one=one_by_one)
+        return _train(job, monitor, keep, one_by_one=one_by_one)
     finally:
         monitor.end()
 
 
-def _train(job: Job, monitor: Monitor, *, one_by_one: bool) -> Trained:
+def _train(job: Job, monitor: Monitor, keep: Keep | None, *, one_by_one: bool) -> Trained:
     began = time.monotonic()
     template = make_template(job.build, job.sample())
     if one_by_one:
-        return _one_by_one(job, monitor, "that was asked for", template)
+        return _one_by_one(job, monitor, "that was asked for", template, keep)
     try:
         in_program = rules(job.callbacks, template.model, job.epochs, job.initial_epoch)
     except NotInProgram as reason:
-        return _one_by_one(job, monitor, str(reason), template)
-    parts: list[tuple[list[int], _Part]] = []
+        return _one_by_one(job, monitor, str(reason), template, keep)
+    if keep is not None:
+        keep.claim(job, template, in_program)
+    parts: list[tuple[list[int], Part]] = []
     epochs = job.length
     try:
-        for shared in _programs(job, template):
-            machine = shared.machine(template.model, in_program)
-            for chunk in _chunks(shared.members):
-                part = _train_chunk(job, template, shared, machine, chunk, epochs, monitor, first=not parts)
+        for i, shared in enumerate(_programs(job, template)):
+            group = Group(
+                job,
+                shared.passes,
+                program.make_program(template.model, shared.steps, shared.passes, in_program),
+                partial(draw, template, job.build, job.sample()),
+                rate_position(template.model),
+            )
+            each = sum(v.size * v.dtype.itemsize for v in jax.tree.leaves(_shapes(template.model)))
+            for chunk, part in _train_program(
+                group, shared.members, i, epochs, monitor, keep, bytes_each=each, first=not parts
+            ):
                 epochs = part.epochs
                 parts.append((chunk, part))
-    except _NotAPopulation as reason:
-        return _one_by_one(job, monitor, str(reason), template)
-    return _assemble(job, template, parts, epochs, time.monotonic() - began)
+    except Untraceable as error:
+        why = f"JAX cannot trace this model's training step ({first_line(error)})"
+        return _one_by_one(job, monitor, why, template, keep)
+    except MemoryError as error:
+        raise ModelError(
+            f"Expected members to fit into memory, but it ran out with only {devices.start().count} at a time "
+            f"({first_line(error)}). Make batch_size smaller, or the model."
+        ) from error
+    before = sum(part.before for _, part in parts)
+    return _assemble(job, template, parts, epochs, before + time.monotonic() - began)
 
 
 class NotTogether(Exception):  # noqa: N818 - an outcome, not an error
     """Why the recipes of a job with numbers of their own must be trained one by one."""
 
 
-def _one_by_one(job: Job, monitor: Monitor, why: str, template: Template) -> Trained:
+def _one_by_one(job: Job, monitor: Monitor, why: str, template: Template, keep: Keep | None) -> Trained:
     if job.numbers:  # the builder is that of one recipe
         raise NotTogether(why)
-    return loop.train_one_by_one(job, monitor, why, template.fixed)
-
-
-class _NotAPopulation(Exception):  # noqa: N818 - an outcome, not an error
-    """Why this model cannot be trained as a population."""
-
-
-@dataclass(frozen=True, eq=False)
-class _Part:
-    """What training gave for the members of a chunk, in its order."""
-
-    logs: dict[str, np.ndarray]
-    outputs: list[Any]
-    state: tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]
-    scores: dict[str, np.ndarray]
-    epochs: int
-    kept: list[tuple[np.ndarray, tuple[list[np.ndarray], ...]]]
+    if keep is not None:
+        keep.claim(job, template, [type(callback).__name__ for callback in job.callbacks])
+    return loop.train_one_by_one(job, monitor, why, template.fixed, keep)
 
 
 @dataclass(frozen=True)
@@ -107,9 +117,6 @@ class _Shared:
     members: list[int]
     passes: program.Passes
     steps: program.Steps
-
-    def machine(self, model: keras.Model, in_program: tuple[Rule, ...]) -> program.Program:
-        return program.make_program(model, self.steps, self.passes, in_program)
 
 
 def _programs(job: Job, template: Template) -> Iterator[_Shared]:
@@ -146,11 +153,7 @@ def _shared(
         job.weighs_scored,
         _watches(job),
     )
-    trainable, rest, optimizer, metrics = (
-        [jax.ShapeDtypeStruct(v.shape, jax.dtypes.canonicalize_dtype(v.dtype)) for v in group]
-        for group in variables(template.model)
-    )
-    state = (trainable, rest, optimizer, metrics)
+    state = _shapes(template.model)
     numbers = {key: jax.ShapeDtypeStruct((2,), np.float32) for key in job.numbers if key != LEARNING_RATE}
     with _tracing():
         return _Shared(
@@ -165,179 +168,71 @@ def _watches(job: Job) -> tuple[bool, ...]:
     return () if all(every[job.initial_epoch :]) else every
 
 
+def _shapes(model: keras.Model) -> Any:  # noqa: ANN401
+    """Shapes and types of one member's state."""
+    trainable, rest, optimizer, metrics = (
+        [jax.ShapeDtypeStruct(v.shape, jax.dtypes.canonicalize_dtype(v.dtype)) for v in group]
+        for group in variables(model)
+    )
+    return trainable, rest, optimizer, metrics
+
+
 @contextmanager
 def _tracing() -> Iterator[None]:
-    """What goes wrong while a model is traced or compiled means that its members train one by one."""
+    """What goes wrong while a model is traced means that its members train one by one."""
     try:
         yield
     except (jax.errors.JAXTypeError, TypeError, ValueError, AttributeError, NotImplementedError) as error:
-        text = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise _NotAPopulation(f"JAX cannot trace this model's training step ({text})") from error
+        raise Untraceable(str(error)) from error
 
 
-def _chunks(members: list[int]) -> Iterator[list[int]]:
-    """Equally large parts, so that they share a compiled program."""
+def _chunks(members: list[int], bytes_each: int) -> list[list[int]]:
+    """Equally large parts, so that they share a compiled program; none larger than cache and memory like."""
     count = devices.start().count
-    parts = -(-len(members) // (_MEMBERS_PER_DEVICE * count))
-    width = -(-len(members) // parts)
-    for start in range(0, len(members), width):
-        yield members[start : start + width]
+    room = max(count, memory.budget() // max(1, bytes_each))
+    parts = -(-len(members) // min(_MEMBERS_PER_DEVICE * count, room))
+    return _parted(members, -(-len(members) // parts))
 
 
-def _filled(lists: Sequence[np.ndarray], width: int) -> np.ndarray:
-    """Lists of rows as one array (list, width), filled up with each one's first row."""
-    filled = np.zeros((len(lists), width), np.int32)
-    for line, rows in zip(filled, lists, strict=True):
-        line[: len(rows)] = rows
-        if len(rows):
-            line[len(rows) :] = rows[0]
-    return filled
+def _parted(members: list[int], width: int) -> list[list[int]]:
+    return [members[start : start + width] for start in range(0, len(members), width)]
 
 
-def _member(
-    job: Job,
-    seats: Sequence[Seat],
-    passes: program.Passes,
-    metrics: list[np.ndarray],
-    numbers: dict[str, np.ndarray],
-) -> program.Member:
-    def lists(name: str, way: program.Pass | None) -> tuple[np.ndarray, np.ndarray]:
-        if way is None:
-            return np.zeros((len(seats), 0), np.int32), np.zeros(len(seats), np.int32)
-        rows = [getattr(seat, name) for seat in seats]
-        return _filled(rows, way.width), np.array([len(r) for r in rows], np.int32)
-
-    asked = [job.asked(seat) for seat in seats]
-    return program.Member(
-        np.array([seat.split for seat in seats], np.int32),
-        np.array([seat.weights for seat in seats], np.int32),
-        np.array([len(seat.fit) for seat in seats], np.int32),
-        *lists("watch", passes.watch),
-        *lists("scored", passes.scored),
-        _filled(asked, max(map(len, asked))),
-        metrics,
-        numbers,
-    )
-
-
-def _train_chunk(
-    job: Job,
-    template: Template,
-    shared: _Shared,
-    machine: program.Program,
-    chunk: list[int],
+def _train_program(
+    group: Group,
+    members: list[int],
+    at: int,
     epochs: int,
     monitor: Monitor,
+    keep: Keep | None,
     *,
+    bytes_each: int,
     first: bool,
-) -> _Part:
-    """Train members that share one program and fit on the devices together; only the first may end early."""
-    padded = chunk + chunk[-1:] * (-len(chunk) % devices.start().count)  # members, unlike rows, may be padded
-    seats = [job.seats[member] for member in padded]
-    numbers = {key: [values[member] for member in padded] for key, values in job.numbers.items()}
-    state = draw(template, job.build, job.sample(), [seat.seed for seat in seats])
-    if LEARNING_RATE in numbers:
-        at = rate_position(template.model)
-        assert at is not None
-        state[2][at] = np.asarray(numbers.pop(LEARNING_RATE), state[2][at].dtype)
-    data = machine.share(program.Data(job.x, job.y, job.weight))
-    members = machine.place(_member(job, seats, shared.passes, state[3], as_arrays(numbers)))
-    per_epoch = sum(-(-len(job.seats[member].fit) // job.batch_size) for member in chunk)
-    carry, logs, done = _run_blocks(
-        machine,
-        machine.begin(machine.place(state)),
-        members,
-        data,
-        _Orders(seats, shared.passes.fit.width, epochs, shuffle=job.shuffle),
-        range(job.initial_epoch, job.initial_epoch + epochs),
-        lambda epochs: monitor.advance(epochs * per_epoch),
-        may_end=first,
-    )
-    finished = machine.end(carry)
-    outputs: list[Any] = [np.empty(0)] * len(chunk)
-    if members.asked.shape[1]:
-        said = jax.tree.map(np.asarray, machine.predict(finished, members, data))
-        outputs = [
-            jax.tree.map(lambda a, i=i: a[i, : len(job.asked(seats[i]))], said) for i in range(len(chunk))
-        ]
-    scores: dict[str, np.ndarray] = {}
-    if job.score:
-        logged = machine.score(finished, members, data)
-        scores = {name: np.asarray(value) for name, value in logged.items()}
-    trainable, rest, optimizer = ([np.asarray(v) for v in group] for group in finished[:3])
-    return _Part(logs, outputs, (trainable, rest, optimizer), scores, done, kept(carry.rules))
-
-
-def _run_blocks(
-    machine: program.Program,
-    carry: program.Carry,
-    members: program.Member,
-    data: program.Data,
-    orders: "_Orders",
-    epochs: range,
-    advance: Callable[[int], None],
-    *,
-    may_end: bool,
-) -> tuple[program.Carry, dict[str, np.ndarray], int]:
-    """Blocks of epochs of about half a second; the next row orders are drawn while one runs."""
-    recorded: dict[str, np.ndarray] = {}
-    done, length, pace = 0, min(1, len(epochs)), None
-    rows = orders.draw(length)
-    while length:
-        began = time.monotonic()
-        placed = machine.place(rows)
-        with _tracing():
-            carry, logs = machine.block(
-                carry, members, data, placed, np.int32(epochs.start + done), np.int32(length)
-            )
-        wanted = 2 * length if pace is None else int(np.clip(_BLOCK_SECONDS * pace, 1, 2 * length))
-        following = min(wanted, orders.block, len(epochs) - done - length)
-        rows = orders.draw(following) if following else rows
-        for name, values in logs.items():
-            whole = recorded.setdefault(name, np.full((len(values), len(epochs)), np.nan, np.float32))
-            whole[:, done : done + length] = np.asarray(values)[:, :length]
-        if done:  # the first block's time is mostly compilation
-            pace = length / (time.monotonic() - began)
-        done += length
+) -> Iterator[tuple[list[int], Part]]:
+    """Train the members of one program, chunk by chunk; chunks that turn out too large are divided."""
+    chunks = _chunks(members, _COPIES * bytes_each)
+    if keep is not None:
+        chunks = keep.chunks(at, chunks)
+        keep.set_chunks(at, chunks)
+    done = 0
+    while done < len(chunks):
+        chunk = chunks[done]
+        slot = keep.slot(chunk) if keep is not None else None
         try:
-            advance(length)
-        except Enough:
-            if not may_end:  # the others have trained so long already
-                length = following
-                continue
-            return carry, {name: values[:, :done] for name, values in recorded.items()}, done
-        length = following if np.asarray(carry.active).any() else 0
-    return carry, recorded, len(epochs)
-
-
-class _Orders:
-    """Row orders of the next epochs (member, block, row), filled up to one width."""
-
-    def __init__(self, seats: Sequence[Seat], width: int, epochs: int, *, shuffle: bool) -> None:
-        room = _ORDER_BYTES // max(1, 4 * len(seats) * width)
-        self.block = int(np.clip(room, 1, min(epochs, _MAX_BLOCK)))
-        self._seats, self._width = seats, width
-        # Members with equal seeds and equally many rows take them in the same order: one is drawn for all.
-        self._alike: dict[tuple[int, int], list[int]] = {}
-        for i, seat in enumerate(seats):
-            self._alike.setdefault((seat.seed, len(seat.fit)), []).append(i)
-        self._next = {key: row_orders(key[0], shuffle=shuffle) for key in self._alike}
-
-    def draw(self, epochs: int) -> np.ndarray:
-        """The next `epochs` orders of every member; the rest of the block is not read."""
-        drawn = np.zeros((len(self._seats), self.block, self._width), np.int32)
-        for (seed, count), alike in self._alike.items():
-            for epoch in range(epochs):
-                order = self._next[seed, count](count)
-                for i in alike:
-                    rows = self._seats[i].fit
-                    drawn[i, epoch, :count] = rows[order]
-                    drawn[i, epoch, count:] = rows[0]
-        return drawn
+            part = train_chunk(group, chunk, epochs, monitor, slot, may_end=first and not done)
+        except memory.TooLarge as too_large:
+            width = max(1, int(too_large.share * len(chunk)))
+            chunks[done:] = [part for chunk in chunks[done:] for part in _parted(chunk, width)]
+            if keep is not None:
+                keep.set_chunks(at, chunks)
+            continue
+        epochs = part.epochs
+        yield chunk, part
+        done += 1
 
 
 def _assemble(
-    job: Job, template: Template, parts: list[tuple[list[int], _Part]], epochs: int, seconds: float
+    job: Job, template: Template, parts: list[tuple[list[int], Part]], epochs: int, seconds: float
 ) -> Trained:
     names = dict.fromkeys(name for _, part in parts for name in part.logs)
     logs = {name: np.full((len(job.seats), epochs), np.nan, np.float32) for name in names}
@@ -346,7 +241,7 @@ def _assemble(
         job.seats
     )
     scores: list[dict[str, float]] = [{} for _ in job.seats] if job.score else []
-    checkpoints: list[tuple[Kept, ...]] = [()] * len(job.seats)
+    checkpoints: list[tuple[Saved, ...]] = [()] * len(job.seats)
     for members, part in parts:
         for position, member in enumerate(members):
             for name, values in part.logs.items():
@@ -354,7 +249,7 @@ def _assemble(
             outputs[member] = part.outputs[position]
             trainable, rest, optimizer = ([v[position] for v in group] for group in part.state)
             states[member] = (trainable, rest, optimizer)
-            checkpoints[member] = tuple(_kept(one, position) for one in part.kept)
+            checkpoints[member] = tuple(_saved(one, position) for one in part.saved)
             if job.score:
                 scores[member] = {name: float(values[position]) for name, values in part.scores.items()}
     why = f"members are built one by one ({template.rebuild})" if template.rebuild else ""
@@ -366,6 +261,6 @@ def _assemble(
     )
 
 
-def _kept(of_all: tuple[np.ndarray, tuple[list[np.ndarray], ...]], position: int) -> Kept:
+def _saved(of_all: tuple[np.ndarray, tuple[list[np.ndarray], ...]], position: int) -> Saved:
     trainable, rest, optimizer = ([values[position] for values in group] for group in of_all[1])
-    return Kept(int(of_all[0][position]), (trainable, rest, optimizer))
+    return Saved(int(of_all[0][position]), (trainable, rest, optimizer))

@@ -1,6 +1,7 @@
 """The folder of one run: made once, never over an old one, and read back without training."""
 
 import re
+import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +11,14 @@ from pydantic import ValidationError
 
 from caviar.errors import RunError
 from caviar.run.files import write_text, write_with
+from caviar.run.notes import Notes
 from caviar.run.record import FORMAT, Record
 
 RECORD = "record.json"
 HISTORIES = "histories"
 MODEL = "model"
 REPORT = "report.html"
+TRAINING = "training"
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class RunFolder:
 
     def save_history(self, name: str, history: xr.Dataset) -> str:
         """Write one arm's curves; returns the file's place inside the folder."""
-        relative = f"{HISTORIES}/{re.sub(r'[^A-Za-z0-9._-]+', '-', name)}.nc"
+        relative = f"{HISTORIES}/{_safe(name)}.nc"
         plain = history.assign_attrs({key: value for key, value in history.attrs.items() if value != ""})
         packed = {variable: {"zlib": True} for variable in plain.data_vars}
         write_with(
@@ -38,6 +41,19 @@ class RunFolder:
             lambda temporary: plain.to_netcdf(temporary, engine="h5netcdf", encoding=packed),
         )
         return relative
+
+    @property
+    def notes(self) -> Notes:
+        """What an unfinished run must remember."""
+        return Notes(self.path / TRAINING / "notes.json")
+
+    def training(self, name: str) -> Path:
+        """Where the state of one training is kept until the run is finished."""
+        return self.path / TRAINING / _safe(name)
+
+    def forget_training(self) -> None:
+        """Take away what only an unfinished run needs."""
+        shutil.rmtree(self.path / TRAINING, ignore_errors=True)
 
     def load_record(self) -> Record:
         """Read the record back.
@@ -65,6 +81,10 @@ class RunFolder:
                 f"Expected a record of format {FORMAT}, {path} has {record.format}. Use the version that made it."
             )
         return record
+
+
+def _safe(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name)
 
 
 def make_run_folder(table: str, out: str | Path | None = None) -> RunFolder:

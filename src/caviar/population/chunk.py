@@ -1,0 +1,360 @@
+"""How members that share a program and fit on the devices together train: in blocks of epochs, to their end."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+
+from caviar.population import devices, memory, program
+from caviar.population.callbacks import saved
+from caviar.population.job import Enough, Job, Monitor, Seat, row_orders
+from caviar.population.keep import Slot, Standing
+from caviar.population.lift import LEARNING_RATE, as_arrays
+from caviar.population.step import Logs
+
+_ORDER_BYTES = 16 * 2**20
+_BLOCK_SECONDS = 0.5
+_MAX_BLOCK = 100
+
+# How often it is looked for members that have stopped: every tenth epoch, and at most twenty times.
+_LOOKS, _LEAST_BETWEEN_LOOKS = 20, 10
+# What a narrower program must save to be worth its compilation: about two seconds of a core.
+_WORTH_COMPILING = 2e10
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Members that share a program, and what that is made of.
+
+    Attributes:
+        job: What is trained.
+        passes: How they go through their rows.
+        machine: Their program.
+        draw: Seeds → first state of all variables (member, …).
+        rate_at: Where the learning rate stands among the optimizer's variables, if it is a number.
+    """
+
+    job: Job
+    passes: program.Passes
+    machine: program.Program
+    draw: Callable[[Sequence[int]], Any]
+    rate_at: int | None
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """What training gave for the members of a chunk, in its order; `before` are seconds spent by a killed process.
+
+    `saved` is what its checkpoints hold.
+    """
+
+    logs: dict[str, np.ndarray]
+    outputs: list[Any]
+    state: tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]
+    scores: dict[str, np.ndarray]
+    epochs: int
+    before: float
+    saved: list[tuple[np.ndarray, tuple[list[np.ndarray], ...]]]
+
+
+class Untraceable(Exception):  # noqa: N818 - an outcome, not an error
+    """JAX cannot compile the training step of a model."""
+
+
+def train_chunk(
+    group: Group, members: Sequence[int], epochs: int, monitor: Monitor, slot: Slot | None, *, may_end: bool
+) -> Part:
+    """Train members that fit on the devices together.
+
+    Args:
+        group: Whose members they are.
+        members: Their places in the job.
+        epochs: How many epochs.
+        monitor: Told of progress.
+        slot: Where their state is kept, and taken from if it is there.
+        may_end: Whether they may end early when the monitor has enough.
+
+    Raises:
+        memory.TooLarge: They do not fit after all.
+        Untraceable: Their step cannot be compiled.
+    """
+    chunk = _Chunk(group, members, epochs, slot)
+    per_epoch = sum(-(-len(group.job.seats[m].fit) // group.job.batch_size) for m in members)
+    told = 0
+
+    def advance(more: int) -> None:
+        nonlocal told
+        told += more * per_epoch
+        monitor.advance(more * per_epoch)
+
+    try:
+        with memory.watched(len(chunk.seats)):
+            chunk.run(advance, may_end=may_end)
+            return chunk.end(len(members))
+    except memory.TooLarge:
+        monitor.advance(-told)  # all of it will be done again
+        raise
+
+
+class _Chunk:
+    """Members on the devices, and those that have left them."""
+
+    def __init__(self, group: Group, members: Sequence[int], epochs: int, slot: Slot | None) -> None:
+        job = group.job
+        count = devices.start().count
+        padded = [*members, *[members[-1]] * (-len(members) % count)]  # members, unlike rows, may be padded
+        self.seats = [job.seats[member] for member in padded]
+        self._group, self._machine, self._epochs, self._slot = group, group.machine, epochs, slot
+        numbers = {key: [values[member] for member in padded] for key, values in job.numbers.items()}
+        state = group.draw([seat.seed for seat in self.seats])
+        if LEARNING_RATE in numbers:
+            assert group.rate_at is not None
+            state[2][group.rate_at] = np.asarray(numbers.pop(LEARNING_RATE), state[2][group.rate_at].dtype)
+        self._parameters = sum(leaf[0].size for leaf in state[0])
+        self._members = _member(job, self.seats, group.passes, state[3], as_arrays(numbers))
+        self._data = self._machine.share(program.Data(job.x, job.y, job.weight))
+        shapes = jax.eval_shape(self._machine.begin, state)
+        self._structure = jax.tree.structure(shapes)
+        kept = slot.load([leaf.dtype for leaf in jax.tree.leaves(shapes)]) if slot else None
+        if kept is None:
+            self._at = Standing(done=0, ended=False, here=np.arange(len(self.seats)), leaves=[], logs={})
+            self._carry = self._machine.begin(self._machine.place(state))
+        else:
+            self._at = kept
+            self._carry = self._placed(kept.here)
+        self._here = self._machine.place(_taken(self._members, self._at.here))
+        self._began, self._before = time.monotonic(), self._at.seconds
+        self._every = max(_LEAST_BETWEEN_LOOKS, -(-epochs // _LOOKS))
+        self._block: Callable[..., Any] | None = None
+
+    def run(self, advance: Callable[[int], None], *, may_end: bool) -> None:
+        """Blocks of epochs of about half a second; the next row orders are drawn while one runs."""
+        at = self._at
+        if at.done:
+            advance(at.done)
+        told = at.done
+        orders = _Orders(
+            self.seats, self._group.passes.fit.width, self._epochs, shuffle=self._group.job.shuffle
+        )
+        orders.skip(at.done)
+        orders.narrow(at.here)
+        length, pace, blocks = min(1, self._epochs - at.done), None, 0
+        rows = orders.draw(length)
+        while length and not at.ended and self._active().any():
+            began = time.monotonic()
+            logs = self._advance(rows, length)
+            wanted = 2 * length if pace is None else int(np.clip(_BLOCK_SECONDS * pace, 1, 2 * length))
+            following = min(wanted, orders.block, self._until_look(length), self._epochs - at.done - length)
+            rows = orders.draw(following)
+            self._record(logs, length)
+            if blocks:  # the first block's time is mostly compilation
+                pace = length / (time.monotonic() - began)
+            blocks, length = blocks + 1, following
+            try:
+                advance(at.done - told)
+            except Enough:
+                at.ended = may_end  # if not, the others have trained so long already
+            except KeyboardInterrupt:
+                self._save()
+                raise
+            told = at.done
+            staying = self._staying() if not at.done % self._every else None
+            if staying is not None:
+                rows = rows[staying]
+                orders.narrow(staying)
+            if self._slot is not None and self._slot.due():
+                self._save()
+        if blocks:
+            self._save()
+
+    def end(self, count: int) -> Part:
+        """What the first so many members gave."""
+        job, machine = self._group.job, self._machine
+        if len(self._at.leaves):
+            self._store()
+            self._carry = self._placed(np.arange(len(self.seats)))
+        members = machine.place(self._members)
+        finished = machine.end(self._carry)
+        outputs: list[Any] = [np.empty(0)] * count
+        if members.asked.shape[1]:
+            said = jax.tree.map(np.asarray, machine.predict(finished, members, self._data))
+            outputs = [
+                jax.tree.map(lambda a, i=i: a[i, : len(job.asked(self.seats[i]))], said) for i in range(count)
+            ]
+        scores: dict[str, np.ndarray] = {}
+        if job.score:
+            logged = machine.score(finished, members, self._data)
+            scores = {name: np.asarray(value) for name, value in logged.items()}
+        trainable, rest, optimizer = ([np.asarray(v) for v in group] for group in finished[:3])
+        done = self._at.done if self._at.ended else self._epochs
+        logs = {name: values[:, :done] for name, values in self._at.logs.items()}
+        held = saved(self._carry.rules)
+        return Part(logs, outputs, (trainable, rest, optimizer), scores, done, self._before, held)
+
+    def _advance(self, rows: np.ndarray, length: int) -> Logs:
+        given = (
+            *(self._carry, self._here, self._data, self._machine.place(rows)),
+            *(np.int32(self._group.job.initial_epoch + self._at.done), np.int32(length)),
+        )
+        if self._block is None:
+            self._block = _compiled(self._machine.block, given)
+        self._carry, logs = self._block(*given)
+        return logs
+
+    def _record(self, logs: Logs, length: int) -> None:
+        at = self._at
+        for name, values in logs.items():
+            if name not in at.logs:
+                at.logs[name] = np.full((len(self.seats), self._epochs), np.nan, np.float32)
+            at.logs[name][at.here, at.done : at.done + length] = np.asarray(values)[:, :length]
+        at.done += length
+
+    def _active(self) -> np.ndarray:
+        return np.asarray(self._carry.active)
+
+    def _until_look(self, length: int) -> int:
+        """Epochs from the end of the block that runs to the next look at who has stopped."""
+        return self._every - (self._at.done + length) % self._every
+
+    def _staying(self) -> np.ndarray | None:
+        """Take members that have stopped off the devices, if that is worth a narrower program.
+
+        Looks only at epochs and at how many members have stopped, never at the clock: so it is the same whenever it
+        is repeated.
+
+        Returns:
+            Which of the members that were on the devices stay; None if all do.
+        """
+        at, active, count = self._at, self._active(), devices.start().count
+        if at.ended or at.done == self._epochs or not active.any():
+            return None
+        _, first = np.unique(at.here, return_index=True)
+        alive = np.array([i for i in np.sort(first) if active[i]])
+        width = len(alive) + -len(alive) % count
+        if 2 * width > len(at.here):
+            return None
+        rows = self._group.passes.fit.width * (self._epochs - at.done) / 2  # others will stop as well
+        if 6 * self._parameters * rows * (len(at.here) - width) < _WORTH_COMPILING:
+            return None
+        self._store()
+        staying = np.concatenate([alive, np.repeat(alive[-1:], width - len(alive))])
+        at.here = at.here[staying]
+        self._carry, self._block = self._placed(at.here), None
+        self._here = self._machine.place(_taken(self._members, at.here))
+        return staying
+
+    def _store(self) -> None:
+        """Copy what the members on the devices carry to where all members stand."""
+        now = [np.asarray(leaf) for leaf in jax.tree.leaves(self._carry)]
+        if not self._at.leaves:
+            self._at.leaves = [leaf.copy() for leaf in now]
+            return
+        for leaf, values in zip(self._at.leaves, now, strict=True):
+            leaf[self._at.here] = values
+
+    def _placed(self, members: np.ndarray) -> program.Carry:
+        leaves = [leaf[members] for leaf in self._at.leaves]
+        carry: program.Carry = self._machine.place(jax.tree.unflatten(self._structure, leaves))
+        return carry
+
+    def _save(self) -> None:
+        if self._slot is None:
+            return
+        self._store()
+        self._at.seconds = self._before + time.monotonic() - self._began
+        self._slot.save(self._at)
+
+
+def _compiled(block: Any, given: tuple[Any, ...]) -> Callable[..., Any]:  # noqa: ANN401 - a jitted function
+    """The program for these members, compiled ahead, so that its need of memory is known before it runs."""
+    try:
+        compiled = block.lower(*given).compile()
+    except (jax.errors.JAXTypeError, TypeError, ValueError, AttributeError, NotImplementedError) as error:
+        raise Untraceable(str(error)) from error
+    memory.require(compiled)
+    return compiled
+
+
+def _taken(members: program.Member, places: np.ndarray) -> program.Member:
+    taken: program.Member = jax.tree.map(lambda a: np.asarray(a)[places], members)
+    return taken
+
+
+def _filled(lists: Sequence[np.ndarray], width: int) -> np.ndarray:
+    """Lists of rows as one array (list, width), filled up with each one's first row."""
+    filled = np.zeros((len(lists), width), np.int32)
+    for line, rows in zip(filled, lists, strict=True):
+        line[: len(rows)] = rows
+        if len(rows):
+            line[len(rows) :] = rows[0]
+    return filled
+
+
+def _member(
+    job: Job,
+    seats: Sequence[Seat],
+    passes: program.Passes,
+    metrics: list[np.ndarray],
+    numbers: dict[str, np.ndarray],
+) -> program.Member:
+    def lists(name: str, way: program.Pass | None) -> tuple[np.ndarray, np.ndarray]:
+        if way is None:
+            return np.zeros((len(seats), 0), np.int32), np.zeros(len(seats), np.int32)
+        rows = [getattr(seat, name) for seat in seats]
+        return _filled(rows, way.width), np.array([len(r) for r in rows], np.int32)
+
+    asked = [job.asked(seat) for seat in seats]
+    return program.Member(
+        np.array([seat.split for seat in seats], np.int32),
+        np.array([seat.weights for seat in seats], np.int32),
+        np.array([len(seat.fit) for seat in seats], np.int32),
+        *lists("watch", passes.watch),
+        *lists("scored", passes.scored),
+        _filled(asked, max(map(len, asked))),
+        metrics,
+        numbers,
+    )
+
+
+class _Orders:
+    """Row orders of the next epochs (member, block, row), filled up to one width."""
+
+    def __init__(self, seats: Sequence[Seat], width: int, epochs: int, *, shuffle: bool) -> None:
+        room = _ORDER_BYTES // max(1, 4 * len(seats) * width)
+        self.block = int(np.clip(room, 1, min(epochs, _MAX_BLOCK)))
+        self._seats, self._width = list(seats), width
+        keys = {(seat.seed, len(seat.fit)) for seat in seats}
+        self._next = {key: row_orders(key[0], shuffle=shuffle) for key in keys}
+        self._group()
+
+    def _group(self) -> None:
+        # Members with equal seeds and equally many rows take them in the same order: one is drawn for all.
+        self._alike: dict[tuple[int, int], list[int]] = {}
+        for i, seat in enumerate(self._seats):
+            self._alike.setdefault((seat.seed, len(seat.fit)), []).append(i)
+
+    def skip(self, epochs: int) -> None:
+        """Leave out the orders of epochs that are done."""
+        for key, next_order in self._next.items():
+            for _ in range(epochs):
+                next_order(key[1])
+
+    def narrow(self, members: np.ndarray) -> None:
+        """Go on with some of the members."""
+        self._seats = [self._seats[i] for i in members]
+        self._group()
+
+    def draw(self, epochs: int) -> np.ndarray:
+        """The next `epochs` orders of every member; the rest of the block is not read."""
+        drawn = np.zeros((len(self._seats), self.block, self._width), np.int32)
+        for (seed, count), alike in self._alike.items():
+            for epoch in range(epochs):
+                order = self._next[seed, count](count)
+                for i in alike:
+                    rows = self._seats[i].fit
+                    drawn[i, epoch, :count] = rows[order]
+                    drawn[i, epoch, count:] = rows[0]
+        return drawn

@@ -1,0 +1,220 @@
+"""What is kept of a training on disk, so that a killed one goes on where it was."""
+
+import hashlib
+import json
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jax
+import keras
+import numpy as np
+
+from caviar.errors import RunError
+from caviar.population import devices
+from caviar.population.job import Job
+from caviar.population.lift import numbers
+from caviar.population.structure import CannotCompare, structure
+from caviar.population.template import Template
+from caviar.run.files import write_text, write_with
+
+_EVERY_SECONDS = 20.0
+# Saving takes at most this share of the time, however large the state is.
+_MOST_OF_THE_TIME = 0.05
+_TRAINING = "training.json"
+
+
+@dataclass
+class Standing:
+    """How far some members have come.
+
+    Attributes:
+        done: Epochs trained.
+        ended: Whether training ended before its last epoch, because somebody had enough.
+        here: Places of the members that still train, as the devices hold them (the last may stand repeatedly).
+        leaves: What each member carries, array by array (member, …): of those that still train as of now.
+        logs: By name (member, epoch).
+        seconds: What it took.
+    """
+
+    done: int
+    ended: bool
+    here: np.ndarray
+    leaves: list[np.ndarray]
+    logs: dict[str, np.ndarray]
+    seconds: float = 0.0
+
+
+@dataclass
+class Slot:
+    """The place on disk of members that train together."""
+
+    path: Path
+    _saved: float = field(default_factory=time.monotonic)
+    _took: float = 0.0
+
+    def due(self) -> bool:
+        """Whether it is time to save again: every twenty seconds, unless saving itself takes long."""
+        return time.monotonic() - self._saved > max(_EVERY_SECONDS, self._took / _MOST_OF_THE_TIME)
+
+    def save(self, standing: Standing) -> None:
+        """Write how far members have come, whole or not at all."""
+        began = time.monotonic()
+        where = np.array([standing.done, standing.ended, *standing.here], np.int64)
+        logs = {f"log_{name}": values for name, values in standing.logs.items()}
+        self.write(standing.leaves, {"where": where, "seconds": np.array(standing.seconds), **logs})
+        self._saved = time.monotonic()
+        self._took = self._saved - began
+
+    def load(self, types: Sequence[np.dtype]) -> Standing | None:
+        """Read back; None if nothing was saved yet.
+
+        Args:
+            types: Of the leaves, which NumPy's file format cannot all name.
+        """
+        arrays = self.read()
+        if arrays is None:
+            return None
+        done, ended, *here = arrays["where"].tolist()
+        leaves = [arrays[f"leaf_{i}"].view(kind) for i, kind in enumerate(types)]
+        logs = {name.removeprefix("log_"): a for name, a in arrays.items() if name.startswith("log_")}
+        return Standing(done, bool(ended), np.array(here), leaves, logs, float(arrays["seconds"]))
+
+    def write(self, leaves: Sequence[np.ndarray], others: dict[str, np.ndarray]) -> None:
+        """Write arrays in one step, without pickle: `leaf_0`, `leaf_1` … and those with names.
+
+        Raises:
+            RunError: The system does not let it be written.
+        """
+        arrays = {f"leaf_{i}": _plain(leaf) for i, leaf in enumerate(leaves)} | others
+
+        def fill(temporary: Path) -> None:
+            with temporary.open("wb") as file:
+                np.savez(file, **arrays)  # type: ignore[arg-type]
+
+        write_with(self.path, fill)
+
+    def read(self) -> dict[str, np.ndarray] | None:
+        """The arrays that were written; None if there are none.
+
+        Raises:
+            RunError: The file is damaged.
+        """
+        if not self.path.exists():
+            return None
+        try:
+            with self.path.open("rb") as file, np.load(file) as found:
+                return {name: found[name] for name in found.files}
+        except Exception as error:
+            raise RunError(
+                f"Expected {self.path} to hold the state of a training, but it cannot be read "
+                f"({type(error).__name__}). Take it away: these members then train from the beginning."
+            ) from error
+
+
+@dataclass(frozen=True)
+class Keep:
+    """A folder that belongs to one training."""
+
+    folder: Path
+
+    def claim(self, job: Job, template: Template, rules: object) -> None:
+        """Make the folder that of a job, or find out that it is.
+
+        Args:
+            job: What is trained.
+            template: Its model.
+            rules: Its callbacks, as something that says all about itself.
+
+        Raises:
+            RunError: Another training is kept there.
+        """
+        mine = {"training": fingerprint(job, template, rules), **_surroundings()}
+        theirs = self._read(_TRAINING)
+        if theirs is None:
+            self._write(_TRAINING, mine)
+        elif theirs != mine:
+            other = [k for k in mine if not isinstance(theirs, dict) or theirs.get(k) != mine[k]]
+            raise RunError(
+                f"Expected {self.folder} to be new or to hold this very training, but it holds another one (other "
+                f"{', '.join(other)}). Give another folder, or take away what is there."
+            )
+
+    def chunks(self, program: int, planned: list[list[int]]) -> list[list[int]]:
+        """Which members train together: as it was when the training began, or as planned now."""
+        return self._read(f"chunks-{program}.json") or planned
+
+    def set_chunks(self, program: int, chunks: list[list[int]]) -> None:
+        """Remember which members train together."""
+        self._write(f"chunks-{program}.json", chunks)
+
+    def inside(self, name: str) -> "Keep":
+        """A folder inside, for one of several trainings."""
+        return Keep(self.folder / name)
+
+    def slot(self, members: Sequence[int]) -> Slot:
+        """The place of members that train together."""
+        return Slot(self.folder / f"members-{members[0]}-{len(members)}.npz")
+
+    def _write(self, name: str, value: object) -> None:
+        write_text(self.folder / name, json.dumps(value))
+
+    def _read(self, name: str) -> Any:  # noqa: ANN401 - whatever was written
+        path = self.folder / name
+        try:
+            return json.loads(path.read_bytes()) if path.exists() else None
+        except (OSError, ValueError) as error:
+            raise RunError(
+                f"Expected {path} to be a note that Caviar wrote, but it cannot be read ({type(error).__name__}). Take "
+                f"the folder {self.folder} away: its training then begins anew."
+            ) from error
+
+
+def fingerprint(job: Job, template: Template, rules: object) -> str:
+    """A text that is the same only for the same training."""
+    try:
+        model = structure(template, job.sample())
+    except CannotCompare:
+        model = template.model.to_json() if isinstance(template.model, keras.Sequential) else ""
+    told = hashlib.sha256()
+    for part in _told(job, template, model):
+        told.update(part)
+    told.update(repr(rules).encode())
+    return told.hexdigest()
+
+
+def _told(job: Job, template: Template, model: str) -> Iterable[bytes | memoryview]:
+    yield model.encode()
+    values = job.numbers or {key: [value] for key, value in numbers(template.model).items()}
+    yield repr({key: list(map(float, value)) for key, value in values.items()}).encode()
+    yield repr(
+        (
+            *(job.batch_size, job.epochs, job.initial_epoch, job.show, job.score, job.shuffle),
+            *(job.validation_batch_size, job.ask, job.ask_fit, job.weighs_watched, job.weighs_scored),
+            job.validation_freq,
+        )
+    ).encode()
+    for seat in job.seats:
+        yield repr((seat.repeat, seat.fold, seat.seed, seat.split, seat.weights)).encode()
+        for rows in (seat.fit, seat.watch, seat.scored):
+            yield np.ascontiguousarray(rows).data
+    for array in jax.tree.leaves((job.x, job.y, job.weight)):
+        yield repr((array.shape, str(array.dtype))).encode()
+        yield np.ascontiguousarray(array).data
+
+
+def _surroundings() -> dict[str, str]:
+    """What else decides about the last bit of a number."""
+    found = devices.start()
+    return {
+        "devices": f"{found.count} {found.kind}",
+        "version of JAX": jax.__version__,
+        "version of Keras": keras.__version__,
+    }
+
+
+def _plain(leaf: np.ndarray) -> np.ndarray:
+    """A leaf of a type that NumPy can write: bfloat16 and its like as bare bits."""
+    return leaf if leaf.dtype.kind in "biuf" else leaf.view(f"u{leaf.dtype.itemsize}")
