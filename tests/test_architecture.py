@@ -28,8 +28,11 @@ LAYERS = (
     "diagnose",
     "progress",
     "pace",
+    "parquet",
     "rows",
     "history",
+    "recorders",
+    "jobs",
     "fit",
     "measure",
     "trial",
@@ -47,7 +50,19 @@ LAYERS = (
 )
 DOOR = "__init__"  # hands out the public names, when they are first used
 
-KNOWS_KERAS = ("population", "recipe", "remedies", "rows", "history", "fit", "measure", "model", "improve")
+KNOWS_KERAS = (
+    "population",
+    "recipe",
+    "remedies",
+    "rows",
+    "history",
+    "recorders",
+    "jobs",
+    "fit",
+    "measure",
+    "model",
+    "improve",
+)
 # Swaps layers in a graph, for which Keras has no public name.
 KNOWS_KERAS_INTERNALS = ("population", "remedies.rewrite")
 KNOWS_JAX = ("population",)

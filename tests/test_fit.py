@@ -64,6 +64,7 @@ CARRIED_OUT = {
     "sample_weight": {"sample_weight": WEIGHT, "validation_split": 0.3},
     "initial_epoch": {"initial_epoch": 2, "epochs": 5},
     "validation_batch_size": {"validation_batch_size": 3, "validation_split": 0.25},
+    "validation_freq": {"validation_freq": 2, "validation_split": 0.25, "epochs": 5},
 }
 
 
@@ -83,10 +84,15 @@ class LargestBatch(keras.metrics.Metric):
         return self.largest + 0.0
 
 
+def logs_of(history, member):
+    """As Keras lists them: only what was looked at."""
+    rows = history.rows(member)
+    return {name: [row[name] for row in rows if name in row] for row in rows for name in row}
+
+
 REFUSED = {
     "steps_per_epoch": ({"steps_per_epoch": 2}, "all of its rows"),
     "validation_steps": ({"validation_steps": 2}, "all of its rows"),
-    "validation_freq": ({"validation_freq": 2}, "after every epoch"),
 }
 ELSEWHERE = {"self", "x", "y", "verbose"}
 
@@ -104,7 +110,7 @@ def test_every_argument_is_carried_out_as_fit_does(argument):
     history = caviar.fit(build, X, Y, seeds=[3, 7], verbose=0, **arguments)
     assert history.attrs["engine"] == "population"
     model, logs = alone(build, 7, **arguments)
-    assert_same({name: values[1] for name, values in history.history.items()}, logs)
+    assert_same(logs_of(history, 1), logs)
     np.testing.assert_allclose(
         history.members[1].model().predict(X, verbose=0), model.predict(X, verbose=0), atol=1e-5
     )
@@ -161,6 +167,69 @@ def test_early_stopping_and_plateau_are_per_member():
         assert np.isnan(ours["loss"][ended:]).all()
         expected = model.predict(X, verbose=0)
         np.testing.assert_allclose(history.members[seed].model().predict(X, verbose=0), expected, atol=1e-5)
+
+
+def test_watching_in_some_epochs_leaves_the_others_out_as_keras_does():
+    """A list of epochs; early stopping and plateau wait for values, and nobody else's numbers change."""
+    stop = keras.callbacks.EarlyStopping("val_loss", patience=2, min_delta=1e-3, restore_best_weights=True)
+    slow = keras.callbacks.ReduceLROnPlateau("val_loss", patience=1, min_delta=1e-2, cooldown=1)
+    arguments = {
+        "validation_split": 0.3,
+        "epochs": 24,
+        "validation_freq": [1, 2, 5, 6, 9, 10, 11, 17, 18, 19, 20],
+        "batch_size": 8,
+        "callbacks": [stop, slow],
+    }
+    builder = partial(build, rate=0.1)
+    history = caviar.fit(builder, X, Y, seeds=3, verbose=0, **arguments)
+    assert history.attrs["engine"] == "population"
+    lengths, values = set(), history.history["val_loss"]
+    for seed in range(3):
+        with pytest.warns(UserWarning, match="not available"):
+            model, logs = alone(builder, seed, **arguments)
+        assert_same(logs_of(history, seed), logs)
+        lengths.add(len(logs["loss"]))
+        seen = np.flatnonzero(np.isfinite(values[seed])) + 1
+        assert set(seen) <= set(arguments["validation_freq"])
+        expected = model.predict(X, verbose=0)
+        np.testing.assert_allclose(history.members[seed].model().predict(X, verbose=0), expected, atol=1e-5)
+    assert min(lengths) < 24, "somebody stops early"
+    with pytest.warns(UserWarning, match="not available"):
+        loop = caviar.fit(builder, X, Y, engine="loop", verbose=0, **arguments)
+    assert_same(loop.history, logs_of(history, 0))
+
+
+def test_a_single_member_lists_only_what_was_looked_at():
+    arguments = {"validation_split": 0.3, "epochs": 5, "validation_freq": 2}
+    history = caviar.fit(build, X, Y, verbose=0, **arguments)
+    _, logs = alone(build, 0, **arguments)
+    assert len(history.history["val_loss"]) == 2
+    assert_same(history.history, logs)
+    never = caviar.fit(build, X, Y, verbose=0, **{**arguments, "validation_freq": 9})
+    assert "val_loss" not in never.history
+
+
+def test_class_weights_of_recipes_share_one_program():
+    weights = [{0: 3.0, 1: 0.5}, {0: 1.0, 1: 4.0}, {1: 0.25}]
+    recipes = {str(i): {"class_weight": one} for i, one in enumerate(weights)}
+    arguments = {"epochs": 3, "validation_split": 0.25}
+    history = caviar.fit(build, X, Y, seeds=2, recipes=recipes, verbose=0, **arguments)
+    assert history.attrs["populations"] == 1
+    for i, one in enumerate(weights):
+        model, logs = alone(build, 1, class_weight=one, **arguments)
+        assert_same(logs_of(history, 2 * i + 1), logs)
+        ours = history.members[2 * i + 1].model()
+        np.testing.assert_allclose(ours.predict(X, verbose=0), model.predict(X, verbose=0), atol=1e-5)
+    losses = history.history["loss"][1::2, -1]
+    assert len(set(np.round(losses, 3))) == 3, "the weights have an effect"
+
+
+def test_class_weights_of_one_are_no_class_weights():
+    history = caviar.fit(
+        build, X, Y, recipes={"none": {}, "ones": {"class_weight": {0: 1, 1: 1}}}, epochs=3, verbose=0
+    )
+    for name, (none, ones) in history.history.items():
+        np.testing.assert_allclose(none, ones, atol=1e-6, err_msg=name)
 
 
 def test_a_single_member_reads_like_keras_history():
@@ -389,6 +458,9 @@ def test_a_callback_that_cannot_be_carried_is_named_and_the_loop_runs_it():
         ({"callbacks": keras.callbacks.EarlyStopping()}, "'val_loss'.*rows to watch"),
         ({"engine": "fast"}, "engine"),
         ({"held_out": True}, "held_out"),
+        ({"validation_freq": 0}, "validation_freq"),
+        ({"validation_freq": []}, "validation_freq"),
+        ({"validation_freq": 2.5}, "validation_freq"),
         ({"shuffle": "batch"}, "shuffle"),
         ({"build": build()}, "function|Keras"),
     ],

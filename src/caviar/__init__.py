@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from caviar.history import History
     from caviar.improve import improve
     from caviar.look import look
+    from caviar.parquet import parquet
     from caviar.predict import predict
     from caviar.recipe import schedules
     from caviar.results import Run, open_run
@@ -34,6 +35,7 @@ _HOMES = {
     "improve": "caviar.improve",
     "look": "caviar.look",
     "open_run": "caviar.results",
+    "parquet": "caviar.parquet",
     "predict": "caviar.predict",
     "resume": "caviar.resume",
     "schedules": "caviar.recipe.schedules",
@@ -47,6 +49,7 @@ __all__ = [
     "improve",
     "look",
     "open_run",
+    "parquet",
     "predict",
     "resume",
     "schedules",

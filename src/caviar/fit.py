@@ -1,30 +1,25 @@
 """`Model.fit` for a whole population: many seeds, folds and recipes at once, on arrays as they are."""
 
-import inspect
-import math
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
-from numbers import Integral
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import keras
-import numpy as np
-from sklearn.model_selection import KFold, StratifiedKFold
 
+from caviar import recorders
 from caviar.errors import ModelError, OptionError
 from caviar.history import History, make_history
+from caviar.jobs import Call, make_jobs
 from caviar.pace import Pace
 from caviar.population import devices
 from caviar.population.callbacks import not_in_program
-from caviar.population.job import Job, Monitor, Seat, Trained
+from caviar.population.job import Job, Monitor, Trained
 from caviar.population.keep import Keep
 from caviar.population.together import train_together
 from caviar.population.train import train
 from caviar.progress import Clock, Voice
-from caviar.rows import Rows, class_weights, labels, read
 
 _LARGEST_SEED = 2**32 - 1
 # Whole numbers with so few values are classes, and folds keep their shares.
@@ -44,6 +39,7 @@ def fit(
     held_out: Literal["end", "epoch"] = "end",
     engine: Literal["auto", "population", "loop"] = "auto",
     folder: str | Path | None = None,
+    block_rows: int | None = None,
     batch_size: int | None = None,
     epochs: int = 1,
     verbose: int | str = "auto",
@@ -57,7 +53,7 @@ def fit(
     steps_per_epoch: int | None = None,
     validation_steps: int | None = None,
     validation_batch_size: int | None = None,
-    validation_freq: int = 1,
+    validation_freq: int | Sequence[int] = 1,
 ) -> History:
     """Train many members of a model at once; each is what `fit` alone would have made of it.
 
@@ -70,7 +66,9 @@ def fit(
 
     Args:
         build: Returns a compiled model. It may take keyword arguments, which `recipes` can give.
-        x: Inputs (row, …) of any rank, or a dict or list of such arrays for several inputs.
+        x: Inputs (row, …) of any rank, or a dict or list of such arrays for several inputs; memory-mapped arrays and
+            `caviar.parquet` may be larger than memory. Or what gives batches to `fit`: a `keras.utils.PyDataset`, a
+            `tf.data.Dataset`, a torch `DataLoader`, a generator; all members then train on the same batches.
         y: Targets (row, …), or a dict or list for several outputs.
         seeds: How many seeds (0, 1, 2 …), or a list of them.
         folds: A number of folds, or a scikit-learn splitter; every fold is held out once. Classes (whole
@@ -85,21 +83,28 @@ def fit(
             Keras' own `fit`, `"auto"` the first where that is possible.
         folder: Where the state of all members is kept while they train, every twenty seconds at an epoch's end.
             The same call after a crash goes on from there and ends with the numbers of an undisturbed one.
+        block_rows: Rows that are on the devices at once. Left out, all of them are if they fit into memory; if
+            not, they come in blocks. Rows are then shuffled within blocks, and blocks among each other.
         batch_size: As in `fit`; 32 if not given.
         epochs: As in `fit`.
         verbose: 0 for silence; otherwise a progress bar where there is a terminal.
-        callbacks: `EarlyStopping`, `ReduceLROnPlateau`, `LearningRateScheduler` and `TerminateOnNaN` run inside
-            the program, for each member by itself; any other with `engine="loop"`.
+        callbacks: `EarlyStopping`, `ReduceLROnPlateau`, `LearningRateScheduler`, `TerminateOnNaN` and
+            `ModelCheckpoint` run inside the program, for each member by itself and in silence; any other with
+            `engine="loop"`. Files of `ModelCheckpoint`, `CSVLogger` and `TensorBoard` (scalars and graph; with
+            `caviar[tensorboard]`) are written once all members have trained; each member has its own, whose name
+            (TensorBoard: folder) tells what varies, as in `best-recipe=wide-fold=2-seed=7.keras`; a single member
+            keeps the given name. A path with placeholders is written for the last best epoch only.
         validation_split: Last share of the (fold's) training rows that is watched instead of trained on.
-        validation_data: `(x, y)` or `(x, y, sample_weight)` to watch.
+        validation_data: `(x, y)` or `(x, y, sample_weight)` to watch, or a dataset that can be read again.
         shuffle: Whether every epoch takes the rows in a new order.
         class_weight: Weight of each class in training.
         sample_weight: Weight of each row (row,).
         initial_epoch: Epochs that count as done.
-        steps_per_epoch: Refused: an epoch of a population is all rows.
-        validation_steps: Refused, likewise.
+        steps_per_epoch: As in `fit`: the next epoch goes on where this one ended.
+        validation_steps: As in `fit`: so many of the first batches to watch.
         validation_batch_size: As in `fit`.
-        validation_freq: Only 1: every epoch is watched.
+        validation_freq: After every how many epochs rows are watched, or after which epochs, counted from 1; logs
+            are NaN after the others, and no time is spent there.
 
     Returns:
         The logs on named axes, the scores of held-out folds, and the trained members.
@@ -120,265 +125,46 @@ def fit(
         >>> history.history["loss"].shape
         (20, 2)
     """
+    given = locals()
     devices.start()
-    _refuse(steps_per_epoch, validation_steps, validation_freq, engine, held_out)
-    given = {
-        "build": build,
-        "batch_size": batch_size,
-        "epochs": epochs,
-        "callbacks": callbacks,
-        "class_weight": class_weight,
-        "shuffle": shuffle,
-    }
-    if recipes is not None and not isinstance(recipes, Mapping):
-        raise OptionError(
-            f"Expected recipes to be a dict of name and changes, got {type(recipes).__name__}. Write "
-            f"{{'as it is': {{}}, 'small batches': {{'batch_size': 8}}}}."
-        )
-    every = {name: _settings(given, name, changes) for name, changes in (recipes or {"": {}}).items()}
-    weighs_classes = any(settings["class_weight"] for settings in every.values())
-    rows = read(x, y, sample_weight, validation_data, any_class_weight=weighs_classes)
-    splits, split = _splits(rows, folds, repeats)
+    asked = make_jobs(Call(**{field.name: given[field.name] for field in fields(Call)}))
+    jobs = asked.jobs
     voice = Voice(quiet=verbose in (0, "0"))
     began = time.monotonic()
-    jobs = []
-    for settings in every.values():
-        seats = list(_seats(splits, _seeds(seeds), rows, validation_split))
-        jobs.append(
-            _job(
-                settings,
-                rows,
-                seats,
-                validation_batch_size,
-                initial_epoch,
-                held_out,
-                scored=folds is not None,
-            )
-        )
     keep = None if folder is None else Keep(Path(folder))
     trained, populations = _train(jobs, engine, Pace(voice, Clock(None), "population"), keep)
     history = make_history(
-        list(zip(every, jobs, trained, strict=True)), populations, time.monotonic() - began, split
+        list(zip(asked.names, jobs, trained, strict=True)),
+        populations,
+        time.monotonic() - began,
+        asked.split,
     )
+    if engine != "loop":
+        recorders.write(history, jobs, trained, [job.callbacks for job in jobs])
     if history.attrs["engine"] == "loop" and engine == "auto":
         voice.note(f"Members were trained one at a time, because {history.attrs['why']}.")
     return history
 
 
-def _refuse(
-    steps_per_epoch: int | None,
-    validation_steps: int | None,
-    validation_freq: object,
-    engine: str,
-    held_out: str,
-) -> None:
-    for name, value in (("steps_per_epoch", steps_per_epoch), ("validation_steps", validation_steps)):
-        if value is not None:
-            raise OptionError(
-                f"Expected {name} to be left out, because an epoch of a population is all of its rows, got "
-                f"{value}. Choose batch_size and epochs instead."
-            )
-    if validation_freq != 1:
-        raise OptionError(
-            f"Expected validation_freq to be 1, because a population watches after every epoch, got "
-            f"{validation_freq}. Leave it out, and take every so many values from the history."
-        )
-    if engine not in ("auto", "population", "loop"):
-        raise OptionError(
-            f"Expected engine to be 'auto', 'population' or 'loop', got {engine!r}. Choose one."
-        )
-    if held_out not in ("end", "epoch"):
-        raise OptionError(f"Expected held_out to be 'end' or 'epoch', got {held_out!r}. Choose one.")
-
-
-def _settings(given: Mapping[str, Any], name: str, changes: Mapping[str, Any]) -> dict[str, Any]:
-    """What one recipe is trained with; what `fit` does not know goes to the builder."""
-    if not isinstance(changes, Mapping):
-        raise OptionError(
-            f"Expected recipe {name!r} to be a dict of changes, got {type(changes).__name__}. Write "
-            f"{{{name!r}: {{'batch_size': 16}}}}."
-        )
-    settings = {**given, **{key: value for key, value in changes.items() if key in _CHANGES}}
-    extra = {key: value for key, value in changes.items() if key not in _CHANGES}
-    build = settings["build"]
-    if not callable(build):
-        raise OptionError(
-            f"Expected build to be a function, got {type(build).__name__}. Pass the function itself."
-        )
-    taken = inspect.signature(build).parameters
-    takes_all = any(p.kind is p.VAR_KEYWORD for p in taken.values())
-    for key in extra:
-        if key not in taken and not takes_all:
-            raise OptionError(
-                f"Expected changes of recipe {name!r} to be among {', '.join(_CHANGES)} or arguments of the "
-                f"builder ({', '.join(taken) or 'it has none'}), got {key!r}. Give the builder that argument."
-            )
-    settings["build"] = partial(build, **extra) if extra else build
-    return settings
-
-
-def _seeds(seeds: int | Sequence[int]) -> list[int]:
-    try:
-        wanted = list(range(int(seeds)) if isinstance(seeds, Integral) else seeds)  # type: ignore[arg-type]
-        found = [int(seed) for seed in wanted]
-    except (TypeError, ValueError):
-        wanted, found = [], []
-    if (
-        not found
-        or found != wanted
-        or not 0 <= min(found) <= max(found) <= _LARGEST_SEED
-        or len(set(found)) < len(found)
-    ):
-        raise OptionError(
-            f"Expected seeds to be a number of seeds of at least 1, or different whole numbers from 0 to "
-            f"{_LARGEST_SEED:,}, got {seeds!r}. Write seeds=10, or seeds=[3, 5, 8]."
-        )
-    return found
-
-
-def _splits(
-    rows: Rows,
-    folds: Any,  # noqa: ANN401 - an integer or a splitter
-    repeats: int,
-) -> tuple[list[tuple[int, int, np.ndarray, np.ndarray]], str]:
-    """(repeat, fold, rows to train on, held-out rows), and how they were drawn."""
-    every = np.arange(rows.count)
-    if repeats < 1 or (repeats > 1 and not isinstance(folds, Integral)):
-        raise OptionError(
-            f"Expected repeats to be at least 1, and more only with a number of folds, got {repeats}. Give "
-            f"folds=10, or a splitter that repeats by itself."
-        )
-    if folds is None:
-        return [(0, 0, every, every[:0])], "all rows"
-    target = labels(rows)
-    if not isinstance(folds, Integral):
-        try:
-            pairs = list(folds.split(every, target))
-        except (AttributeError, TypeError, ValueError) as error:
-            raise OptionError(
-                f"Expected folds to be a number or a scikit-learn splitter that needs only rows and targets, got "
-                f"{type(folds).__name__}, which failed: {error} Pass a number of folds."
-            ) from error
-        return [(0, i, np.asarray(a), np.asarray(b)) for i, (a, b) in enumerate(pairs)], type(folds).__name__
-    count = int(folds)
-    if not 2 <= count <= rows.count:
-        raise OptionError(
-            f"Expected folds to be from 2 to the number of rows ({rows.count}), got {folds}. Choose another number."
-        )
-    counts = [0] if target is None else list(Counter(target.tolist()).values())
-    kind = StratifiedKFold if len(counts) <= _MOST_CLASSES and min(counts) >= count else KFold
-    return [
-        (repeat, i, a, b)
-        for repeat in range(repeats)
-        for i, (a, b) in enumerate(kind(count, shuffle=True, random_state=repeat).split(every, target))
-    ], kind.__name__
-
-
-def _seats(
-    splits: Sequence[tuple[int, int, np.ndarray, np.ndarray]],
-    seeds: Sequence[int],
-    rows: Rows,
-    validation_split: Any,  # noqa: ANN401 - a number, if the caller is right
-) -> Iterator[Seat]:
-    if not isinstance(validation_split, float | int | np.number) or not 0 <= validation_split < 1:
-        raise OptionError(
-            f"Expected validation_split to be from 0 to less than 1, got {validation_split}. Write 0.2 for the "
-            f"last fifth."
-        )
-    for repeat, fold, fit_rows, scored in splits:
-        watch = rows.validation
-        if not len(watch) and validation_split:
-            at = math.floor(len(fit_rows) * (1 - validation_split))
-            if not 0 < at < len(fit_rows):
-                raise OptionError(
-                    f"Expected validation_split to leave rows on both sides, got {validation_split} of "
-                    f"{len(fit_rows)} rows. Choose another share."
-                )
-            fit_rows, watch = fit_rows[:at], fit_rows[at:]  # noqa: PLW2901
-        for seed in seeds:
-            yield Seat(repeat, fold, seed, 0, *(part.astype(np.int32) for part in (fit_rows, watch, scored)))
-
-
-def _job(
-    settings: Mapping[str, Any],
-    rows: Rows,
-    seats: list[Seat],
-    validation_batch_size: int | None,
-    initial_epoch: int,
-    held_out: str,
-    *,
-    scored: bool,
-) -> Job:
-    size = 32 if settings["batch_size"] is None else settings["batch_size"]
-    for name, value, least in (
-        ("batch_size", size, 1),
-        ("epochs", settings["epochs"], 1),
-        ("initial_epoch", initial_epoch, 0),
-        ("validation_batch_size", validation_batch_size or 1, 1),
-    ):
-        if not _is_whole(value) or value < least:
-            raise OptionError(
-                f"Expected {name} to be a whole number of at least {least}, got {value}. Raise it."
-            )
-    if settings["epochs"] <= initial_epoch:
-        raise OptionError(
-            f"Expected epochs to be more than initial_epoch, got {settings['epochs']} and {initial_epoch}. Epochs "
-            f"count from the first one ever trained, as in Keras: raise them."
-        )
-    if settings["shuffle"] not in (True, False):
-        raise OptionError(f"Expected shuffle to be True or False, got {settings['shuffle']!r}. Choose one.")
-    weight = rows.weight
-    if settings["class_weight"]:
-        weight = class_weights(rows, settings["class_weight"])
-    return Job(
-        build=settings["build"],
-        x=rows.x,
-        y=rows.y,
-        weight=weight,
-        seats=seats,
-        batch_size=int(size),
-        epochs=int(settings["epochs"]),
-        callbacks=_callbacks(settings["callbacks"]),
-        show=scored and held_out == "epoch",
-        score=scored,
-        validation_batch_size=validation_batch_size,
-        ask=False,
-        shuffle=bool(settings["shuffle"]),
-        weighs_watched=rows.weighs_validation,
-        weighs_scored=rows.weighs,
-        initial_epoch=int(initial_epoch),
-    )
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, float | Integral) and not isinstance(value, bool) and float(value).is_integer()
-
-
-def _callbacks(given: Any) -> tuple[keras.callbacks.Callback, ...]:  # noqa: ANN401
-    """One callback or several, as Keras takes them."""
-    several = (given,) if isinstance(given, keras.callbacks.Callback) else tuple(given or ())
-    for one in several:
-        if not isinstance(one, keras.callbacks.Callback):
-            raise OptionError(
-                f"Expected callbacks to be Keras callbacks, got {type(one).__name__}. Pass a list of them."
-            )
-    return several
-
-
 def _train(
     jobs: Sequence[Job], engine: str, monitor: Monitor, keep: Keep | None
 ) -> tuple[list[Trained], int]:
-    unknown = not_in_program([callback for job in jobs for callback in job.callbacks])
     if engine == "loop":
         places = [None if keep is None else keep.inside(f"recipe-{i}") for i in range(len(jobs))]
         pairs = zip(jobs, places, strict=True)
         return [train(job, monitor, one_by_one=True, keep=place) for job, place in pairs], 0
+    callbacks = list({id(callback): callback for job in jobs for callback in job.callbacks}.values())
+    every_epoch = all(job.watches(epoch) for job in jobs for epoch in range(job.initial_epoch, job.epochs))
+    recorders.check(callbacks, every_epoch=every_epoch)
+    unknown = not_in_program(recorders.beside(callbacks))
     if unknown:
         raise OptionError(
             f"Expected callbacks that can run inside a population (EarlyStopping, ReduceLROnPlateau, "
-            f"LearningRateScheduler, TerminateOnNaN), got {', '.join(dict.fromkeys(unknown))}. Leave it out, or "
-            f"pass engine='loop' to train one model at a time with it."
+            f"LearningRateScheduler, TerminateOnNaN, ModelCheckpoint) or write its logs (CSVLogger, TensorBoard), got "
+            f"{', '.join(dict.fromkeys(unknown))}. Leave it out, or pass engine='loop' to train one model at a time "
+            f"with it."
         )
+    jobs = [replace(job, callbacks=recorders.beside(job.callbacks)) for job in jobs]
     trained, populations = train_together(jobs, monitor, keep)
     for one in trained:
         if engine == "population" and one.engine == "loop":

@@ -1,7 +1,8 @@
 """What training a population gives back: logs on named axes, scores, and members as ordinary models."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 import keras
@@ -63,6 +64,7 @@ class History:
     scores: dict[str, np.ndarray]
     members: list[Member]
     attrs: dict[str, Any]
+    _watches: Callable[[int], bool]
 
     @property
     def epoch(self) -> list[int]:
@@ -75,9 +77,21 @@ class History:
         logs = {str(name): values.values for name, values in self.dataset.data_vars.items()}
         if len(self.members) > 1:
             return logs
-        seen = np.flatnonzero(~np.isnan([values[0] for values in logs.values()]).all(axis=0))
-        ended = seen[-1] + 1 if len(seen) else len(self.epoch)
-        return {name: values[0, :ended].tolist() for name, values in logs.items()}
+        rows = self.rows(0)
+        return {name: [row[name] for row in rows if name in row] for name in dict.fromkeys(chain(*rows))}
+
+    def rows(self, member: int) -> list[dict[str, float]]:
+        """Logs of one member epoch by epoch until it stopped, without what was not looked at in an epoch."""
+        logs = {str(name): values.values[member] for name, values in self.dataset.data_vars.items()}
+        seen = np.flatnonzero(~np.isnan(list(logs.values())).all(axis=0))
+        return [
+            {
+                name: float(values[i])
+                for name, values in logs.items()
+                if not name.startswith("val_") or self._watches(epoch)
+            }
+            for i, epoch in enumerate(self.epoch[: seen[-1] + 1 if len(seen) else None])
+        ]
 
 
 def make_history(
@@ -118,4 +132,5 @@ def make_history(
         {name: np.array([score.get(name, np.nan) for score in scores]) for name in names},
         members,
         attrs,
+        parts[0][1].watches,
     )

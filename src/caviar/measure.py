@@ -161,7 +161,7 @@ def make_fitting(
         build=build,
         x=x,
         y=y,
-        weight=None if dataset.weight is None else dataset.weight.astype(np.float32),
+        weight=None if dataset.weight is None else dataset.weight.astype(np.float32)[None],
         seats=seats,
         batch_size=recipe.batch_size,
         epochs=recipe.epochs,

@@ -65,6 +65,8 @@ class Pace(Monitor):
         if not self._first:  # the first block's time is mostly compilation
             self._first, self._since = self._done, now
             return
+        if self._done <= self._first:
+            return
         expected = self._steps * (now - self._since) / (self._done - self._first)
         # Starting again compiles again: what would be over by then goes on.
         if expected > max(self._allowed, self._since - self._began):

@@ -30,10 +30,10 @@ def fit_alone(job: Job, seat: Seat) -> Fitted:
         keras.utils.set_random_seed(seat.seed)
         model = job.build()
         x, y = job.x[seat.split if len(job.x) > 1 else 0], job.y[0]
-        weight = None if job.weight is None else job.weight[seat.fit]
+        weight = None if job.weight is None else job.weight[seat.weights][seat.fit]
         validation = (x[seat.watch], y[seat.watch]) if len(seat.watch) else None
         if validation and job.weight is not None:
-            validation = (*validation, job.weight[seat.watch])
+            validation = (*validation, job.weight[seat.weights][seat.watch])
         history = model.fit(
             x[seat.fit],
             y[seat.fit],

@@ -176,7 +176,7 @@ def test_sample_weights_reach_loss_and_validation(binary_rows, seats_of):
     x, y = binary_rows
     weight = np.linspace(0, 3, 100).astype(np.float32)
     seats = seats_of(100, folds=2, watch=9)
-    weighted = Job(lambda: regularized(OPTIMIZERS["Adam"]), x[None], y[None], weight, seats, 16, 3)
+    weighted = Job(lambda: regularized(OPTIMIZERS["Adam"]), x[None], y[None], weight[None], seats, 16, 3)
     plain = Job(weighted.build, x[None], y[None], None, seats, 16, 3)
     trained = train(weighted)
     assert_equals_fit(weighted, trained, 0)

@@ -1,12 +1,15 @@
-"""Keras' callbacks as carried numbers, so that each member of a population stops and slows down on its own.
+"""Keras' callbacks as carried values, so that each member of a population stops, slows down and is saved on its own.
 
 The rules are those of Keras 3.15, to the epoch. One thing differs: `TerminateOnNaN` ends its epoch, while Keras
 breaks off in the middle of it.
 """
 
 import copy
+import re
+import string
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
@@ -67,7 +70,20 @@ class Finite:
     """`keras.callbacks.TerminateOnNaN`: stop when the loss is no longer a finite number."""
 
 
-Rule = Stop | Plateau | Rates | Finite
+@dataclass(frozen=True)
+class Checkpoint:
+    """`keras.callbacks.ModelCheckpoint` as numbers: which epoch's state is saved.
+
+    `watch` is None where each epoch replaces the one before; `best` is what the first one has to beat; `names` are
+    those of the logs that the path asks for.
+    """
+
+    watch: Watch | None
+    best: float | None
+    names: tuple[str, ...]
+
+
+Rule = Stop | Plateau | Rates | Finite | Checkpoint
 
 
 def stops(rules: Sequence[Rule]) -> bool:
@@ -126,6 +142,8 @@ def rules(
             found.append(Rates(initial_epoch, table))
         elif type(callback) is keras.callbacks.TerminateOnNaN:
             found.append(Finite())
+        elif type(callback) is keras.callbacks.ModelCheckpoint:
+            found.append(_checkpoint(callback, model))
         else:
             raise NotInProgram(f"the callback {type(callback).__name__} runs only beside a single model")
     if sum(isinstance(rule, Plateau | Rates) for rule in found) > 1:
@@ -153,6 +171,9 @@ def begin(rules: Sequence[Rule], state: MemberState) -> list[dict[str, Any]]:
     for rule in rules:
         if isinstance(rule, Rates | Finite):
             carried.append({})
+            continue
+        if isinstance(rule, Checkpoint):
+            carried.append(_nothing_saved(rule, state))
             continue
         numbers: dict[str, Any] = {"best": jnp.float32(0), "seen": jnp.bool_(False), "wait": jnp.int32(0)}
         if isinstance(rule, Plateau):
@@ -184,8 +205,20 @@ def after_epoch(
     logs: Logs,
     epoch: jax.Array,
     rate_at: int | None,
+    *,
+    watched: jax.Array | bool = True,
 ) -> tuple[list[dict[str, Any]], MemberState, jax.Array]:
     """Let each rule see the epoch's logs.
+
+    Args:
+        rules: The rules.
+        carried: What the member carries for them.
+        state: Its state.
+        logs: What the epoch logged.
+        epoch: Its number, from 0.
+        rate_at: Where the learning rate stands among the optimizer's variables.
+        watched: Whether rows were watched in this epoch; logs that begin with `val_` do not exist otherwise, and
+            those who wait for them let the epoch pass.
 
     Returns:
         The carried numbers, the state (with a lowered rate where due), and whether the member stops.
@@ -198,18 +231,17 @@ def after_epoch(
                 stops = stops | ~jnp.isfinite(logs["loss"])
             new.append(numbers)
             continue
-        if rule.watch.monitor not in logs:
-            raise ModelError(
-                f"Expected callbacks to watch something that is recorded ({', '.join(sorted(logs))}), got "
-                f"{rule.watch.monitor!r}. Name one of these, or give rows to watch (validation_data or "
-                f"validation_split) for what begins with val_."
-            )
-        value = logs[rule.watch.monitor]
+        if isinstance(rule, Checkpoint):
+            _require_names(rule.names, logs, rate_at)
+            new.append(_saved(rule, numbers, state, logs, epoch, watched=watched))
+            continue
+        value, there = _seen(rule.watch, logs, watched=watched)
         if isinstance(rule, Stop):
-            numbers, stop = _early_stopping(rule, numbers, state, value, epoch)  # noqa: PLW2901
+            numbers, stop = _early_stopping(rule, numbers, state, value, epoch, there=there)  # noqa: PLW2901
             stops = stops | stop
         else:
-            numbers = _plateau(rule, numbers, value)  # noqa: PLW2901
+            after = _plateau(rule, numbers, value)
+            numbers = jax.tree.map(partial(jnp.where, there), after, numbers)  # noqa: PLW2901
             optimizer = list(state[2])
             assert rate_at is not None
             ladder = jnp.asarray(rule.ladder, jnp.float32)
@@ -240,9 +272,15 @@ def at_end(
 
 
 def _early_stopping(
-    rule: Stop, numbers: dict[str, Any], state: MemberState, value: jax.Array, epoch: jax.Array
+    rule: Stop,
+    numbers: dict[str, Any],
+    state: MemberState,
+    value: jax.Array,
+    epoch: jax.Array,
+    *,
+    there: jax.Array | bool,
 ) -> tuple[dict[str, Any], jax.Array]:
-    live = epoch >= rule.start_from_epoch
+    live = there & (epoch >= rule.start_from_epoch)
     improved = live & (~numbers["seen"] | rule.watch.improves(value, numbers["best"]))
     resets = improved
     if rule.baseline is not None:
@@ -276,6 +314,104 @@ def _plateau(rule: Plateau, numbers: dict[str, Any], value: jax.Array) -> dict[s
     }
 
 
+def _seen(watch: Watch, logs: Logs, *, watched: jax.Array | bool) -> tuple[jax.Array, jax.Array | bool]:
+    """The value of a monitored log, and whether this epoch has one."""
+    if watch.monitor not in logs:
+        raise ModelError(
+            f"Expected callbacks to watch something that is recorded ({', '.join(sorted(logs))}), got "
+            f"{watch.monitor!r}. Name one of these, or give rows to watch (validation_data or "
+            f"validation_split) for what begins with val_."
+        )
+    return logs[watch.monitor], watched if watch.monitor.startswith("val_") else True
+
+
+def _checkpoint(callback: keras.callbacks.ModelCheckpoint, model: keras.Model) -> Checkpoint:
+    if callback.save_freq != "epoch":
+        raise NotInProgram("ModelCheckpoint counts batches, and runs only beside a single model")
+    names = path_names(callback.filepath)
+    watch = _watch(callback, model)
+    if not callback.save_best_only:
+        if names:
+            raise NotInProgram(
+                "ModelCheckpoint keeps a file of each epoch, and runs only beside a single model"
+            )
+        return Checkpoint(None, None, ())
+    return Checkpoint(watch, None if callback.best is None else float(callback.best), names)
+
+
+def path_names(path: str) -> tuple[str, ...]:
+    """What a path with placeholders asks for.
+
+    >>> path_names("best-{epoch:02d}-{val_loss:.2f}.keras")
+    ('epoch', 'val_loss')
+    """
+    fields = [field for _, field, _, _ in string.Formatter().parse(path) if field is not None]
+    return tuple(dict.fromkeys(re.split(r"[.\[]", field)[0] for field in fields))
+
+
+def _require_names(names: Sequence[str], logs: Logs, rate_at: int | None) -> None:
+    there = {"epoch", *logs, *(() if rate_at is None else ("learning_rate",))}
+    for name in names:
+        if name not in there:
+            raise ModelError(
+                f"Expected placeholders in the path of ModelCheckpoint to be among {', '.join(sorted(there))}, "
+                f"got {{{name}}}. Use one of these."
+            )
+
+
+def _nothing_saved(rule: Checkpoint, state: MemberState) -> dict[str, Any]:
+    return {
+        "best": jnp.float32(0 if rule.best is None else rule.best),
+        "seen": jnp.bool_(rule.best is not None),
+        "saved_epoch": jnp.int32(-1),
+        "saved": tuple(list(group) for group in state[:3]),
+    }
+
+
+def _saved(
+    rule: Checkpoint,
+    numbers: dict[str, Any],
+    state: MemberState,
+    logs: Logs,
+    epoch: jax.Array,
+    *,
+    watched: jax.Array | bool,
+) -> dict[str, Any]:
+    """As Keras: where the monitored log is missing, the state is saved, and the best value stays."""
+    best, seen, saves = numbers["best"], numbers["seen"], jnp.bool_(True)
+    if rule.watch is not None:
+        value, there = _seen(rule.watch, logs, watched=watched)
+        improved = there & (~seen | rule.watch.improves(value, best))
+        saves = improved | jnp.logical_not(there)
+        best, seen = jnp.where(improved, value, best), seen | there
+    return {
+        "best": best,
+        "seen": seen,
+        "saved_epoch": jnp.where(saves, epoch, numbers["saved_epoch"]),
+        "saved": jax.tree.map(partial(jnp.where, saves), tuple(list(g) for g in state[:3]), numbers["saved"]),
+    }
+
+
+def saved(carried: Sequence[dict[str, Any]]) -> list[tuple[np.ndarray, tuple[list[np.ndarray], ...]]]:
+    """What checkpoints hold at the end, in the order of the callbacks.
+
+    Args:
+        carried: What members carry for their rules, with a leading member axis.
+
+    Returns:
+        Per checkpoint the epoch of each member, from 0 (-1: none), and its variables then: trainable,
+        non-trainable and optimizer.
+    """
+    return [
+        (
+            np.asarray(numbers["saved_epoch"]),
+            tuple([np.asarray(value) for value in group] for group in numbers["saved"]),
+        )
+        for numbers in carried
+        if "saved" in numbers
+    ]
+
+
 def _watch(callback: Any, model: keras.Model) -> Watch:  # noqa: ANN401
     """Read direction and smallest change from Keras' own resolution of mode "auto"."""
     probe = copy.copy(callback)
@@ -289,6 +425,7 @@ _KNOWN = (
     keras.callbacks.ReduceLROnPlateau,
     keras.callbacks.LearningRateScheduler,
     keras.callbacks.TerminateOnNaN,
+    keras.callbacks.ModelCheckpoint,
 )
 
 

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from caviar.population import devices, memory, program
+from caviar.population.callbacks import saved
 from caviar.population.job import Enough, Job, Monitor, Seat
 from caviar.population.keep import Slot, Standing
 from caviar.population.lift import LEARNING_RATE, as_arrays
@@ -44,7 +45,10 @@ class Group:
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """What training gave for the members of a chunk, in its order; `before` are seconds spent by a killed process."""
+    """What training gave for the members of a chunk, in its order; `before` are seconds spent by a killed process.
+
+    `saved` is what its checkpoints hold.
+    """
 
     logs: dict[str, np.ndarray]
     outputs: list[Any]
@@ -52,6 +56,7 @@ class Part:
     scores: dict[str, np.ndarray]
     epochs: int
     before: float
+    saved: list[tuple[np.ndarray, tuple[list[np.ndarray], ...]]]
 
 
 class Untraceable(Exception):  # noqa: N818 - an outcome, not an error
@@ -177,7 +182,8 @@ class _Chunk:
         trainable, rest, optimizer = ([np.asarray(v) for v in group] for group in finished[:3])
         done = self._at.done if self._at.ended else self._epochs
         logs = {name: values[:, :done] for name, values in self._at.logs.items()}
-        return Part(logs, outputs, (trainable, rest, optimizer), scores, done, self._before)
+        held = saved(self._carry.rules)
+        return Part(logs, outputs, (trainable, rest, optimizer), scores, done, self._before, held)
 
     def _advance(self, rows: Epochs, length: int) -> Logs:
         given = (
@@ -309,6 +315,7 @@ def _member(
     asked = [job.asked(seat) for seat in seats]
     return program.Member(
         np.array([seat.split for seat in seats], np.int32),
+        np.array([seat.weights for seat in seats], np.int32),
         *lists("watch", passes.watch),
         *lists("scored", passes.scored),
         filled(asked, max(map(len, asked))),

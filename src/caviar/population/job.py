@@ -1,7 +1,8 @@
 """What a population is asked to train, and what comes back."""
 
+import copy
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +11,7 @@ import keras
 import numpy as np
 import xarray as xr
 
-from caviar.population.source import Batches, Ranges
+from caviar.population.source import Batches, Ranges, narrow
 from caviar.population.template import Build
 
 
@@ -26,6 +27,8 @@ class Seat:
         fit: Row numbers it trains on.
         watch: Row numbers that its callbacks see as `val_`; may be empty.
         scored: Row numbers that are predicted at the end; never watched.
+        weights: Which of the job's sets of weights it uses (first axis of `Job.weight`).
+        place: What tells its files from those of other members; empty for a single one.
     """
 
     repeat: int
@@ -35,6 +38,25 @@ class Seat:
     fit: np.ndarray
     watch: np.ndarray
     scored: np.ndarray
+    weights: int = 0
+    place: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Saved:
+    """What a checkpoint has saved of one member.
+
+    Attributes:
+        epoch: The epoch, from 0; -1 if none was good enough.
+        state: Values of trainable, non-trainable and optimizer variables at its end.
+    """
+
+    epoch: int
+    state: tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]
+
+
+def _copy(callback: keras.callbacks.Callback, seat: Seat) -> keras.callbacks.Callback:  # noqa: ARG001
+    return copy.copy(callback)
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +67,7 @@ class Job:
         build: Returns a compiled model.
         x: Inputs (split, row, …), an array or a dict or list of arrays; a first axis of one is shared by all splits.
         y: Targets as the loss takes them, likewise.
-        weight: Sample weights (row,) or None.
+        weight: Sets of sample weights (set, row), or None.
         seats: The members.
         batch_size: Rows per gradient step.
         epochs: The last epoch.
@@ -59,6 +81,8 @@ class Job:
         weighs_watched: Whether weights count for watched rows too.
         weighs_scored: Whether they count for scored rows too.
         initial_epoch: Epochs that count as done.
+        validation_freq: After every how many epochs rows are watched, or after which ones, as in `fit`.
+        own: Gives a member its own copy of a callback, where members train one by one.
         numbers: Numbers of the recipe that differ between members: by key one per seat, in the builder's place.
         steps_per_epoch: Batches of an epoch, where that is not all rows: the next epoch goes on where it ended.
         ranges: The rows, where they come to the devices block by block; `x`, `y` and `weight` are then a few of
@@ -83,6 +107,8 @@ class Job:
     weighs_watched: bool = True
     weighs_scored: bool = True
     initial_epoch: int = 0
+    validation_freq: int | tuple[int, ...] = 1
+    own: Callable[[keras.callbacks.Callback, Seat], keras.callbacks.Callback] = _copy
     numbers: Mapping[str, Sequence[float]] = field(default_factory=dict)
     steps_per_epoch: int | None = None
     ranges: Ranges | None = None
@@ -93,22 +119,45 @@ class Job:
         """Epochs to train."""
         return max(0, self.epochs - self.initial_epoch)
 
+    def watches(self, epoch: int) -> bool:
+        """Whether rows are watched after an epoch, counted from 0."""
+        if isinstance(self.validation_freq, int):
+            return (epoch + 1) % self.validation_freq == 0
+        return epoch + 1 in self.validation_freq
+
     def asked(self, seat: Seat) -> np.ndarray:
         """Row numbers that a member predicts at the end: scored ones first."""
         if not self.ask:
             return seat.scored[:0]
         return np.concatenate([seat.scored, seat.fit]) if self.ask_fit else seat.scored
 
-    def rows(self, split: int, rows: np.ndarray, *, weighed: bool = True) -> tuple[Any, ...]:
-        """Some rows as the members of a split see them: `(x, y)`, or with weights where those count."""
-        x, y = (
-            jax.tree.map(lambda a: a[split if len(a) > 1 else 0][rows], part) for part in (self.x, self.y)
-        )
-        return (x, y, self.weight[rows]) if weighed and self.weight is not None else (x, y)
+    def rows(
+        self, split: int, rows: np.ndarray, *, weights: int = 0, weighed: bool = True
+    ) -> tuple[Any, ...]:
+        """Some rows as the members of a split see them: `(x, y)`, or with a set of weights where those count."""
+        if self.ranges is not None:
+            x, y = (
+                jax.tree.map(lambda a: narrow(np.asarray(a[:]))[rows], part)
+                for part in (self.ranges.x, self.ranges.y)
+            )
+        else:
+            x, y = (
+                jax.tree.map(lambda a: a[split if len(a) > 1 else 0][rows], part) for part in (self.x, self.y)
+            )
+        return (x, y, self.weight[weights][rows]) if weighed and self.weight is not None else (x, y)
 
-    def sample(self, *, weighed: bool = True) -> tuple[Any, ...]:
-        """A few rows that fix shapes and types."""
-        return self.rows(0, np.arange(2), weighed=weighed)
+    def sample(self, *, looked: bool | None = None) -> tuple[Any, ...]:
+        """A few rows that fix shapes and types.
+
+        Args:
+            looked: None for rows to train on; otherwise for rows to look at, with weights or without.
+        """
+        if looked is None and self.source is not None:
+            first: tuple[Any, ...] = jax.tree.map(lambda a: a[:2], self.source.first)
+            return first
+        x, y = (jax.tree.map(lambda a: a[0, :2], part) for part in (self.x, self.y))
+        weighed = looked is not False and self.weight is not None
+        return (x, y, np.ones(2, np.float32)) if weighed else (x, y)
 
     @property
     def streams(self) -> bool:
@@ -154,6 +203,8 @@ class Trained:
         epochs: Epochs that were trained: the job's, unless the monitor had enough.
         fixed: Variables whose seed the builder fixed.
         seconds: Wall time, compilation included.
+        saved: Per member what each checkpoint among the callbacks has saved, in their order; empty where Keras
+            itself wrote its files.
     """
 
     history: xr.Dataset
@@ -165,6 +216,7 @@ class Trained:
     epochs: int
     fixed: tuple[str, ...] = ()
     seconds: float = 0.0
+    saved: Sequence[tuple[Saved, ...]] = ()
 
 
 class Enough(Exception):  # noqa: N818 - a request, not an error

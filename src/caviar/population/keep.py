@@ -192,14 +192,21 @@ def _told(job: Job, template: Template, model: str) -> Iterable[bytes | memoryvi
     yield repr(
         (
             *(job.batch_size, job.epochs, job.initial_epoch, job.show, job.score, job.shuffle),
+            *(job.steps_per_epoch, job.ranges and (job.ranges.count, job.ranges.rows), job.steps_each),
             *(job.validation_batch_size, job.ask, job.ask_fit, job.weighs_watched, job.weighs_scored),
+            job.validation_freq,
         )
     ).encode()
     for seat in job.seats:
-        yield repr((seat.repeat, seat.fold, seat.seed, seat.split)).encode()
+        yield repr((seat.repeat, seat.fold, seat.seed, seat.split, seat.weights)).encode()
         for rows in (seat.fit, seat.watch, seat.scored):
             yield np.ascontiguousarray(rows).data
-    for array in jax.tree.leaves((job.x, job.y, job.weight)):
+    arrays = [job.x, job.y, job.weight]
+    if job.ranges is not None:  # too many rows to read them all: the first and the last block
+        arrays += [job.ranges.block(start) for start in (job.ranges.starts[0], job.ranges.starts[-1])]
+    if job.source is not None:
+        arrays.append(job.source.first)
+    for array in jax.tree.leaves(arrays):
         yield repr((array.shape, str(array.dtype))).encode()
         yield np.ascontiguousarray(array).data
 

@@ -1,8 +1,6 @@
 """One model at a time, by Keras' own `fit`: for what cannot run as a population."""
 
-import copy
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,7 +33,7 @@ class _Shown(keras.callbacks.Callback):
 
 def _evaluate(job: Job, seat: Seat, model: keras.Model) -> dict[str, float]:
     """What the held-out rows score."""
-    x, y, *weight = job.rows(seat.split, seat.scored, weighed=job.weighs_scored)
+    x, y, *weight = job.rows(seat.split, seat.scored, weights=seat.weights, weighed=job.weighs_scored)
     return model.evaluate(
         x,
         y,
@@ -56,12 +54,13 @@ def train_one_by_one(
             _train_one(job, seat, monitor, keep.slot([i]) if keep is not None else None)
             for i, seat in enumerate(job.seats)
         ]
-    names = list(members[0].rows[0])
+    names = max([list(member.rows[0]) for member in members], key=len)
     logs = {name: np.full((len(members), job.length), np.nan, np.float32) for name in names}
     for i, member in enumerate(members):
         for epoch, row in enumerate(member.rows):
             # Keras numbers unnamed metrics anew in every build, so logs are matched by position.
-            for name, value in zip(names, row.values(), strict=True):
+            there = names if len(row) == len(names) else [n for n in names if not n.startswith("val_")]
+            for name, value in zip(there, row.values(), strict=True):
                 logs[name][i, epoch] = value
     seconds = time.monotonic() - began
     return Trained(
@@ -122,9 +121,9 @@ def _rows_of(kept: dict[str, np.ndarray]) -> list[dict[str, float]]:
 
 
 def _fitted(job: Job, seat: Seat, monitor: Monitor) -> tuple[keras.Model, list[dict[str, float]]]:
-    """What `fit` makes of one member, and its logs by epoch."""
+    """What `fit` makes of one member, and its logs by epoch: NaN where nobody looked."""
     shown = _Shown(job, seat, monitor)
-    x, y, *weight = job.rows(seat.split, seat.fit)
+    x, y, *weight = job.rows(seat.split, seat.fit, weights=seat.weights)
     keras.utils.set_random_seed(seat.seed)
     model = call_builder(job.build)
     model.fit(
@@ -136,16 +135,16 @@ def _fitted(job: Job, seat: Seat, monitor: Monitor) -> tuple[keras.Model, list[d
         initial_epoch=job.initial_epoch,
         shuffle=job.shuffle,
         validation_data=(
-            job.rows(seat.split, seat.watch, weighed=job.weighs_watched) if len(seat.watch) else None
+            job.rows(seat.split, seat.watch, weights=seat.weights, weighed=job.weighs_watched)
+            if len(seat.watch)
+            else None
+        ),
+        validation_freq=(
+            job.validation_freq if isinstance(job.validation_freq, int) else list(job.validation_freq)
         ),
         validation_batch_size=job.validation_batch_size or job.batch_size,
-        callbacks=[*_fresh(job), shown],
+        callbacks=[*(job.own(callback, seat) for callback in job.callbacks), shown],
         verbose=0,
     )
-    return model, shown.rows
-
-
-def _fresh(job: Job) -> Iterator[keras.callbacks.Callback]:
-    """Callbacks keep state, so each member gets copies of its own."""
-    for callback in job.callbacks:
-        yield copy.copy(callback)
+    names = max([list(row) for row in shown.rows], key=len)
+    return model, [{name: row.get(name, np.nan) for name in names} for row in shown.rows]

@@ -84,7 +84,7 @@ class Passes:
     """The ways through the rows that are trained on, watched, and scored; None if nobody asks.
 
     `show` says whether the scored rows are looked at after each epoch, `weighs_watched` and `weighs_scored` whether
-    weights count there.
+    weights count there, `watches` after which epochs rows are watched (empty: after each).
     """
 
     fit: Pass
@@ -93,23 +93,26 @@ class Passes:
     show: bool
     weighs_watched: bool
     weighs_scored: bool
+    watches: tuple[bool, ...] = ()
 
 
 @dataclass(frozen=True)
 class Data:
-    """Arrays on the device: inputs (split, row, …), targets (split, row, …), weights (row,) or None.
+    """Arrays on the device: inputs (split, row, …), targets (split, row, …), weights (set, row) or None.
 
-    Inputs and targets may be dicts or lists of arrays; a first axis of length one is shared by all splits.
+    Inputs and targets may be dicts or lists of arrays; a first axis of length one is shared by all members.
     """
 
     x: Any
     y: Any
     weight: jax.Array | None
 
-    def batch(self, split: jax.Array, rows: jax.Array, *, weighed: bool) -> tuple[Any, ...]:
+    def batch(
+        self, split: jax.Array, weights: jax.Array, rows: jax.Array, *, weighed: bool
+    ) -> tuple[Any, ...]:
         """The rows of one batch as `train_step` takes them."""
         x, y = (jax.tree.map(lambda a: _rows(a, split, rows), part) for part in (self.x, self.y))
-        return (x, y, self.weight[rows]) if weighed and self.weight is not None else (x, y)
+        return (x, y, _rows(self.weight, weights, rows)) if weighed and self.weight is not None else (x, y)
 
 
 jax.tree_util.register_dataclass(Data, data_fields=["x", "y", "weight"], meta_fields=[])
@@ -124,7 +127,7 @@ def _rows(values: jax.Array, split: jax.Array, rows: jax.Array) -> jax.Array:
 
 @dataclass(frozen=True)
 class Member:
-    """What members bring besides their state: whose inputs they see, and lists of rows, filled up to one width.
+    """What members bring besides their state: whose inputs and weights they see, and rows, filled up to one width.
 
     `watch_count` and `scored_count` say how many rows of a list are real; `asked` are the rows
     they predict at the end; `metrics` are the values of the metric variables before any batch; `numbers` are
@@ -132,6 +135,7 @@ class Member:
     """
 
     split: jax.Array
+    weights: jax.Array
     watch: jax.Array
     watch_count: jax.Array
     scored: jax.Array
@@ -145,6 +149,7 @@ jax.tree_util.register_dataclass(
     Member,
     data_fields=[
         "split",
+        "weights",
         "watch",
         "watch_count",
         "scored",
@@ -219,7 +224,7 @@ def trace_steps(
         model: The template.
         state: Shapes and types of one member's state.
         numbers: The same of the numbers that differ between members.
-        sample: `(weighed=…) → a few rows` as a step takes them, with weights or without.
+        sample: A few rows as a training step takes them; with `looked=…` as a look does, with weights or without.
         passes: Which sizes.
 
     Raises:
@@ -238,11 +243,11 @@ def trace_steps(
         if way is None:
             return None
         given = (state[0], state[1], state[3], numbers)
-        return trace(look_at, given, sample(weighed=weighed), way.batch, short=way.needs_short)
+        return trace(look_at, given, sample(looked=weighed), way.batch, short=way.needs_short)
 
     fit = passes.fit
     return Steps(
-        trace(train_one, (state, numbers), sample(weighed=True), fit.batch, short=fit.needs_short),
+        trace(train_one, (state, numbers), sample(), fit.batch, short=fit.needs_short),
         look(passes.watch, weighed=passes.weighs_watched),
         look(passes.scored, weighed=passes.weighs_scored),
     )
@@ -334,15 +339,17 @@ def _epoch(
 ) -> tuple[Carry, Logs]:
     """One epoch of one member: train in the given order, look at other rows, let the rules decide."""
     steps, passes, rules = setting.steps, setting.passes, setting.rules
-    fetch = partial(data.batch, member.split)
+    fetch = partial(data.batch, member.split, member.weights)
     begun = callbacks.before_epoch(rules, (*before.state[:3], member.metrics), epoch, setting.rate_at)
     train = given(steps.train, lambda state: (state, member.numbers))
     state, logs = go(passes.fit, train, begun, order, count, partial(fetch, weighed=True))
+    watches = jnp.asarray(passes.watches or (True,))[epoch if passes.watches else 0]
     if passes.watch is not None and steps.watch is not None:
         rows, watched = (member.watch, member.watch_count), partial(fetch, weighed=passes.weighs_watched)
-        seen = _look(passes.watch, steps.watch, state, member, rows, watched)
+        look = partial(_look, passes.watch, steps.watch, state, member, rows, watched)
+        seen = _if(watches, look) if passes.watches else look()
         logs |= {f"val_{name}": value for name, value in seen.items()}
-    after, logs = decide(rules, setting.rate_at, before, state, logs, epoch)
+    after, logs = decide(rules, setting.rate_at, before, state, logs, epoch, watches)
     if passes.show:
         # Seen by nobody who decides: recorded after the rules have had their say.
         shown = {f"held_out_{name}": value for name, value in _score(setting, state, member, data).items()}
@@ -357,6 +364,7 @@ def decide(
     state: MemberState,
     logs: Logs,
     epoch: jax.Array,
+    watched: jax.Array,
 ) -> tuple[Carry, Logs]:
     """Let the rules decide at the end of an epoch; a member that had stopped before stays as it was.
 
@@ -367,9 +375,12 @@ def decide(
         state: Its state at the end.
         logs: Of the epoch.
         epoch: Its number.
+        watched: Whether rows were watched after it.
     """
     rate = state[2][rate_at] if rate_at is not None else None
-    numbers, state, stops = callbacks.after_epoch(rules, before.rules, state, logs, epoch, rate_at)
+    numbers, state, stops = callbacks.after_epoch(
+        rules, before.rules, state, logs, epoch, rate_at, watched=watched
+    )
     if rate is not None:
         logs = {**logs, "learning_rate": rate}
     after = Carry(state, numbers, before.active & ~stops)
@@ -383,12 +394,23 @@ def _known(before: Carry, logs: Logs) -> Logs:
     return {name: jnp.where(before.active, value, jnp.nan) for name, value in logs.items()}
 
 
+def _if(condition: jax.Array, look: Callable[[], Logs]) -> Logs:
+    """Logs where the condition holds, which must be the same for all members; NaN, and no work, where not."""
+
+    def floats() -> Logs:
+        return {name: jnp.asarray(value, jnp.float32) for name, value in look().items()}
+
+    return jax.lax.cond(
+        condition, floats, lambda: dict.fromkeys(jax.eval_shape(floats), jnp.float32(jnp.nan))
+    )
+
+
 def _score(setting: _Setting, state: MemberState, member: Member, data: Data) -> Logs:
     """What evaluating a member's scored rows gives."""
     way, one = setting.passes.scored, setting.steps.scored
     assert way is not None
     assert one is not None
-    fetch = partial(data.batch, member.split, weighed=setting.passes.weighs_scored)
+    fetch = partial(data.batch, member.split, member.weights, weighed=setting.passes.weighs_scored)
     return _look(way, one, state, member, (member.scored, member.scored_count), fetch)
 
 
@@ -488,7 +510,8 @@ def _predict(setting: _Setting, state: MemberState, member: Member, data: Data) 
 
     def some(rows: jax.Array) -> Any:  # noqa: ANN401
         with lifted(setting.model, member.numbers):
-            return step.predict(setting.model, state, data.batch(member.split, rows, weighed=False)[0])
+            inputs = data.batch(member.split, member.weights, rows, weighed=False)[0]
+            return step.predict(setting.model, state, inputs)
 
     outputs = jax.lax.map(some, padded.reshape(-1, width))
     return jax.tree.map(lambda a: a.reshape((-1, *a.shape[2:]))[:count], outputs)

@@ -1,5 +1,6 @@
 """Rows that come bit by bit: from a file or array too large for the devices, or as batches from a dataset."""
 
+import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ import keras
 import numpy as np
 from keras.src.trainers.epoch_iterator import EpochIterator  # the gate to Keras' internals
 
-from caviar.errors import DataError
+from caviar.errors import DataError, OptionError
 
 # Blocks of this size keep the devices busy for longer than it takes to read the next one.
 _BLOCK_BYTES = 32 * 2**20
@@ -25,13 +26,11 @@ class Ranges:
         x: Inputs (row, …), or a dict or list of them: anything with a length, a shape, a type and slices, such as
             an array in memory, a memory-mapped file, or `caviar.parquet`.
         y: Targets, likewise.
-        weight: Weights (row,) or None.
         rows: Rows of a block.
     """
 
     x: Any
     y: Any
-    weight: np.ndarray | None
     rows: int
 
     @property
@@ -44,14 +43,35 @@ class Ranges:
         """The first row of each block."""
         return range(0, self.count, self.rows)
 
-    def block(self, start: int) -> tuple[Any, Any, np.ndarray | None]:
-        """The rows of one block, in memory, with numbers of at most 32 bits."""
+    def block(self, start: int) -> tuple[Any, Any]:
+        """Inputs and targets of one block, in memory, with numbers of at most 32 bits."""
         part = slice(start, min(start + self.rows, self.count))
         x, y = (
             keras.tree.map_structure(lambda a: narrow(np.asarray(a[part])), whole)
             for whole in (self.x, self.y)
         )
-        return x, y, None if self.weight is None else np.asarray(self.weight[part], np.float32)
+        return x, y
+
+
+def is_sliced(values: Any) -> bool:  # noqa: ANN401
+    """Whether an array is not in memory, but gives slices of itself."""
+    return isinstance(values, (np.memmap, Sliced))
+
+
+class Sliced:
+    """An array that is read slice by slice; what extends this is never read as a whole if that can be helped.
+
+    It has `shape`, `dtype`, a length, and `array[start:stop]`.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        raise NotImplementedError
 
 
 def leaves(arrays: Any) -> list[Any]:  # noqa: ANN401 - an array, or a dict or list of them
@@ -112,6 +132,9 @@ class Batches:
         shuffle: bool,
         class_weight: Mapping[int, float] | None,
     ) -> None:
+        self.dataset, self.steps_per_epoch, self.class_weight = dataset, steps_per_epoch, class_weight
+        self._can_restart, self._begun = not isinstance(dataset, Iterator), False
+        self._random = random.Random(0).getstate()  # noqa: S311 - orders of batches
         try:
             self._iterator = EpochIterator(
                 dataset, steps_per_epoch=steps_per_epoch, shuffle=shuffle, class_weight=class_weight
@@ -122,7 +145,6 @@ class Batches:
                 f"Expected x to be arrays, or something that `fit` takes and that gives batches of inputs and "
                 f"targets, got {type(dataset).__name__}: {error or 'it gives no batch'}. Try `fit` with it first."
             ) from error
-        self._iterator.reset()
         self.batch_size = len(leaves(self.first)[0])
         bytes_each = sum(leaf.nbytes for leaf in leaves(self.first))
         self._most = int(np.clip(_BLOCK_BYTES // max(1, bytes_each), 1, _MOST_BATCHES))
@@ -131,6 +153,21 @@ class Batches:
     def steps(self) -> int | None:
         """Batches of an epoch, if that is known."""
         return self._iterator.num_batches
+
+    def begin(self) -> None:
+        """Begin with the first epoch.
+
+        Raises:
+            OptionError: Somebody did before, and what gives the batches cannot be read twice.
+        """
+        if self._begun and not self._can_restart:
+            raise OptionError(
+                "Expected x to be something that can be read again, because members do not all train at the same "
+                "time, got an iterator. Pass a keras.utils.PyDataset, a tf.data.Dataset or arrays."
+            )
+        self._iterator.reset()  # as `fit` does after a first look
+        self._random = random.Random(0).getstate()  # noqa: S311
+        self._begun = True
 
     def epoch(self) -> Iterator[Stack]:
         """The batches of the next epoch, several at a time."""
@@ -148,16 +185,38 @@ class Batches:
         if waiting:
             yield self._stack(waiting, None)
 
+    def single(self) -> Iterator[tuple[Any, ...]]:
+        """The batches of one epoch, one by one."""
+        self.begin()
+        yield from map(_full, self._raw())
+
     def _raw(self) -> Iterator[Any]:
+        outer = random.getstate()
+        random.setstate(self._random)  # a `PyDataset` is shuffled by Python's own generator, when it begins
         with self._iterator.catch_stop_iteration():
-            for _, _, buffer in self._iterator:
-                yield from buffer
+            try:
+                buffer = next(iter(self._iterator))[2]
+            finally:
+                self._random = random.getstate()
+                random.setstate(outer)
+            yield from buffer
+            for _, _, following in _rest(self._iterator):
+                yield from following
 
     def _stack(self, batches: list[Any], tail: Any | None) -> Stack:  # noqa: ANN401
         """Filled up to one size, so that one compiled program serves all stacks."""
         filled = batches + [self.first] * (self._most - len(batches))
         stacked = keras.tree.map_structure(lambda *parts: np.stack(parts), *filled)
         return Stack(stacked, len(batches), tail)
+
+
+def _rest(iterator: Any) -> Iterator[Any]:  # noqa: ANN401
+    """What is left of an iterator that begins anew when it is iterated over."""
+    while True:
+        try:
+            yield next(iterator)
+        except StopIteration:
+            return
 
 
 def _full(batch: Any) -> tuple[Any, ...]:  # noqa: ANN401 - whatever a dataset gives
@@ -184,29 +243,13 @@ def ahead(items: Iterator[Any], place: Callable[[Any], Any]) -> Iterator[Any]:
             yield found[0]
 
 
-@dataclass(frozen=True)
-class Joined:
+class Joined(Sliced):
     """Arrays (row, …) after one another, without copying them."""
 
-    parts: Sequence[Any]
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Rows of all, and the shape of a row."""
-        return (sum(len(part) for part in self.parts), *self.parts[0].shape[1:])
-
-    @property
-    def dtype(self) -> np.dtype:
-        """The type of the first."""
-        return np.dtype(self.parts[0].dtype)
-
-    @property
-    def ndim(self) -> int:
-        """Axes."""
-        return len(self.shape)
-
-    def __len__(self) -> int:
-        return self.shape[0]
+    def __init__(self, parts: Sequence[Any]) -> None:
+        self.parts = parts
+        self.shape = (sum(len(part) for part in parts), *parts[0].shape[1:])
+        self.dtype = np.dtype(parts[0].dtype)
 
     def __getitem__(self, rows: slice) -> np.ndarray:
         start, stop, _ = rows.indices(len(self))

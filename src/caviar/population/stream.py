@@ -14,6 +14,7 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from caviar.population import callbacks, program, step
+from caviar.population.callbacks import saved
 from caviar.population.chunk import Part, filled, seated
 from caviar.population.job import Enough, Job, Monitor
 from caviar.population.keep import Slot, Standing
@@ -47,7 +48,7 @@ class Machine:
         open: (carry, metrics, epoch) → state at the beginning of an epoch.
         stack: (state, logs, numbers, batches, count) → state, logs: so many batches, the same for all members.
         tail: (state, numbers, batch) → state, logs: one batch of any size.
-        close: (carry before, state, logs, epoch) → carry, logs: what the rules decide.
+        close: (carry before, state, logs, epoch, whether rows were watched) → carry, logs: what the rules decide.
         end: carry → state with the weights that the recipe ends with.
         place: Puts arrays on the devices, members divided among them.
         share: Puts arrays on the devices, a copy on each.
@@ -61,27 +62,27 @@ class Machine:
         self.open = self._mapped(partial(_open, setting), (0, 0, None))
         self.stack = self._mapped(partial(_stack, setting), (0, 0, 0, None, None), donated=(0, 1))
         self.tail = self._mapped(partial(_tail, setting), (0, 0, None), donated=(0,))
-        self.close = self._mapped(partial(program.decide, rules, setting.rate_at), (0, 0, 0, None))
+        self.close = self._mapped(partial(program.decide, rules, setting.rate_at), (0, 0, 0, None, None))
         self.end = self._mapped(partial(_end, setting), (0,))
         self.place = partial(jax.device_put, device=NamedSharding(self._mesh, PartitionSpec("member")))
         self.share = partial(jax.device_put, device=NamedSharding(self._mesh, PartitionSpec()))
         self._made: dict[object, Callable[..., Any]] = {}
 
     def rows(self, way: program.Pass) -> Callable[..., Any]:
-        """(state, logs, numbers, data, rows, counts) → state, logs: rows of a block, for each member its own."""
+        """(state, logs, numbers, weights, data, rows, counts) → state, logs: each member's own rows of a block."""
         if way not in self._made:
             one = partial(_rows, self._setting, way)
-            self._made[way] = self._mapped(one, (0, 0, 0, None, 0, 0), donated=(0, 1))
+            self._made[way] = self._mapped(one, (0, 0, 0, 0, None, 0, 0), donated=(0, 1))
         return self._made[way]
 
     def look(self, way: program.Pass, *, scored: bool, weighed: bool) -> Callable[..., Any]:
-        """(state, metrics, logs, numbers, data, rows, counts) → metrics, logs: rows that are only looked at."""
+        """(state, metrics, logs, numbers, weights, data, rows, counts) → metrics, logs: rows not trained on."""
         key = (way, scored, weighed)
         if key not in self._made:
             one_step = self._setting.steps.scored if scored else self._setting.steps.watch
             assert one_step is not None
             one = partial(_look, one_step, way, weighed)
-            self._made[key] = self._mapped(one, (0, 0, 0, 0, None, 0, 0))
+            self._made[key] = self._mapped(one, (0, 0, 0, 0, 0, None, 0, 0))
         return self._made[key]
 
     def _mapped(
@@ -131,11 +132,12 @@ def _rows(
     state: MemberState,
     logs: Logs,
     numbers: _Numbers,
+    weights: jax.Array,
     data: program.Data,
     rows: jax.Array,
     count: jax.Array,
 ) -> tuple[MemberState, Logs]:
-    fetch = partial(data.batch, jnp.int32(0), weighed=True)
+    fetch = partial(data.batch, jnp.int32(0), weights, weighed=True)
     return program.go(way, _trains(setting.steps, numbers), state, rows, count, fetch, logs)
 
 
@@ -147,12 +149,13 @@ def _look(
     metrics: list[jax.Array],
     logs: Logs,
     numbers: _Numbers,
+    weights: jax.Array,
     data: program.Data,
     rows: jax.Array,
     count: jax.Array,
 ) -> tuple[list[jax.Array], Logs]:
     looks = program.given(one_step, lambda metrics: (state[0], state[1], metrics, numbers))
-    fetch = partial(data.batch, jnp.int32(0), weighed=weighed)
+    fetch = partial(data.batch, jnp.int32(0), weights, weighed=weighed)
     return program.go(way, looks, metrics, rows, count, fetch, logs)
 
 
@@ -268,14 +271,13 @@ class _Run:
         self._seats, state, numbers = seated(group.job, members, group.draw, group.rate_at)
         machine = self._machine
         self._metrics, self._numbers = machine.place(state[3]), machine.place(numbers)
-        self._zeros = [
-            machine.place({name: np.zeros((len(self._seats), *z.shape), z.dtype) for name, z in logs.items()})
-            for logs in group.logs
-        ]
+        self._weights = machine.place(np.array([seat.weights for seat in self._seats], np.int32))
         shapes = jax.eval_shape(machine.begin, state)
         kept = slot.load([leaf.dtype for leaf in jax.tree.leaves(shapes)]) if slot else None
         self._at = kept or Standing(0, ended=False, here=np.arange(len(self._seats)), leaves=[], logs={})
         self._before, self._began = self._at.seconds, time.monotonic()
+        if group.job.source is not None:
+            group.job.source.begin()
         if kept is None:
             self._carry = machine.begin(machine.place(state))
         else:
@@ -291,11 +293,12 @@ class _Run:
             epoch = job.initial_epoch + at.done
             before = self._carry
             state, logs = self._train(epoch, monitor, members)
+            watches = job.watches(epoch)
             if self._group.ways.watch is not None:
-                seen = self._look(state, scored=False)
+                seen = self._look(state, scored=False) if watches else self._unseen()
                 logs = {**logs, **{f"val_{name}": value for name, value in seen.items()}}
             shown = self._look(state, scored=True) if job.show else {}
-            self._carry, logs = self._machine.close(before, state, logs, np.int32(epoch))
+            self._carry, logs = self._machine.close(before, state, logs, np.int32(epoch), np.bool_(watches))
             active = np.asarray(before.active)
             logs = {**logs, **{f"held_out_{name}": np.where(active, v, np.nan) for name, v in shown.items()}}
             self._record(logs)
@@ -317,7 +320,9 @@ class _Run:
         done = self._at.done if self._at.ended else self._epochs
         logs = {name: values[:, :done] for name, values in self._at.logs.items()}
         nothing: list[Any] = [np.empty(0)] * count
-        return Part(logs, nothing, (trainable, rest, optimizer), scores, done, self._before)
+        return Part(
+            logs, nothing, (trainable, rest, optimizer), scores, done, self._before, saved(self._carry.rules)
+        )
 
     def _skip(self) -> None:
         """Pass over an epoch that is trained already: a dataset may give other batches in each."""
@@ -328,7 +333,7 @@ class _Run:
 
     def _train(self, epoch: int, monitor: Monitor, members: int) -> tuple[MemberState, Logs]:
         machine, source = self._machine, self._group.job.source
-        state, logs = machine.open(self._carry, self._metrics, np.int32(epoch)), self._zeros[0]
+        state, logs = machine.open(self._carry, self._metrics, np.int32(epoch)), self._silent(0)
         told = 0
         if source is not None:
             for item in ahead(source.epoch(), machine.share):
@@ -340,7 +345,7 @@ class _Run:
             self._tell(monitor, self._group.job.steps_each * members - told)
             return state, logs
         for way, data, rows, counts in ahead(self._blocks(epoch), self._placed):
-            state, logs = machine.rows(way)(state, logs, self._numbers, data, rows, counts)
+            state, logs = machine.rows(way)(state, logs, self._numbers, self._weights, data, rows, counts)
             self._tell(monitor, int((-(-np.asarray(counts)[:members] // way.batch)).sum()))
         return state, logs
 
@@ -372,7 +377,7 @@ class _Run:
                     np.random.default_rng([seat.seed, epoch, i]).permutation(some)
                     for seat, some in zip(self._seats, rows, strict=True)
                 ]
-            yield way, _data(ranges, start), filled(rows, way.width), held[i].astype(np.int32)
+            yield way, _data(job, start), filled(rows, way.width), held[i].astype(np.int32)
 
     def _look(self, state: MemberState, *, scored: bool) -> Logs:
         """Logs of rows that members do not train on."""
@@ -390,12 +395,23 @@ class _Run:
             for start, counts in zip(ranges.starts, held, strict=True):
                 if counts.any():
                     rows = [_inside(rows, start, ranges.rows) for rows in lists]
-                    yield way, _data(ranges, start), filled(rows, way.width), counts.astype(np.int32)
+                    yield way, _data(job, start), filled(rows, way.width), counts.astype(np.int32)
 
-        metrics, logs = self._metrics, self._zeros[1]
+        metrics, logs = self._metrics, self._silent(1)
         for _, data, rows, counts in ahead(blocks(), self._placed):
-            metrics, logs = one(state, metrics, logs, self._numbers, data, rows, counts)
+            metrics, logs = one(state, metrics, logs, self._numbers, self._weights, data, rows, counts)
         return logs
+
+    def _silent(self, of: int) -> Logs:
+        """Zeros in the place of what a training step (0) or a look (1) says: what is given here is used up."""
+        many = len(self._seats)
+        zeros = {n: np.zeros((many, *z.shape), z.dtype) for n, z in self._group.logs[of].items()}
+        placed: Logs = self._machine.place(zeros)
+        return placed
+
+    def _unseen(self) -> Logs:
+        """Logs of rows that nobody looked at."""
+        return {name: jnp.full_like(zeros, jnp.nan, jnp.float32) for name, zeros in self._silent(1).items()}
 
     def _placed(
         self, block: tuple[program.Pass, program.Data, np.ndarray, np.ndarray]
@@ -425,8 +441,9 @@ def _inside(rows: np.ndarray, start: int, length: int) -> np.ndarray:
     return rows[first:end] - start
 
 
-def _data(ranges: Ranges, start: int) -> program.Data:
+def _data(job: Job, start: int) -> program.Data:
     """A block as data that all members share."""
-    x, y, weight = ranges.block(start)
-    x, y = (keras.tree.map_structure(lambda a: a[None], part) for part in (x, y))
+    assert job.ranges is not None
+    x, y = (keras.tree.map_structure(lambda a: a[None], part) for part in job.ranges.block(start))
+    weight = None if job.weight is None else job.weight[:, start : start + job.ranges.rows]
     return program.Data(x, y, weight)

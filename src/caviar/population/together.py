@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from caviar.population import devices
 from caviar.population.callbacks import rate_variable, sets_rate
 from caviar.population.job import Job, Monitor, Trained
@@ -82,7 +84,7 @@ def _families(jobs: Sequence[Job]) -> list[_Family]:
 
 def _setting(job: Job, values: dict[str, float]) -> tuple[object, ...]:
     """What else members of a program must share. Callbacks that set the rate start from that of the recipe."""
-    arrays = (id(job.x), id(job.y), id(job.weight))
+    arrays = (id(job.x), id(job.y), job.weight is None) if job.source is None else (id(job.source),)
     rest = (job.batch_size, job.epochs, job.shuffle, job.show, job.score, job.validation_batch_size)
     rate = values.get(LEARNING_RATE) if sets_rate(job.callbacks) else None
     return (
@@ -91,6 +93,8 @@ def _setting(job: Job, values: dict[str, float]) -> tuple[object, ...]:
         job.initial_epoch,
         job.weighs_watched,
         job.weighs_scored,
+        job.validation_freq,
+        job.steps_per_epoch,
         rate,
         *map(id, job.callbacks),
     )
@@ -98,15 +102,35 @@ def _setting(job: Job, values: dict[str, float]) -> tuple[object, ...]:
 
 def _together(jobs: Sequence[Job], values: Sequence[dict[str, float]]) -> Job:
     """One job of all seats; only numbers that differ are lifted, so that a single recipe keeps its bits."""
+    weight, first = _sets([job.weight for job in jobs])
     differ = [key for key in values[0] if len({one[key] for one in values}) > 1]
     return replace(
         jobs[0],
-        seats=[seat for job in jobs for seat in job.seats],
+        weight=weight,
+        seats=[
+            replace(seat, weights=seat.weights + start)
+            for job, start in zip(jobs, first, strict=True)
+            for seat in job.seats
+        ],
         numbers={
             key: [one[key] for one, job in zip(values, jobs, strict=True) for _ in job.seats]
             for key in differ
         },
     )
+
+
+def _sets(weights: Sequence[np.ndarray | None]) -> tuple[np.ndarray | None, list[int]]:
+    """All jobs' sets of weights as one array, equal ones once; and where those of each job begin."""
+    found: list[np.ndarray] = []
+    first: list[int] = []
+    for weight in weights:
+        if weight is None:
+            return None, [0] * len(weights)
+        same = next((i for i, other in enumerate(found) if np.array_equal(weight, other)), len(found))
+        if same == len(found):
+            found.append(weight)
+        first.append(sum(len(other) for other in found[:same]))
+    return np.concatenate(found), first
 
 
 def _part(whole: Trained, start: int, stop: int) -> Trained:
@@ -116,4 +140,5 @@ def _part(whole: Trained, start: int, stop: int) -> Trained:
         outputs=whole.outputs[start:stop],
         states=whole.states[start:stop],
         scores=whole.scores[start:stop],
+        saved=whole.saved[start:stop],
     )

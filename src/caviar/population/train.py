@@ -16,7 +16,7 @@ from caviar.population import chunk, devices, loop, memory, program, stream
 from caviar.population.callbacks import NotInProgram, Rule, rate_position, rules
 from caviar.population.chunk import Part, Untraceable
 from caviar.population.initial import draw
-from caviar.population.job import Job, Monitor, Seat, Trained, make_history
+from caviar.population.job import Job, Monitor, Saved, Seat, Trained, make_history
 from caviar.population.keep import Keep
 from caviar.population.lift import LEARNING_RATE
 from caviar.population.ragged import NotRagged
@@ -160,20 +160,20 @@ def _log_shapes(
 ) -> tuple[Any, Any]:
     """Shapes and types of what a training step and a look say."""
 
-    def rows(count: int, *, weighed: bool) -> Any:  # noqa: ANN401
+    def rows(count: int, *, looked: bool | None) -> Any:  # noqa: ANN401
         return jax.tree.map(
             lambda a: jax.ShapeDtypeStruct((count, *a.shape[1:]), jax.dtypes.canonicalize_dtype(a.dtype)),
-            job.sample(weighed=weighed),
+            job.sample(looked=looked),
         )
 
-    trained = jax.eval_shape(steps.train.full, (state, numbers), rows(passes.fit.batch, weighed=True))[1]
+    trained = jax.eval_shape(steps.train.full, (state, numbers), rows(passes.fit.batch, looked=None))[1]
     given = (state[0], state[1], state[3], numbers)
     for way, one, weighed in (
         (passes.watch, steps.watch, passes.weighs_watched),
         (passes.scored, steps.scored, passes.weighs_scored),
     ):
         if way is not None and one is not None:
-            return trained, jax.eval_shape(one.full, given, rows(way.batch, weighed=weighed))[1]
+            return trained, jax.eval_shape(one.full, given, rows(way.batch, looked=weighed))[1]
     return trained, {}
 
 
@@ -218,6 +218,7 @@ def _shared(
         job.show,
         job.weighs_watched,
         job.weighs_scored,
+        _watches(job),
     )
     state = _shapes(template.model)
     with _tracing():
@@ -231,6 +232,11 @@ def _shared(
 def _number_shapes(job: Job) -> dict[str, Any]:
     """Shapes and types of one member's own numbers."""
     return {key: jax.ShapeDtypeStruct((2,), np.float32) for key in job.numbers if key != LEARNING_RATE}
+
+
+def _watches(job: Job) -> tuple[bool, ...]:
+    every = tuple(job.watches(epoch) for epoch in range(job.epochs))
+    return () if all(every[job.initial_epoch :]) else every
 
 
 def _shapes(model: keras.Model) -> Any:  # noqa: ANN401
@@ -306,6 +312,7 @@ def _assemble(
         job.seats
     )
     scores: list[dict[str, float]] = [{} for _ in job.seats] if job.score else []
+    checkpoints: list[tuple[Saved, ...]] = [()] * len(job.seats)
     for members, part in parts:
         for position, member in enumerate(members):
             for name, values in part.logs.items():
@@ -313,10 +320,18 @@ def _assemble(
             outputs[member] = part.outputs[position]
             trainable, rest, optimizer = ([v[position] for v in group] for group in part.state)
             states[member] = (trainable, rest, optimizer)
+            checkpoints[member] = tuple(_saved(one, position) for one in part.saved)
             if job.score:
                 scores[member] = {name: float(values[position]) for name, values in part.scores.items()}
     why = f"members are built one by one ({template.rebuild})" if template.rebuild else ""
     history = make_history(
         job.seats, logs, engine="population", why=why, seconds=seconds, initial_epoch=job.initial_epoch
     )
-    return Trained(history, outputs, states, scores, "population", why, epochs, template.fixed, seconds)
+    return Trained(
+        history, outputs, states, scores, "population", why, epochs, template.fixed, seconds, checkpoints
+    )
+
+
+def _saved(of_all: tuple[np.ndarray, tuple[list[np.ndarray], ...]], position: int) -> Saved:
+    trainable, rest, optimizer = ([values[position] for values in group] for group in of_all[1])
+    return Saved(int(of_all[0][position]), (trainable, rest, optimizer))

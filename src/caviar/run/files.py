@@ -21,7 +21,9 @@ def write_with(path: Path, write: Callable[[Path], object]) -> None:
             return
         path = path.resolve()  # a link stays a link
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.stem[:40]}-{secrets.token_hex(4)}{path.suffix}")
+        temporary = path.with_name(
+            f".{secrets.token_hex(4)}-{path.name[-40:]}"
+        )  # what writes may look at suffixes
         try:
             write(temporary)
             temporary.replace(path)
