@@ -10,14 +10,13 @@ import numpy as np
 
 from caviar.population import devices, memory, program
 from caviar.population.callbacks import saved
-from caviar.population.job import Enough, Job, Monitor, Seat, row_orders
+from caviar.population.job import Enough, Job, Monitor, Seat
 from caviar.population.keep import Slot, Standing
 from caviar.population.lift import LEARNING_RATE, as_arrays
+from caviar.population.orders import Epochs, Orders
 from caviar.population.step import Logs
 
-_ORDER_BYTES = 16 * 2**20
 _BLOCK_SECONDS = 0.5
-_MAX_BLOCK = 100
 
 # How often it is looked for members that have stopped: every tenth epoch, and at most twenty times.
 _LOOKS, _LEAST_BETWEEN_LOOKS = 20, 10
@@ -82,13 +81,14 @@ def train_chunk(
         Untraceable: Their step cannot be compiled.
     """
     chunk = _Chunk(group, members, epochs, slot)
-    per_epoch = sum(-(-len(group.job.seats[m].fit) // group.job.batch_size) for m in members)
-    told = 0
+    seats = [group.job.seats[member] for member in members]
+    told = done = 0
 
     def advance(more: int) -> None:
-        nonlocal told
-        told += more * per_epoch
-        monitor.advance(more * per_epoch)
+        nonlocal told, done
+        steps = group.job.steps(seats, done, more)
+        told, done = told + steps, done + more
+        monitor.advance(steps)
 
     try:
         with memory.watched(len(chunk.seats)):
@@ -104,17 +104,10 @@ class _Chunk:
 
     def __init__(self, group: Group, members: Sequence[int], epochs: int, slot: Slot | None) -> None:
         job = group.job
-        count = devices.start().count
-        padded = [*members, *[members[-1]] * (-len(members) % count)]  # members, unlike rows, may be padded
-        self.seats = [job.seats[member] for member in padded]
         self._group, self._machine, self._epochs, self._slot = group, group.machine, epochs, slot
-        numbers = {key: [values[member] for member in padded] for key, values in job.numbers.items()}
-        state = group.draw([seat.seed for seat in self.seats])
-        if LEARNING_RATE in numbers:
-            assert group.rate_at is not None
-            state[2][group.rate_at] = np.asarray(numbers.pop(LEARNING_RATE), state[2][group.rate_at].dtype)
+        self.seats, state, numbers = seated(job, members, group.draw, group.rate_at)
         self._parameters = sum(leaf[0].size for leaf in state[0])
-        self._members = _member(job, self.seats, group.passes, state[3], as_arrays(numbers))
+        self._members = _member(job, self.seats, group.passes, state[3], numbers)
         self._data = self._machine.share(program.Data(job.x, job.y, job.weight))
         shapes = jax.eval_shape(self._machine.begin, state)
         self._structure = jax.tree.structure(shapes)
@@ -136,9 +129,7 @@ class _Chunk:
         if at.done:
             advance(at.done)
         told = at.done
-        orders = _Orders(
-            self.seats, self._group.passes.fit.width, self._epochs, shuffle=self._group.job.shuffle
-        )
+        orders = Orders(self._group.job, self.seats, self._group.passes.fit.width, self._epochs)
         orders.skip(at.done)
         orders.narrow(at.here)
         length, pace, blocks = min(1, self._epochs - at.done), None, 0
@@ -163,7 +154,7 @@ class _Chunk:
             told = at.done
             staying = self._staying() if not at.done % self._every else None
             if staying is not None:
-                rows = rows[staying]
+                rows = rows.of(staying)
                 orders.narrow(staying)
             if self._slot is not None and self._slot.due():
                 self._save()
@@ -194,9 +185,10 @@ class _Chunk:
         held = saved(self._carry.rules)
         return Part(logs, outputs, (trainable, rest, optimizer), scores, done, self._before, held)
 
-    def _advance(self, rows: np.ndarray, length: int) -> Logs:
+    def _advance(self, rows: Epochs, length: int) -> Logs:
         given = (
-            *(self._carry, self._here, self._data, self._machine.place(rows)),
+            *(self._carry, self._here, self._data),
+            *(self._machine.place(rows.orders), self._machine.place(rows.counts)),
             *(np.int32(self._group.job.initial_epoch + self._at.done), np.int32(length)),
         )
         if self._block is None:
@@ -268,6 +260,20 @@ class _Chunk:
         self._slot.save(self._at)
 
 
+def seated(
+    job: Job, members: Sequence[int], draw: Callable[[Sequence[int]], Any], rate_at: int | None
+) -> tuple[list[Seat], Any, dict[str, np.ndarray]]:
+    """Seats, first states and own numbers of members, filled up so that the devices share them evenly."""
+    padded = [*members, *[members[-1]] * (-len(members) % devices.start().count)]
+    seats = [job.seats[member] for member in padded]
+    numbers = {key: [values[member] for member in padded] for key, values in job.numbers.items()}
+    state = draw([seat.seed for seat in seats])
+    if LEARNING_RATE in numbers:
+        assert rate_at is not None
+        state[2][rate_at] = np.asarray(numbers.pop(LEARNING_RATE), state[2][rate_at].dtype)
+    return seats, state, as_arrays(numbers)
+
+
 def _compiled(block: Any, given: tuple[Any, ...]) -> Callable[..., Any]:  # noqa: ANN401 - a jitted function
     """The program for these members, compiled ahead, so that its need of memory is known before it runs."""
     try:
@@ -283,7 +289,7 @@ def _taken(members: program.Member, places: np.ndarray) -> program.Member:
     return taken
 
 
-def _filled(lists: Sequence[np.ndarray], width: int) -> np.ndarray:
+def filled(lists: Sequence[np.ndarray], width: int) -> np.ndarray:
     """Lists of rows as one array (list, width), filled up with each one's first row."""
     filled = np.zeros((len(lists), width), np.int32)
     for line, rows in zip(filled, lists, strict=True):
@@ -304,57 +310,15 @@ def _member(
         if way is None:
             return np.zeros((len(seats), 0), np.int32), np.zeros(len(seats), np.int32)
         rows = [getattr(seat, name) for seat in seats]
-        return _filled(rows, way.width), np.array([len(r) for r in rows], np.int32)
+        return filled(rows, way.width), np.array([len(r) for r in rows], np.int32)
 
     asked = [job.asked(seat) for seat in seats]
     return program.Member(
         np.array([seat.split for seat in seats], np.int32),
         np.array([seat.weights for seat in seats], np.int32),
-        np.array([len(seat.fit) for seat in seats], np.int32),
         *lists("watch", passes.watch),
         *lists("scored", passes.scored),
-        _filled(asked, max(map(len, asked))),
+        filled(asked, max(map(len, asked))),
         metrics,
         numbers,
     )
-
-
-class _Orders:
-    """Row orders of the next epochs (member, block, row), filled up to one width."""
-
-    def __init__(self, seats: Sequence[Seat], width: int, epochs: int, *, shuffle: bool) -> None:
-        room = _ORDER_BYTES // max(1, 4 * len(seats) * width)
-        self.block = int(np.clip(room, 1, min(epochs, _MAX_BLOCK)))
-        self._seats, self._width = list(seats), width
-        keys = {(seat.seed, len(seat.fit)) for seat in seats}
-        self._next = {key: row_orders(key[0], shuffle=shuffle) for key in keys}
-        self._group()
-
-    def _group(self) -> None:
-        # Members with equal seeds and equally many rows take them in the same order: one is drawn for all.
-        self._alike: dict[tuple[int, int], list[int]] = {}
-        for i, seat in enumerate(self._seats):
-            self._alike.setdefault((seat.seed, len(seat.fit)), []).append(i)
-
-    def skip(self, epochs: int) -> None:
-        """Leave out the orders of epochs that are done."""
-        for key, next_order in self._next.items():
-            for _ in range(epochs):
-                next_order(key[1])
-
-    def narrow(self, members: np.ndarray) -> None:
-        """Go on with some of the members."""
-        self._seats = [self._seats[i] for i in members]
-        self._group()
-
-    def draw(self, epochs: int) -> np.ndarray:
-        """The next `epochs` orders of every member; the rest of the block is not read."""
-        drawn = np.zeros((len(self._seats), self.block, self._width), np.int32)
-        for (seed, count), alike in self._alike.items():
-            for epoch in range(epochs):
-                order = self._next[seed, count](count)
-                for i in alike:
-                    rows = self._seats[i].fit
-                    drawn[i, epoch, :count] = rows[order]
-                    drawn[i, epoch, count:] = rows[0]
-        return drawn

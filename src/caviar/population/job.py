@@ -1,6 +1,7 @@
 """What a population is asked to train, and what comes back."""
 
 import copy
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +11,7 @@ import keras
 import numpy as np
 import xarray as xr
 
+from caviar.population.source import Batches, Ranges
 from caviar.population.template import Build
 
 
@@ -82,6 +84,10 @@ class Job:
         validation_freq: After every how many epochs rows are watched, or after which ones, as in `fit`.
         own: Gives a member its own copy of a callback, where members train one by one.
         numbers: Numbers of the recipe that differ between members: by key one per seat, in the builder's place.
+        steps_per_epoch: Batches of an epoch, where that is not all rows: the next epoch goes on where it ended.
+        ranges: The rows, where they come to the devices block by block; `x`, `y` and `weight` are then a few of
+            them, which fix shapes and types.
+        source: The batches to train on, where a dataset gives them; seats then have no rows to train on.
     """
 
     build: Build
@@ -104,6 +110,9 @@ class Job:
     validation_freq: int | tuple[int, ...] = 1
     own: Callable[[keras.callbacks.Callback, Seat], keras.callbacks.Callback] = _copy
     numbers: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    steps_per_epoch: int | None = None
+    ranges: Ranges | None = None
+    source: Batches | None = None
 
     @property
     def length(self) -> int:
@@ -135,9 +144,34 @@ class Job:
         """A few rows that fix shapes and types."""
         return self.rows(0, np.arange(2), weighed=weighed)
 
-    def steps(self) -> int:
-        """Gradient steps of all members together, if none stops early."""
-        return sum(-(-len(seat.fit) // self.batch_size) * self.length for seat in self.seats)
+    @property
+    def streams(self) -> bool:
+        """Whether rows come block by block."""
+        return self.ranges is not None or self.source is not None
+
+    def parts(self, rows: int) -> list[int]:
+        """How many of so many rows the epochs of one pass through them take: usually all at once."""
+        if self.steps_per_epoch is None:
+            return [rows]
+        part = self.steps_per_epoch * self.batch_size
+        return [part] * (rows // part) + ([rows % part] if rows % part else [])
+
+    def steps(self, seats: Sequence[Seat] | None = None, first: int = 0, epochs: int | None = None) -> int:
+        """Gradient steps of some members (all of them) in some epochs (all of them), if none stops early."""
+        seats, epochs = self.seats if seats is None else seats, self.length if epochs is None else epochs
+        if self.source is not None:
+            return self.steps_each * epochs * len(seats)
+        total = 0
+        for rows, members in Counter(len(seat.fit) for seat in seats).items():
+            parts = self.parts(rows)
+            steps = [-(-part // self.batch_size) for part in parts]
+            total += members * sum(steps[epoch % len(steps)] for epoch in range(first, first + epochs))
+        return total
+
+    @property
+    def steps_each(self) -> int:
+        """Gradient steps of an epoch of one member, where a dataset gives the batches; one if nobody knows."""
+        return 0 if self.source is None else self.source.steps or 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,23 +242,3 @@ def make_history(
         },
         attrs={"engine": engine, "why": why, "seconds": seconds},
     )
-
-
-def row_orders(seed: int, *, shuffle: bool = True) -> Callable[[int], np.ndarray]:
-    """The row orders that `fit` takes after `set_random_seed(seed)`, one per call.
-
-    Keras draws one permutation per epoch from NumPy's global state, after one that only fixes shapes.
-    """
-    if not shuffle:
-        return np.arange
-    rng = np.random.RandomState(seed)
-    used = False
-
-    def next_order(rows: int) -> np.ndarray:
-        nonlocal used
-        if not used:
-            rng.permutation(rows)
-            used = True
-        return rng.permutation(rows)
-
-    return next_order

@@ -129,14 +129,13 @@ def _rows(values: jax.Array, split: jax.Array, rows: jax.Array) -> jax.Array:
 class Member:
     """What members bring besides their state: whose inputs and weights they see, and rows, filled up to one width.
 
-    `fit_count`, `watch_count` and `scored_count` say how many rows of a list are real; `asked` are the rows
+    `watch_count` and `scored_count` say how many rows of a list are real; `asked` are the rows
     they predict at the end; `metrics` are the values of the metric variables before any batch; `numbers` are
     those of its recipe that differ between members, by key (2,) as in lift.py.
     """
 
     split: jax.Array
     weights: jax.Array
-    fit_count: jax.Array
     watch: jax.Array
     watch_count: jax.Array
     scored: jax.Array
@@ -151,7 +150,6 @@ jax.tree_util.register_dataclass(
     data_fields=[
         "split",
         "weights",
-        "fit_count",
         "watch",
         "watch_count",
         "scored",
@@ -182,7 +180,8 @@ class Program:
 
     Attributes:
         begin: state → carry.
-        block: (carry, members, data, orders (member, block, row), first epoch, epochs) → carry, logs.
+        block: (carry, members, data, orders (member, block, row), rows of each that are real (member, block), first
+            epoch, epochs) → carry, logs.
         end: carry → state with the weights that the recipe ends with.
         predict: (state, members, data) → outputs for the rows asked about.
         score: (state, members, data) → logs of the scored rows.
@@ -297,7 +296,7 @@ def make_program(
 
     return Program(
         begin=sharded(jax.vmap(begin), many),
-        block=sharded(partial(_block, setting), many, many, one, many, one, one, donate_argnums=0),
+        block=sharded(partial(_block, setting), many, many, one, many, many, one, one, donate_argnums=0),
         end=sharded(jax.vmap(end), many),
         predict=sharded(jax.vmap(partial(_predict, setting), in_axes=(0, 0, None)), many, many, one),
         score=sharded(jax.vmap(partial(_score, setting), in_axes=(0, 0, None)), many, many, one),
@@ -312,52 +311,87 @@ def _block(
     members: Member,
     data: Data,
     orders: jax.Array,
+    counts: jax.Array,
     first: jax.Array,
     epochs: jax.Array,
 ) -> tuple[Carry, Logs]:
     """Some epochs of all members; logs (member, epoch) are NaN after a stop and beyond `epochs`."""
-    epoch_of = jax.vmap(partial(_epoch, setting), in_axes=(None, 0, 0, 0, None))
+    epoch_of = jax.vmap(partial(_epoch, setting), in_axes=(None, 0, 0, 0, 0, None))
 
     def body(i: jax.Array, loop: tuple[Carry, Logs]) -> tuple[Carry, Logs]:
         before, recorded = loop
-        after, logs = epoch_of(data, before, members, orders[:, i], first + i)
+        after, logs = epoch_of(data, before, members, orders[:, i], counts[:, i], first + i)
         return after, {name: recorded[name].at[:, i].set(value) for name, value in logs.items()}
 
-    _, shapes = jax.eval_shape(epoch_of, data, carry, members, orders[:, 0], first)
+    _, shapes = jax.eval_shape(epoch_of, data, carry, members, orders[:, 0], counts[:, 0], first)
     buffers = {name: jnp.full(orders.shape[:2], jnp.nan, jnp.float32) for name in shapes}
     return jax.lax.fori_loop(0, epochs, body, (carry, buffers))
 
 
 def _epoch(
-    setting: _Setting, data: Data, before: Carry, member: Member, order: jax.Array, epoch: jax.Array
+    setting: _Setting,
+    data: Data,
+    before: Carry,
+    member: Member,
+    order: jax.Array,
+    count: jax.Array,
+    epoch: jax.Array,
 ) -> tuple[Carry, Logs]:
     """One epoch of one member: train in the given order, look at other rows, let the rules decide."""
     steps, passes, rules = setting.steps, setting.passes, setting.rules
     fetch = partial(data.batch, member.split, member.weights)
     begun = callbacks.before_epoch(rules, (*before.state[:3], member.metrics), epoch, setting.rate_at)
-    train = _given(steps.train, lambda state: (state, member.numbers))
-    state, logs = _go(passes.fit, train, begun, order, member.fit_count, partial(fetch, weighed=True))
-    rate = state[2][setting.rate_at] if setting.rate_at is not None else None
+    train = given(steps.train, lambda state: (state, member.numbers))
+    state, logs = go(passes.fit, train, begun, order, count, partial(fetch, weighed=True))
     watches = jnp.asarray(passes.watches or (True,))[epoch if passes.watches else 0]
     if passes.watch is not None and steps.watch is not None:
         rows, watched = (member.watch, member.watch_count), partial(fetch, weighed=passes.weighs_watched)
         look = partial(_look, passes.watch, steps.watch, state, member, rows, watched)
         seen = _if(watches, look) if passes.watches else look()
         logs |= {f"val_{name}": value for name, value in seen.items()}
-    numbers, state, stops = callbacks.after_epoch(
-        rules, before.rules, state, logs, epoch, setting.rate_at, watched=watches
-    )
+    after, logs = decide(rules, setting.rate_at, before, state, logs, epoch, watches)
     if passes.show:
         # Seen by nobody who decides: recorded after the rules have had their say.
-        logs |= {f"held_out_{name}": value for name, value in _score(setting, state, member, data).items()}
+        shown = {f"held_out_{name}": value for name, value in _score(setting, state, member, data).items()}
+        logs |= _known(before, {name: jnp.asarray(value, jnp.float32) for name, value in shown.items()})
+    return after, logs
+
+
+def decide(
+    rules: Sequence[callbacks.Rule],
+    rate_at: int | None,
+    before: Carry,
+    state: MemberState,
+    logs: Logs,
+    epoch: jax.Array,
+    watched: jax.Array,
+) -> tuple[Carry, Logs]:
+    """Let the rules decide at the end of an epoch; a member that had stopped before stays as it was.
+
+    Args:
+        rules: Callbacks that run inside.
+        rate_at: Where the learning rate stands among the optimizer's variables.
+        before: The member at the beginning of the epoch.
+        state: Its state at the end.
+        logs: Of the epoch.
+        epoch: Its number.
+        watched: Whether rows were watched in it.
+    """
+    rate = state[2][rate_at] if rate_at is not None else None
+    numbers, state, stops = callbacks.after_epoch(
+        rules, before.rules, state, logs, epoch, rate_at, watched=watched
+    )
     if rate is not None:
-        logs["learning_rate"] = rate
-    logs = {name: jnp.asarray(value, jnp.float32) for name, value in logs.items()}
+        logs = {**logs, "learning_rate": rate}
     after = Carry(state, numbers, before.active & ~stops)
     if callbacks.stops(rules):
         after = _where(before.active, after, before)
-        logs = {name: jnp.where(before.active, value, jnp.nan) for name, value in logs.items()}
-    return after, logs
+    return after, _known(before, {name: jnp.asarray(value, jnp.float32) for name, value in logs.items()})
+
+
+def _known(before: Carry, logs: Logs) -> Logs:
+    """Logs of a member that still trains; NaN once it has stopped."""
+    return {name: jnp.where(before.active, value, jnp.nan) for name, value in logs.items()}
 
 
 def _if(condition: jax.Array, look: Callable[[], Logs]) -> Logs:
@@ -389,11 +423,11 @@ def _look(
     fetch: Callable[[jax.Array], Any],
 ) -> Logs:
     """Logs of rows (and how many of them are real) that a member does not train on."""
-    look = _given(one, lambda metrics: (state[0], state[1], metrics, member.numbers))
-    return _go(way, look, member.metrics, *rows, fetch)[1]
+    look = given(one, lambda metrics: (state[0], state[1], metrics, member.numbers))
+    return go(way, look, member.metrics, *rows, fetch)[1]
 
 
-def _given(one: Step, state_of: Callable[[Any], Any]) -> Step:
+def given(one: Step, state_of: Callable[[Any], Any]) -> Step:
     """A step that carries only a part of what it needs."""
 
     def of(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -406,13 +440,14 @@ def _where(condition: jax.Array, yes: Any, no: Any) -> Any:  # noqa: ANN401
     return jax.tree.map(partial(jnp.where, condition), yes, no)
 
 
-def _go(
+def go(
     way: Pass,
     one: Step,
     carry: Any,  # noqa: ANN401 - whatever the step carries
     rows: jax.Array,
     count: jax.Array,
     fetch: Callable[[jax.Array], Any],
+    logs: Logs | None = None,
 ) -> tuple[Any, Logs]:
     """Go through rows in batches: full ones, then those that are short or missing; the logs after the last.
 
@@ -423,8 +458,9 @@ def _go(
         rows: Row numbers (row,), filled up to the way's width.
         count: How many of them are real.
         fetch: Row numbers → batch.
+        logs: What they are where there is no row at all.
     """
-    logs: Logs = {}
+    logs = logs or {}
     batches = rows.reshape(-1, way.batch)
     if way.full:
         carry, every = jax.lax.scan(

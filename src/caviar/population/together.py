@@ -84,7 +84,7 @@ def _families(jobs: Sequence[Job]) -> list[_Family]:
 
 def _setting(job: Job, values: dict[str, float]) -> tuple[object, ...]:
     """What else members of a program must share. Callbacks that set the rate start from that of the recipe."""
-    arrays = (id(job.x), id(job.y), job.weight is None)
+    arrays = (id(job.x), id(job.y), job.weight is None, id(job.ranges), id(job.source))
     rest = (job.batch_size, job.epochs, job.shuffle, job.show, job.score, job.validation_batch_size)
     rate = values.get(LEARNING_RATE) if sets_rate(job.callbacks) else None
     return (

@@ -12,9 +12,9 @@ import keras
 import numpy as np
 
 from caviar.errors import ModelError
-from caviar.population import devices, loop, memory, program
-from caviar.population.callbacks import NotInProgram, rate_position, rules
-from caviar.population.chunk import Group, Part, Untraceable, train_chunk
+from caviar.population import chunk, devices, loop, memory, program, stream
+from caviar.population.callbacks import NotInProgram, Rule, rate_position, rules
+from caviar.population.chunk import Part, Untraceable
 from caviar.population.initial import draw
 from caviar.population.job import Job, Monitor, Saved, Seat, Trained, make_history
 from caviar.population.keep import Keep
@@ -71,21 +71,15 @@ def _train(job: Job, monitor: Monitor, keep: Keep | None, *, one_by_one: bool) -
         keep.claim(job, template, in_program)
     parts: list[tuple[list[int], Part]] = []
     epochs = job.length
+    each = sum(v.size * v.dtype.itemsize for v in jax.tree.leaves(_shapes(template.model)))
+    groups = _streamed(job, template, in_program) if job.streams else _groups(job, template, in_program)
     try:
-        for i, shared in enumerate(_programs(job, template)):
-            group = Group(
-                job,
-                shared.passes,
-                program.make_program(template.model, shared.steps, shared.passes, in_program),
-                partial(draw, template, job.build, job.sample()),
-                rate_position(template.model),
-            )
-            each = sum(v.size * v.dtype.itemsize for v in jax.tree.leaves(_shapes(template.model)))
-            for chunk, part in _train_program(
-                group, shared.members, i, epochs, monitor, keep, bytes_each=each, first=not parts
+        for i, (members, train_some) in enumerate(groups):
+            for some, part in _train_program(
+                train_some, members, i, epochs, monitor, keep, bytes_each=each, first=not parts
             ):
                 epochs = part.epochs
-                parts.append((chunk, part))
+                parts.append((some, part))
     except Untraceable as error:
         why = f"JAX cannot trace this model's training step ({first_line(error)})"
         return _one_by_one(job, monitor, why, template, keep)
@@ -108,6 +102,79 @@ def _one_by_one(job: Job, monitor: Monitor, why: str, template: Template, keep: 
     if keep is not None:
         keep.claim(job, template, [type(callback).__name__ for callback in job.callbacks])
     return loop.train_one_by_one(job, monitor, why, template.fixed, keep)
+
+
+def _groups(
+    job: Job, template: Template, in_program: tuple[Rule, ...]
+) -> Iterator[tuple[list[int], Callable[..., Part]]]:
+    """Members that share a program, and what trains some of them."""
+    for shared in _programs(job, template):
+        group = chunk.Group(
+            job,
+            shared.passes,
+            program.make_program(template.model, shared.steps, shared.passes, in_program),
+            partial(draw, template, job.build, job.sample()),
+            rate_position(template.model),
+        )
+        yield shared.members, partial(chunk.train_chunk, group)
+
+
+def _streamed(
+    job: Job, template: Template, in_program: tuple[Rule, ...]
+) -> Iterator[tuple[list[int], Callable[..., Part]]]:
+    """The same for rows that come block by block."""
+    members = list(range(len(job.seats)))
+    ways = stream.ways_of(job, members)
+    passes = stream.passes_of(job, ways)
+    state, numbers = _shapes(template.model), _number_shapes(job)
+    try:
+        with _tracing():
+            steps = program.trace_steps(template.model, state, numbers, job.sample, passes)
+    except NotRagged as reason:
+        raise ModelError(
+            f"Expected a model whose training step takes batches of any number of rows, because rows that come in "
+            f"blocks leave short batches, but {reason}. Leave folds and block_rows out."
+        ) from reason
+    yield (
+        members,
+        partial(
+            stream.train_stream,
+            stream.Group(
+                job,
+                ways,
+                stream.Machine(template.model, steps, in_program),
+                _log_shapes(job, steps, passes, state, numbers),
+                partial(draw, template, job.build, job.sample()),
+                rate_position(template.model),
+            ),
+        ),
+    )
+
+
+def _log_shapes(
+    job: Job,
+    steps: program.Steps,
+    passes: program.Passes,
+    state: Any,  # noqa: ANN401
+    numbers: dict[str, Any],
+) -> tuple[Any, Any]:
+    """Shapes and types of what a training step and a look say."""
+
+    def rows(count: int, *, weighed: bool) -> Any:  # noqa: ANN401
+        return jax.tree.map(
+            lambda a: jax.ShapeDtypeStruct((count, *a.shape[1:]), jax.dtypes.canonicalize_dtype(a.dtype)),
+            job.sample(weighed=weighed),
+        )
+
+    trained = jax.eval_shape(steps.train.full, (state, numbers), rows(passes.fit.batch, weighed=True))[1]
+    given = (state[0], state[1], state[3], numbers)
+    for way, one, weighed in (
+        (passes.watch, steps.watch, passes.weighs_watched),
+        (passes.scored, steps.scored, passes.weighs_scored),
+    ):
+        if way is not None and one is not None:
+            return trained, jax.eval_shape(one.full, given, rows(way.batch, weighed=weighed))[1]
+    return trained, {}
 
 
 @dataclass(frozen=True)
@@ -145,7 +212,7 @@ def _shared(
     seats = [job.seats[member] for member in members]
     look = job.validation_batch_size or job.batch_size
     passes = program.Passes(
-        program.make_pass([len(seat.fit) for seat in seats], job.batch_size),
+        program.make_pass([part for seat in seats for part in job.parts(len(seat.fit))], job.batch_size),
         make_look([len(seat.watch) for seat in seats], look) if len(seats[0].watch) else None,
         make_look([len(seat.scored) for seat in seats], look) if job.show or job.score else None,
         job.show,
@@ -154,18 +221,22 @@ def _shared(
         _watches(job),
     )
     state = _shapes(template.model)
-    numbers = {key: jax.ShapeDtypeStruct((2,), np.float32) for key in job.numbers if key != LEARNING_RATE}
     with _tracing():
         return _Shared(
             members,
             passes,
-            program.trace_steps(template.model, state, numbers, job.sample, passes),
+            program.trace_steps(template.model, state, _number_shapes(job), job.sample, passes),
         )
 
 
 def _watches(job: Job) -> tuple[bool, ...]:
     every = tuple(job.watches(epoch) for epoch in range(job.epochs))
     return () if all(every[job.initial_epoch :]) else every
+
+
+def _number_shapes(job: Job) -> dict[str, Any]:
+    """Shapes and types of one member's own numbers."""
+    return {key: jax.ShapeDtypeStruct((2,), np.float32) for key in job.numbers if key != LEARNING_RATE}
 
 
 def _shapes(model: keras.Model) -> Any:  # noqa: ANN401
@@ -199,7 +270,7 @@ def _parted(members: list[int], width: int) -> list[list[int]]:
 
 
 def _train_program(
-    group: Group,
+    train_some: Callable[..., Part],
     members: list[int],
     at: int,
     epochs: int,
@@ -216,18 +287,18 @@ def _train_program(
         keep.set_chunks(at, chunks)
     done = 0
     while done < len(chunks):
-        chunk = chunks[done]
-        slot = keep.slot(chunk) if keep is not None else None
+        some = chunks[done]
+        slot = keep.slot(some) if keep is not None else None
         try:
-            part = train_chunk(group, chunk, epochs, monitor, slot, may_end=first and not done)
+            part = train_some(some, epochs, monitor, slot, may_end=first and not done)
         except memory.TooLarge as too_large:
-            width = max(1, int(too_large.share * len(chunk)))
-            chunks[done:] = [part for chunk in chunks[done:] for part in _parted(chunk, width)]
+            width = max(1, int(too_large.share * len(some)))
+            chunks[done:] = [part for others in chunks[done:] for part in _parted(others, width)]
             if keep is not None:
                 keep.set_chunks(at, chunks)
             continue
         epochs = part.epochs
-        yield chunk, part
+        yield some, part
         done += 1
 
 

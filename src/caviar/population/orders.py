@@ -1,0 +1,88 @@
+"""In which order members take their rows, epoch by epoch."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from caviar.population.job import Job, Seat
+
+_ORDER_BYTES = 16 * 2**20
+_MAX_BLOCK = 100
+
+
+@dataclass(frozen=True)
+class Epochs:
+    """Row orders of some epochs (member, block, row), filled up to one width, and how many rows are real."""
+
+    orders: np.ndarray
+    counts: np.ndarray
+
+    def of(self, members: np.ndarray) -> "Epochs":
+        """Those of some members."""
+        return Epochs(self.orders[members], self.counts[members])
+
+
+class Orders:
+    """Draws the row orders of the next epochs."""
+
+    def __init__(self, job: Job, seats: Sequence[Seat], width: int, epochs: int) -> None:
+        room = _ORDER_BYTES // max(1, 4 * len(seats) * width)
+        self.block = int(np.clip(room, 1, min(epochs, _MAX_BLOCK)))
+        self._seats, self._width = list(seats), width
+        keys = {(seat.seed, len(seat.fit)) for seat in seats}
+        self._next = {
+            (seed, rows): row_orders(seed, rows, job.parts(rows), shuffle=job.shuffle) for seed, rows in keys
+        }
+        self._group()
+
+    def _group(self) -> None:
+        # Members with equal seeds and equally many rows take them in the same order: one is drawn for all.
+        self._alike: dict[tuple[int, int], list[int]] = {}
+        for i, seat in enumerate(self._seats):
+            self._alike.setdefault((seat.seed, len(seat.fit)), []).append(i)
+
+    def skip(self, epochs: int) -> None:
+        """Leave out the orders of epochs that are done."""
+        for orders in self._next.values():
+            for _ in range(epochs):
+                next(orders)
+
+    def narrow(self, members: np.ndarray) -> None:
+        """Go on with some of the members."""
+        self._seats = [self._seats[i] for i in members]
+        self._group()
+
+    def draw(self, epochs: int) -> Epochs:
+        """The next `epochs` orders of every member; the rest of the block is not read."""
+        drawn = np.zeros((len(self._seats), self.block, self._width), np.int32)
+        counts = np.zeros((len(self._seats), self.block), np.int32)
+        for key, alike in self._alike.items():
+            for epoch in range(epochs):
+                order = next(self._next[key])
+                counts[alike, epoch] = len(order)
+                for i in alike:
+                    rows = self._seats[i].fit
+                    drawn[i, epoch, : len(order)] = rows[order]
+                    drawn[i, epoch, len(order) :] = rows[0]
+        return Epochs(drawn, counts)
+
+
+def row_orders(seed: int, rows: int, parts: Sequence[int], *, shuffle: bool = True) -> Iterator[np.ndarray]:
+    """The row orders of the epochs that `fit` trains after `set_random_seed(seed)`.
+
+    Keras draws one permutation per pass through the rows from NumPy's global state, after one that only fixes
+    shapes.
+
+    Args:
+        seed: The member's.
+        rows: How many rows it trains on.
+        parts: How many of them the epochs of one pass take.
+        shuffle: Whether each pass takes them in a new order.
+    """
+    rng = np.random.RandomState(seed)
+    if shuffle:
+        rng.permutation(rows)
+    while True:
+        order = rng.permutation(rows) if shuffle else np.arange(rows)
+        yield from np.split(order, np.cumsum(parts)[:-1])
