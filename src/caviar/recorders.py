@@ -251,13 +251,13 @@ def _scalars(
     """The tags that Keras' TensorBoard writes, and the graph if asked for."""
     model = member.model()
     folder = Path(callback.log_dir, seat.place)
-    steps = -(-len(member.rows) // job.batch_size)
+    steps = [job.steps([seat], 0, i + 1) for i in range(len(rows))]
     reduced = any(type(other) is keras.callbacks.ReduceLROnPlateau for other in before)
     with _events(folder / "train") as write_train:
         if callback.write_graph and type(model).__name__ in ("Functional", "Sequential"):
             write_train("keras", 0, model)
         for i, row in enumerate(rows):
-            rate = _rate(model, rows, i, steps * (i + 1), reduced=reduced)
+            rate = _rate(model, rows, i, steps[i], reduced=reduced)
             trained = {n: v for n, v in _as_logged(row, before).items() if not n.startswith("val_")}
             for name, value in {**trained, "learning_rate": rate}.items():
                 write_train(f"epoch_{name}", job.initial_epoch + i, value)
@@ -271,7 +271,7 @@ def _scalars(
         accumulated = getattr(_inner(model.optimizer), "gradient_accumulation_steps", None) or 1
         for i, row in watched:
             for name, value in row.items():
-                write_watched(f"evaluation_{name}_vs_iterations", steps * (i + 1) // accumulated, value)
+                write_watched(f"evaluation_{name}_vs_iterations", steps[i] // accumulated, value)
                 write_watched(f"epoch_{name}", job.initial_epoch + i, value)
 
 

@@ -137,7 +137,10 @@ class Batches:
         self._random = random.Random(0).getstate()  # noqa: S311 - orders of batches
         try:
             self._iterator = EpochIterator(
-                dataset, steps_per_epoch=steps_per_epoch, shuffle=shuffle, class_weight=class_weight
+                dataset,
+                steps_per_epoch=steps_per_epoch,
+                shuffle=shuffle and isinstance(dataset, keras.utils.PyDataset),  # others decide by themselves
+                class_weight=class_weight,
             )
             self.first = _full(next(self._raw()))
         except (ValueError, TypeError, StopIteration) as error:
