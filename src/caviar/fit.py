@@ -38,6 +38,7 @@ def fit(
     recipes: Mapping[str, Mapping[str, Any]] | None = None,
     held_out: Literal["end", "epoch"] = "end",
     engine: Literal["auto", "population", "loop"] = "auto",
+    probes: bool | int = False,
     folder: str | Path | None = None,
     block_rows: int | None = None,
     batch_size: int | None = None,
@@ -81,6 +82,9 @@ def fit(
             logs).
         engine: `"population"` trains all members as one program, `"loop"` one model after the other with
             Keras' own `fit`, `"auto"` the first where that is possible.
+        probes: Whether to look inside the members while they train (`History.probes`): gradients, updates, weights
+            and activations of each layer. A number n does so every n epochs; True so seldom that it takes at most
+            a tenth of the time of the steps. Training stays as it is, to the bit.
         folder: Where the state of all members is kept while they train, every twenty seconds at an epoch's end.
             The same call after a crash goes on from there and ends with the numbers of an undisturbed one.
         block_rows: Rows that are on the devices at once. Left out, all of them are if they fit into memory; if

@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from caviar.population.job import Job, Trained
+from caviar.population.probed import join
 from caviar.population.template import build_alone
 
 
@@ -58,12 +59,15 @@ class History:
         attrs: What ran: `engine` (`"population"` or `"loop"`), `why`, `populations` (recipes that differ only in
             numbers share one), `seconds`, `split`, and `fixed`, the variables whose seed the builder fixed, so
             that they do not vary.
+        probes: What went on inside the members, on the axes member, epoch (probed ones only) and layer; each variable
+            says what it means and where and why it is missing. None without `probes=`.
     """
 
     dataset: xr.Dataset
     scores: dict[str, np.ndarray]
     members: list[Member]
     attrs: dict[str, Any]
+    probes: xr.Dataset | None
     _watches: Callable[[int], bool]
 
     @property
@@ -132,5 +136,6 @@ def make_history(
         {name: np.array([score.get(name, np.nan) for score in scores]) for name in names},
         members,
         attrs,
+        join((name, trained.probes) for name, _, trained in parts),
         parts[0][1].watches,
     )

@@ -16,6 +16,7 @@ from sklearn.model_selection import KFold, StratifiedKFold
 from caviar import recorders
 from caviar.errors import OptionError
 from caviar.population.job import Job, Seat
+from caviar.population.probed import seldom_enough
 from caviar.population.source import Batches
 from caviar.rows import Rows, class_weights, is_dataset, labels, read, read_dataset
 
@@ -39,6 +40,7 @@ class Call:
     recipes: Any
     held_out: str
     engine: str
+    probes: Any
     block_rows: int | None
     batch_size: int | None
     epochs: int
@@ -91,7 +93,7 @@ def make_jobs(call: Call) -> Asked:
         )
     splits, split = _splits(rows, call.folds, call.repeats)
     make = _Maker(call, rows, splits)
-    jobs = [make.job(settings) for settings in every.values()]
+    jobs = _probed([make.job(settings) for settings in every.values()], call.probes)
     return Asked(list(every), recorders.placed(list(every), jobs), split)
 
 
@@ -241,6 +243,22 @@ class _Maker:
                 self.rows.dataset, self.call.steps_per_epoch, shuffle=shuffle, class_weight=class_weight
             )
         return sources[key]
+
+
+def _probed(jobs: list[Job], probes: object) -> list[Job]:
+    """The jobs with probes every so many epochs, the same for all."""
+    if not isinstance(probes, bool) and (not _is_whole(probes) or probes < 1):  # type: ignore[operator]
+        raise OptionError(
+            f"Expected probes to be True, False or a number of epochs of at least 1, got {probes!r}. Write probes=5 "
+            f"to look inside every fifth epoch."
+        )
+    if probes and jobs[0].streams:
+        raise OptionError(
+            f"Expected probes to be left out where rows come in blocks or from a dataset, got {probes}. Take a part of "
+            f"the rows as arrays to look inside."
+        )
+    every = seldom_enough(jobs) if probes is True else int(probes)  # type: ignore[call-overload]
+    return [replace(job, probe=every) for job in jobs]
 
 
 def _look_size(call: Call, rows: Rows, batch_size: Any, seats: Sequence[Seat]) -> int:  # noqa: ANN401

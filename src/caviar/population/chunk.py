@@ -200,7 +200,8 @@ class _Chunk:
         at = self._at
         for name, values in logs.items():
             if name not in at.logs:
-                at.logs[name] = np.full((len(self.seats), self._epochs), np.nan, np.float32)
+                shape = (len(self.seats), self._epochs, *values.shape[2:])
+                at.logs[name] = np.full(shape, np.nan, np.float32)
             at.logs[name][at.here, at.done : at.done + length] = np.asarray(values)[:, :length]
         at.done += length
 

@@ -83,6 +83,7 @@ class Job:
         initial_epoch: Epochs that count as done.
         validation_freq: After every how many epochs rows are watched, or after which ones, as in `fit`.
         own: Gives a member its own copy of a callback, where members train one by one.
+        probe: Look inside the members every so many epochs (probe.py); 0 for never.
         numbers: Numbers of the recipe that differ between members: by key one per seat, in the builder's place.
         steps_per_epoch: Batches of an epoch, where that is not all rows: the next epoch goes on where it ended.
         ranges: The rows, where they come to the devices block by block; `x`, `y` and `weight` are then a few of
@@ -109,6 +110,7 @@ class Job:
     initial_epoch: int = 0
     validation_freq: int | tuple[int, ...] = 1
     own: Callable[[keras.callbacks.Callback, Seat], keras.callbacks.Callback] = _copy
+    probe: int = 0
     numbers: Mapping[str, Sequence[float]] = field(default_factory=dict)
     steps_per_epoch: int | None = None
     ranges: Ranges | None = None
@@ -205,6 +207,7 @@ class Trained:
         seconds: Wall time, compilation included.
         saved: Per member what each checkpoint among the callbacks has saved, in their order; empty where Keras
             itself wrote its files.
+        probes: What probes measured, on named axes, if asked for.
     """
 
     history: xr.Dataset
@@ -217,6 +220,7 @@ class Trained:
     fixed: tuple[str, ...] = ()
     seconds: float = 0.0
     saved: Sequence[tuple[Saved, ...]] = ()
+    probes: xr.Dataset | None = None
 
 
 class Enough(Exception):  # noqa: N818 - a request, not an error

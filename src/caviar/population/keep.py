@@ -192,7 +192,12 @@ def _told(job: Job, template: Template, model: str) -> Iterable[bytes | memoryvi
     yield repr(
         (
             *(job.batch_size, job.epochs, job.initial_epoch, job.show, job.score, job.shuffle),
-            *(job.steps_per_epoch, job.ranges and (job.ranges.count, job.ranges.rows), job.steps_each),
+            *(
+                job.probe,
+                job.steps_per_epoch,
+                job.ranges and (job.ranges.count, job.ranges.rows),
+                job.steps_each,
+            ),
             *(job.validation_batch_size, job.ask, job.ask_fit, job.weighs_watched, job.weighs_scored),
             job.validation_freq,
         )

@@ -10,6 +10,7 @@ import numpy as np
 
 from caviar.population.job import Job, Monitor, Seat, Trained, make_history
 from caviar.population.keep import Keep, Slot
+from caviar.population.looking import Looking
 from caviar.population.template import build_alone, call_builder, global_seeds_restored
 
 
@@ -49,9 +50,10 @@ def train_one_by_one(
 ) -> Trained:
     """Train the members of a job one after the other; `why` says what kept them from running together."""
     began = time.monotonic()
+    looking = Looking(job) if job.probe else None
     with global_seeds_restored():
         members = [
-            _train_one(job, seat, monitor, keep.slot([i]) if keep is not None else None)
+            _train_one(job, seat, monitor, keep.slot([i]) if keep is not None else None, looking)
             for i, seat in enumerate(job.seats)
         ]
     names = max([list(member.rows[0]) for member in members], key=len)
@@ -63,10 +65,11 @@ def train_one_by_one(
             for name, value in zip(there, row.values(), strict=True):
                 logs[name][i, epoch] = value
     seconds = time.monotonic() - began
+    history = make_history(
+        job.seats, logs, engine="loop", why=why, seconds=seconds, initial_epoch=job.initial_epoch
+    )
     return Trained(
-        make_history(
-            job.seats, logs, engine="loop", why=why, seconds=seconds, initial_epoch=job.initial_epoch
-        ),
+        history,
         [member.outputs for member in members],
         [member.state for member in members],
         [member.scores for member in members] if job.score else [],
@@ -75,6 +78,7 @@ def train_one_by_one(
         job.length,
         fixed,
         seconds,
+        probes=looking.seen(history) if looking else None,
     )
 
 
@@ -88,10 +92,10 @@ class _One:
     scores: dict[str, float]
 
 
-def _train_one(job: Job, seat: Seat, monitor: Monitor, slot: Slot | None) -> _One:
+def _train_one(job: Job, seat: Seat, monitor: Monitor, slot: Slot | None, looking: Looking | None) -> _One:
     kept = slot.read() if slot is not None else None
     if kept is None:
-        model, rows = _fitted(job, seat, monitor)
+        model, rows = _fitted(job, seat, monitor, looking)
     else:
         model, rows = build_alone(job.build, job.sample(), seat.seed), _rows_of(kept)
         for i, variable in enumerate(_variables(model)):
@@ -120,7 +124,9 @@ def _rows_of(kept: dict[str, np.ndarray]) -> list[dict[str, float]]:
     return [dict(zip(logs, values, strict=True)) for values in zip(*logs.values(), strict=True)]
 
 
-def _fitted(job: Job, seat: Seat, monitor: Monitor) -> tuple[keras.Model, list[dict[str, float]]]:
+def _fitted(
+    job: Job, seat: Seat, monitor: Monitor, looking: Looking | None
+) -> tuple[keras.Model, list[dict[str, float]]]:
     """What `fit` makes of one member, and its logs by epoch: NaN where nobody looked."""
     shown = _Shown(job, seat, monitor)
     x, y, *weight = job.rows(seat.split, seat.fit, weights=seat.weights)
@@ -143,7 +149,11 @@ def _fitted(job: Job, seat: Seat, monitor: Monitor) -> tuple[keras.Model, list[d
             job.validation_freq if isinstance(job.validation_freq, int) else list(job.validation_freq)
         ),
         validation_batch_size=job.validation_batch_size or job.batch_size,
-        callbacks=[*(job.own(callback, seat) for callback in job.callbacks), shown],
+        callbacks=[
+            *(job.own(callback, seat) for callback in job.callbacks),
+            shown,
+            *([looking.at(seat)] if looking else []),
+        ],
         verbose=0,
     )
     names = max([list(row) for row in shown.rows], key=len)

@@ -12,8 +12,12 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from caviar.population import callbacks, step
 from caviar.population.lift import lifted
+from caviar.population.probe import Probe, Sample, make_probe
 from caviar.population.ragged import Step, trace
 from caviar.population.step import Logs, MemberState
+
+PROBES = "caviar/probes"
+"""The log under which blocks hand out what probes measured: (member, epoch, slot)."""
 
 _PREDICT_ROWS = 1024
 
@@ -84,7 +88,8 @@ class Passes:
     """The ways through the rows that are trained on, watched, and scored; None if nobody asks.
 
     `show` says whether the scored rows are looked at after each epoch, `weighs_watched` and `weighs_scored` whether
-    weights count there, `watches` after which epochs rows are watched (empty: after each).
+    weights count there, `watches` after which epochs rows are watched (empty: after each);
+    `probed` are the rows that probes look at.
     """
 
     fit: Pass
@@ -94,6 +99,7 @@ class Passes:
     weighs_watched: bool
     weighs_scored: bool
     watches: tuple[bool, ...] = ()
+    probed: Sample | None = None
 
 
 @dataclass(frozen=True)
@@ -209,6 +215,7 @@ class Steps:
     train: Step
     watch: Step | None
     scored: Step | None
+    probe: Probe | None = None
 
 
 def trace_steps(
@@ -250,6 +257,7 @@ def trace_steps(
         trace(train_one, (state, numbers), sample(), fit.batch, short=fit.needs_short),
         look(passes.watch, weighed=passes.weighs_watched),
         look(passes.scored, weighed=passes.weighs_scored),
+        make_probe(model, state, numbers, sample(), passes.probed) if passes.probed else None,
     )
 
 
@@ -315,7 +323,7 @@ def _block(
     first: jax.Array,
     epochs: jax.Array,
 ) -> tuple[Carry, Logs]:
-    """Some epochs of all members; logs (member, epoch) are NaN after a stop and beyond `epochs`."""
+    """Some epochs of all members; logs (member, epoch, …) are NaN after a stop and beyond `epochs`."""
     epoch_of = jax.vmap(partial(_epoch, setting), in_axes=(None, 0, 0, 0, 0, None))
 
     def body(i: jax.Array, loop: tuple[Carry, Logs]) -> tuple[Carry, Logs]:
@@ -324,7 +332,10 @@ def _block(
         return after, {name: recorded[name].at[:, i].set(value) for name, value in logs.items()}
 
     _, shapes = jax.eval_shape(epoch_of, data, carry, members, orders[:, 0], counts[:, 0], first)
-    buffers = {name: jnp.full(orders.shape[:2], jnp.nan, jnp.float32) for name in shapes}
+    buffers = {
+        name: jnp.full((*orders.shape[:2], *each.shape[1:]), jnp.nan, jnp.float32)
+        for name, each in shapes.items()
+    }
     return jax.lax.fori_loop(0, epochs, body, (carry, buffers))
 
 
@@ -350,6 +361,9 @@ def _epoch(
         seen = _if(watches, look) if passes.watches else look()
         logs |= {f"val_{name}": value for name, value in seen.items()}
     after, logs = decide(rules, setting.rate_at, before, state, logs, epoch, watches)
+    if steps.probe is not None:
+        seen = steps.probe.sometimes(epoch, (begun, member.numbers), order, partial(fetch, weighed=True))
+        logs |= _known(before, {PROBES: jnp.asarray(seen, jnp.float32)})
     if passes.show:
         # Seen by nobody who decides: recorded after the rules have had their say.
         shown = {f"held_out_{name}": value for name, value in _score(setting, state, member, data).items()}

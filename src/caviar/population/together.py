@@ -10,6 +10,7 @@ from caviar.population.callbacks import rate_variable, sets_rate
 from caviar.population.job import Job, Monitor, Trained
 from caviar.population.keep import Keep
 from caviar.population.lift import LEARNING_RATE, numbers
+from caviar.population.probe import layer_names
 from caviar.population.structure import CannotCompare, structure
 from caviar.population.template import make_template
 from caviar.population.train import NotTogether, train
@@ -75,7 +76,12 @@ def _families(jobs: Sequence[Job]) -> list[_Family]:
                 pass
             else:
                 values = numbers(template.model)
-                key = (text, _setting(job, values if rate_variable(template.model) is not None else {}))
+                names = layer_names(template.model) if job.probe else ()
+                key = (
+                    text,
+                    names,
+                    _setting(job, values if rate_variable(template.model) is not None else {}),
+                )
         family = families.setdefault(key, _Family([], []))
         family.jobs.append(i)
         family.numbers.append(values)
@@ -91,6 +97,7 @@ def _setting(job: Job, values: dict[str, float]) -> tuple[object, ...]:
         *arrays,
         *rest,
         job.initial_epoch,
+        job.probe,
         job.weighs_watched,
         job.weighs_scored,
         job.validation_freq,
@@ -141,4 +148,5 @@ def _part(whole: Trained, start: int, stop: int) -> Trained:
         states=whole.states[start:stop],
         scores=whole.scores[start:stop],
         saved=whole.saved[start:stop],
+        probes=None if whole.probes is None else whole.probes.isel(member=slice(start, stop)),
     )

@@ -19,6 +19,8 @@ from caviar.population.initial import draw
 from caviar.population.job import Job, Monitor, Saved, Seat, Trained, make_history
 from caviar.population.keep import Keep
 from caviar.population.lift import LEARNING_RATE
+from caviar.population.probe import Probe
+from caviar.population.probed import make_probes, sample_of
 from caviar.population.ragged import NotRagged
 from caviar.population.template import Template, first_line, make_template, variables
 
@@ -70,11 +72,12 @@ def _train(job: Job, monitor: Monitor, keep: Keep | None, *, one_by_one: bool) -
     if keep is not None:
         keep.claim(job, template, in_program)
     parts: list[tuple[list[int], Part]] = []
-    epochs = job.length
+    epochs, probe = job.length, None
     each = sum(v.size * v.dtype.itemsize for v in jax.tree.leaves(_shapes(template.model)))
     groups = _streamed(job, template, in_program) if job.streams else _groups(job, template, in_program)
     try:
-        for i, (members, train_some) in enumerate(groups):
+        for i, (members, train_some, probe_of_group) in enumerate(groups):
+            probe = probe_of_group
             for some, part in _train_program(
                 train_some, members, i, epochs, monitor, keep, bytes_each=each, first=not parts
             ):
@@ -89,7 +92,7 @@ def _train(job: Job, monitor: Monitor, keep: Keep | None, *, one_by_one: bool) -
             f"({first_line(error)}). Make batch_size smaller, or the model."
         ) from error
     before = sum(part.before for _, part in parts)
-    return _assemble(job, template, parts, epochs, before + time.monotonic() - began)
+    return _assemble(job, template, parts, epochs, probe, before + time.monotonic() - began)
 
 
 class NotTogether(Exception):  # noqa: N818 - an outcome, not an error
@@ -106,7 +109,7 @@ def _one_by_one(job: Job, monitor: Monitor, why: str, template: Template, keep: 
 
 def _groups(
     job: Job, template: Template, in_program: tuple[Rule, ...]
-) -> Iterator[tuple[list[int], Callable[..., Part]]]:
+) -> Iterator[tuple[list[int], Callable[..., Part], Probe | None]]:
     """Members that share a program, and what trains some of them."""
     for shared in _programs(job, template):
         group = chunk.Group(
@@ -116,12 +119,12 @@ def _groups(
             partial(draw, template, job.build, job.sample()),
             rate_position(template.model),
         )
-        yield shared.members, partial(chunk.train_chunk, group)
+        yield shared.members, partial(chunk.train_chunk, group), shared.steps.probe
 
 
 def _streamed(
     job: Job, template: Template, in_program: tuple[Rule, ...]
-) -> Iterator[tuple[list[int], Callable[..., Part]]]:
+) -> Iterator[tuple[list[int], Callable[..., Part], Probe | None]]:
     """The same for rows that come block by block."""
     members = list(range(len(job.seats)))
     ways = stream.ways_of(job, members)
@@ -148,6 +151,7 @@ def _streamed(
                 rate_position(template.model),
             ),
         ),
+        None,
     )
 
 
@@ -219,6 +223,7 @@ def _shared(
         job.weighs_watched,
         job.weighs_scored,
         _watches(job),
+        sample_of(job),
     )
     state = _shapes(template.model)
     with _tracing():
@@ -303,10 +308,17 @@ def _train_program(
 
 
 def _assemble(
-    job: Job, template: Template, parts: list[tuple[list[int], Part]], epochs: int, seconds: float
+    job: Job,
+    template: Template,
+    parts: list[tuple[list[int], Part]],
+    epochs: int,
+    probe: Probe | None,
+    seconds: float,
 ) -> Trained:
-    names = dict.fromkeys(name for _, part in parts for name in part.logs)
-    logs = {name: np.full((len(job.seats), epochs), np.nan, np.float32) for name in names}
+    names = {name: values.shape[2:] for _, part in parts for name, values in part.logs.items()}
+    logs = {
+        name: np.full((len(job.seats), epochs, *shape), np.nan, np.float32) for name, shape in names.items()
+    }
     outputs: list[Any] = [np.empty(0)] * len(job.seats)
     states: list[tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]] = [([], [], [])] * len(
         job.seats
@@ -324,11 +336,13 @@ def _assemble(
             if job.score:
                 scores[member] = {name: float(values[position]) for name, values in part.scores.items()}
     why = f"members are built one by one ({template.rebuild})" if template.rebuild else ""
+    probed = logs.pop(program.PROBES, None)
     history = make_history(
         job.seats, logs, engine="population", why=why, seconds=seconds, initial_epoch=job.initial_epoch
     )
     return Trained(
-        history, outputs, states, scores, "population", why, epochs, template.fixed, seconds, checkpoints
+        *(history, outputs, states, scores, "population", why, epochs, template.fixed, seconds, checkpoints),
+        probes=None if probe is None or probed is None else make_probes(probe, probed, history),
     )
 
 
