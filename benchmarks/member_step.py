@@ -2,12 +2,13 @@
 
 300 members of a 10-20-3 network at batch 32, all in steady state and in the same run, taking turns:
 
-    python benchmarks/member_step.py            # a few minutes on two quiet cores
-    python benchmarks/member_step.py --quick    # one short round
+    python benchmarks/member_step.py            # a few minutes on two quiet cores; writes docs/performance.md
+    python benchmarks/member_step.py --quick    # one short round, prints only
 
 The C loop (limit.c, compiled here) trains one member after another, one process per core. Plain JAX is the
 same network under `jax.vmap`, members first, without Keras, callbacks or a host that draws row orders.
 Everybody trains on the same rows in batches of 32 with a real short last one, a new order in every epoch.
+In its first turn Caviar chooses by itself how it spreads members over a step; later turns repeat that choice.
 """
 
 import argparse
@@ -18,8 +19,9 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +31,12 @@ from speed import machine
 from speed_contenders import BATCH, HIDDEN, keras_model, splits, table
 
 SOURCE = Path(__file__).with_name("limit.c")
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "performance.md"
+MARKS = ("<!-- member_step -->", "<!-- /member_step -->")
 FLAGS = ("-O3", "-march=native", "-ffast-math")
 MEMBERS = 300
-EPOCHS = 40
+# Enough for Caviar to find it worth its while to try more than one way.
+EPOCHS = 250
 ROUNDS = 5
 ENGINE, LIMIT, PLAIN = "Caviar", "C loop", "plain JAX"
 AIM = 3.0
@@ -66,10 +71,12 @@ class Turn:
     Attributes:
         microseconds: Wall time of the whole machine per member and gradient step.
         losses: Each member's mean loss over its last epoch.
+        spread: How Caviar spread members over a step, in words.
     """
 
     microseconds: float
     losses: np.ndarray
+    spread: str = ""
 
 
 def make_work(epochs: int) -> Work:
@@ -124,9 +131,9 @@ def limit_turn(program: Path, job: Path, work: Work) -> Turn:
     return Turn(1e6 * seconds / (work.members * work.steps * work.epochs), losses)
 
 
-def engine_turn(work: Work) -> Turn:
+def engine_turns(work: Work) -> Callable[[], Turn]:
     """All members as one population; the clock runs from the end of the first block, which compiles."""
-    from caviar.population.job import Job, Monitor, Seat
+    from caviar.population.job import Job, Monitor, Seat, Trained
     from caviar.population.train import train
 
     class Clock(Monitor):
@@ -142,13 +149,19 @@ def engine_turn(work: Work) -> Turn:
 
     none = np.empty(0, np.int64)
     seats = [Seat(0, 0, seed=i, split=0, fit=fit, watch=none, scored=none) for i, fit in enumerate(work.fit)]
-    clock = Clock()
     job = Job(partial(keras_model, 1), work.x[None], work.y[None], None, seats, BATCH, work.epochs)
-    trained = train(job, clock)
-    if trained.engine != "population":
-        raise SystemExit(f"Expected one population, but Caviar trained one by one: {trained.why}.")
-    seconds, steps = clock.ended[-1] - clock.ended[0], sum(clock.steps[1:])
-    return Turn(1e6 * seconds / steps, trained.history["loss"].values[:, -1])
+    chosen: list[Trained] = []
+
+    def turn() -> Turn:
+        clock = Clock()
+        trained = train(replace(job, spread=chosen[0].way if chosen else "auto"), clock)
+        if trained.engine != "population":
+            raise SystemExit(f"Expected one population, but Caviar trained one by one: {trained.why}.")
+        chosen.append(trained)
+        seconds, steps = clock.ended[-1] - clock.ended[0], sum(clock.steps[1:])
+        return Turn(1e6 * seconds / steps, trained.history["loss"].values[:, -1], chosen[0].spread)
+
+    return turn
 
 
 def plain_turn(work: Work) -> Callable[[], Turn]:
@@ -243,7 +256,7 @@ def race(work: Work, rounds: int, folder: Path) -> dict[str, list[Turn]]:
     devices.start()
     contenders: dict[str, Callable[[], Turn]] = {
         LIMIT: partial(limit_turn, program, job, work),
-        ENGINE: partial(engine_turn, work),
+        ENGINE: engine_turns(work),
         PLAIN: plain_turn(work),
     }
     turns: dict[str, list[Turn]] = {name: [] for name in contenders}
@@ -263,21 +276,30 @@ def spread(values: np.ndarray) -> str:
     return f"{np.median(values):.2f} [{values.min():.2f} – {values.max():.2f}]"
 
 
-def lines(turns: dict[str, list[Turn]], rounds: int) -> Iterator[str]:
-    """The table: ratios first."""
+def lines(turns: dict[str, list[Turn]], rounds: int, load: float) -> Iterator[str]:
+    """The table: ratios first; then where it was measured, and whether the aim is reached."""
     times = {name: np.array([turn.microseconds for turn in own]) for name, own in turns.items()}
-    yield f"{machine()}; {MEMBERS} members, medians of {rounds} rounds [lowest – highest]"
-    yield ""
     yield "| contender | times the C loop | times plain JAX | µs per member and step | mean last loss |"
     yield "| --- | ---: | ---: | ---: | ---: |"
     for name, own in times.items():
         loss = np.mean([turn.losses.mean() for turn in turns[name]])
         ratios = " | ".join(spread(own / times[other]) for other in (LIMIT, PLAIN))
         yield f"| {name} | {ratios} | {spread(own)} | {loss:.3f} |"
+    versions = ", ".join(f"{name} {version(name)}" for name in ("keras", "jax"))
+    yield ""
+    yield f"{machine()}; load {load:.1f} before the start; {versions}."
+    yield f"{MEMBERS} members; medians of {rounds} rounds [lowest – highest]."
+    yield f"How Caviar spread them, and why: {turns[ENGINE][0].spread}."
     reached = float(np.median(times[ENGINE] / times[LIMIT]))
     verdict = "reached" if reached <= AIM else "**not reached**"
-    yield ""
     yield f"Aim: Caviar within {AIM:.0f} times the C loop: {verdict}, {reached:.1f} times."
+
+
+def write(text: str, page: Path) -> None:
+    """Put a text between the marks of a page."""
+    before, rest = page.read_text(encoding="utf-8").split(MARKS[0])
+    after = rest.split(MARKS[1])[1]
+    page.write_text(f"{before}{MARKS[0]}\n{text}\n{MARKS[1]}{after}", encoding="utf-8")
 
 
 def unequal(turns: dict[str, list[Turn]]) -> list[str]:
@@ -305,9 +327,12 @@ def main() -> None:
         print(f"The machine is not quiet (load {load:.1f}): ratios will be off.")
     with tempfile.TemporaryDirectory() as folder:
         turns = race(make_work(10 if asked.quick else EPOCHS), rounds, Path(folder))
-    print("\n".join(lines(turns, rounds)))
+    text = "\n".join(lines(turns, rounds, load))
+    print(text)
     if different := unequal(turns):
         raise SystemExit(f"Expected equal losses up to {_SAME_LOSS:.0%}. {'; '.join(different)}.")
+    if not asked.quick:
+        write(text, PAGE)
 
 
 if __name__ == "__main__":

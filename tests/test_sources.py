@@ -123,7 +123,7 @@ SOURCES = {
         {"shuffle": False, "validation_data": Dataset(), "validation_steps": 2, "validation_freq": 2},
         {},
     ),
-    "endless generator": (endless, {"steps_per_epoch": 5}, {}),
+    "endless generator": (endless, {"steps_per_epoch": 5, "shuffle": False}, {}),
     "array to watch by a dataset": (lambda: X, {"y": Y, "validation_data": Dataset()}, {}),
 }
 

@@ -57,8 +57,8 @@ class History:
             arrays (member,). Empty without folds.
         members: The trained models, in the order of the member axis.
         attrs: What ran: `engine` (`"population"` or `"loop"`), `why`, `populations` (recipes that differ only in
-            numbers share one), `seconds`, `split`, and `fixed`, the variables whose seed the builder fixed, so
-            that they do not vary.
+            numbers share one), `seconds`, `split`, `spread` (how members were spread over a step, and why so), and
+            `fixed`, the variables whose seed the builder fixed, so that they do not vary.
         probes: What went on inside the members, on the axes member, epoch (probed ones only) and layer; each variable
             says what it means and where and why it is missing. None without `probes=`.
     """
@@ -129,6 +129,7 @@ def make_history(
         "populations": populations,
         "seconds": seconds,
         "split": split,
+        "spread": "; ".join(dict.fromkeys(trained.spread for _, _, trained in parts if trained.spread)),
         "fixed": tuple(dict.fromkeys(name for _, _, trained in parts for name in trained.fixed)),
     }
     return History(

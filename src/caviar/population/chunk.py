@@ -2,19 +2,20 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
 import numpy as np
+from jax.extend.core import ClosedJaxpr
 
-from caviar.population import devices, memory, program
+from caviar.population import devices, fastest, memory, program
 from caviar.population.callbacks import saved
 from caviar.population.job import Enough, Job, Monitor, Seat
 from caviar.population.keep import Slot, Standing
 from caviar.population.lift import LEARNING_RATE, as_arrays
 from caviar.population.orders import Epochs, Orders
-from caviar.population.step import Logs
+from caviar.population.step import Logs, MemberState
 
 _BLOCK_SECONDS = 0.5
 
@@ -32,6 +33,7 @@ class Group:
         job: What is trained.
         passes: How they go through their rows.
         machine: Their program.
+        traced: A training step on a full batch.
         draw: Seeds → first state of all variables (member, …).
         rate_at: Where the learning rate stands among the optimizer's variables, if it is a number.
     """
@@ -39,6 +41,7 @@ class Group:
     job: Job
     passes: program.Passes
     machine: program.Program
+    traced: ClosedJaxpr
     draw: Callable[[Sequence[int]], Any]
     rate_at: int | None
 
@@ -47,7 +50,7 @@ class Group:
 class Part:
     """What training gave for the members of a chunk, in its order; `before` are seconds spent by a killed process.
 
-    `saved` is what its checkpoints hold.
+    `way` says how members were spread over a step, and why; `saved` is what their checkpoints hold.
     """
 
     logs: dict[str, np.ndarray]
@@ -56,7 +59,12 @@ class Part:
     scores: dict[str, np.ndarray]
     epochs: int
     before: float
+    way: tuple[str, str]
     saved: list[tuple[np.ndarray, tuple[list[np.ndarray], ...]]]
+
+
+CANNOT_TRACE = (jax.errors.JAXTypeError, TypeError, ValueError, AttributeError, NotImplementedError)
+"""What JAX raises while it traces or compiles something that it cannot."""
 
 
 class Untraceable(Exception):  # noqa: N818 - an outcome, not an error
@@ -64,7 +72,7 @@ class Untraceable(Exception):  # noqa: N818 - an outcome, not an error
 
 
 def train_chunk(
-    group: Group, members: Sequence[int], epochs: int, monitor: Monitor, slot: Slot | None, *, may_end: bool
+    group: Group, members: Sequence[int], epochs: int, monitor: Monitor, slot: Slot | None, first: Part | None
 ) -> Part:
     """Train members that fit on the devices together.
 
@@ -74,13 +82,13 @@ def train_chunk(
         epochs: How many epochs.
         monitor: Told of progress.
         slot: Where their state is kept, and taken from if it is there.
-        may_end: Whether they may end early when the monitor has enough.
+        first: What the first such members gave, if these are others: they alone may end early when the monitor has
+            enough, and choose how members are spread over a step.
 
     Raises:
         memory.TooLarge: They do not fit after all.
         Untraceable: Their step cannot be compiled.
     """
-    chunk = _Chunk(group, members, epochs, slot)
     seats = [group.job.seats[member] for member in members]
     told = done = 0
 
@@ -91,8 +99,9 @@ def train_chunk(
         monitor.advance(steps)
 
     try:
-        with memory.watched(len(chunk.seats)):
-            chunk.run(advance, may_end=may_end)
+        with memory.watched(len(members)):
+            chunk = _Chunk(group, members, epochs, slot, first.way if first else None)
+            chunk.run(advance, may_end=first is None)
             return chunk.end(len(members))
     except memory.TooLarge:
         monitor.advance(-told)  # all of it will be done again
@@ -102,7 +111,14 @@ def train_chunk(
 class _Chunk:
     """Members on the devices, and those that have left them."""
 
-    def __init__(self, group: Group, members: Sequence[int], epochs: int, slot: Slot | None) -> None:
+    def __init__(
+        self,
+        group: Group,
+        members: Sequence[int],
+        epochs: int,
+        slot: Slot | None,
+        way: tuple[str, str] | None,
+    ) -> None:
         job = group.job
         self._group, self._machine, self._epochs, self._slot = group, group.machine, epochs, slot
         self.seats, state, numbers = seated(job, members, group.draw, group.rate_at)
@@ -122,6 +138,8 @@ class _Chunk:
         self._began, self._before = time.monotonic(), self._at.seconds
         self._every = max(_LEAST_BETWEEN_LOOKS, -(-epochs // _LOOKS))
         self._block: Callable[..., Any] | None = None
+        if not self._at.way[0]:
+            self._at.way = way or self._choose(state)
 
     def run(self, advance: Callable[[int], None], *, may_end: bool) -> None:
         """Blocks of epochs of about half a second; the next row orders are drawn while one runs."""
@@ -183,7 +201,9 @@ class _Chunk:
         done = self._at.done if self._at.ended else self._epochs
         logs = {name: values[:, :done] for name, values in self._at.logs.items()}
         held = saved(self._carry.rules)
-        return Part(logs, outputs, (trainable, rest, optimizer), scores, done, self._before, held)
+        return Part(
+            logs, outputs, (trainable, rest, optimizer), scores, done, self._before, self._at.way, held
+        )
 
     def _advance(self, rows: Epochs, length: int) -> Logs:
         given = (
@@ -192,9 +212,39 @@ class _Chunk:
             *(np.int32(self._group.job.initial_epoch + self._at.done), np.int32(length)),
         )
         if self._block is None:
-            self._block = _compiled(self._machine.block, given)
+            self._block = _compiled(self._machine.ways[self._at.way[0]], given)
         self._carry, logs = self._block(*given)
         return logs
+
+    def _choose(self, state: MemberState) -> tuple[str, str]:
+        """How members are spread over a step: timed, if need be, on epochs of theirs that are then forgotten."""
+        group, machine = self._group, self._machine
+        found = devices.start()
+        rows = Orders(
+            replace(group.job, shuffle=False), self.seats, group.passes.fit.width, self._epochs
+        ).draw(1)
+        orders, counts = machine.place(rows.orders), machine.place(rows.counts)
+        ways = fastest.sensible(group.traced, len(self.seats) // found.count, found.kind)
+
+        def prepare(way: str) -> Callable[[], object]:
+            carry = machine.begin(machine.place(state))
+
+            def run(length: int) -> None:
+                nonlocal carry
+                first, epochs = np.int32(group.job.initial_epoch), np.int32(length)
+                carry, _ = machine.ways[way](carry, self._here, self._data, orders, counts, first, epochs)
+                jax.block_until_ready(carry)
+
+            try:
+                run(0)  # compiles
+            except CANNOT_TRACE as error:
+                if way == ways[0]:
+                    raise Untraceable(str(error)) from error
+                raise fastest.CannotRun(str(error)) from error
+            return lambda: run(1)
+
+        choice = fastest.choose(group.job.spread, ways, self._epochs, prepare)
+        return choice.way, choice.why
 
     def _record(self, logs: Logs, length: int) -> None:
         at = self._at
@@ -279,7 +329,7 @@ def _compiled(block: Any, given: tuple[Any, ...]) -> Callable[..., Any]:  # noqa
     """The program for these members, compiled ahead, so that its need of memory is known before it runs."""
     try:
         compiled = block.lower(*given).compile()
-    except (jax.errors.JAXTypeError, TypeError, ValueError, AttributeError, NotImplementedError) as error:
+    except CANNOT_TRACE as error:
         raise Untraceable(str(error)) from error
     memory.require(compiled)
     return compiled

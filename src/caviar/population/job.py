@@ -85,6 +85,8 @@ class Job:
         own: Gives a member its own copy of a callback, where members train one by one.
         probe: Look inside the members every so many epochs (probe.py); 0 for never.
         numbers: Numbers of the recipe that differ between members: by key one per seat, in the builder's place.
+        spread: How members are spread over a step: a key of `spread.WAYS`, or "auto" for the fastest
+            here, which is found by timing. Nothing is spread where members train one by one.
         steps_per_epoch: Batches of an epoch, where that is not all rows: the next epoch goes on where it ended.
         ranges: The rows, where they come to the devices block by block; `x`, `y` and `weight` are then a few of
             them, which fix shapes and types.
@@ -112,6 +114,7 @@ class Job:
     own: Callable[[keras.callbacks.Callback, Seat], keras.callbacks.Callback] = _copy
     probe: int = 0
     numbers: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    spread: str = "auto"
     steps_per_epoch: int | None = None
     ranges: Ranges | None = None
     source: Batches | None = None
@@ -208,6 +211,8 @@ class Trained:
         saved: Per member what each checkpoint among the callbacks has saved, in their order; empty where Keras
             itself wrote its files.
         probes: What probes measured, on named axes, if asked for.
+        way: How members were spread over a step, a key of `spread.WAYS`: as `Job.spread` it gives the same bits.
+        spread: The same in words, with the reason; both are empty for a loop.
     """
 
     history: xr.Dataset
@@ -221,6 +226,8 @@ class Trained:
     seconds: float = 0.0
     saved: Sequence[tuple[Saved, ...]] = ()
     probes: xr.Dataset | None = None
+    way: str = ""
+    spread: str = ""
 
 
 class Enough(Exception):  # noqa: N818 - a request, not an error
@@ -248,6 +255,7 @@ def make_history(
     why: str,
     seconds: float,
     initial_epoch: int = 0,
+    spread: str = "",
 ) -> xr.Dataset:
     """Logs on named axes."""
     epochs = next(iter(logs.values())).shape[1]
@@ -259,5 +267,5 @@ def make_history(
             "seed": ("member", [s.seed for s in seats]),
             "epoch": initial_epoch + np.arange(1, epochs + 1),
         },
-        attrs={"engine": engine, "why": why, "seconds": seconds},
+        attrs={"engine": engine, "why": why, "seconds": seconds, "spread": spread},
     )

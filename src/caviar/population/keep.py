@@ -37,6 +37,7 @@ class Standing:
         leaves: What each member carries, array by array (member, …): of those that still train as of now.
         logs: By name (member, epoch).
         seconds: What it took.
+        way: How they are spread over a step, and the reason in words.
     """
 
     done: int
@@ -45,6 +46,7 @@ class Standing:
     leaves: list[np.ndarray]
     logs: dict[str, np.ndarray]
     seconds: float = 0.0
+    way: tuple[str, str] = ("", "")
 
 
 @dataclass
@@ -64,7 +66,10 @@ class Slot:
         began = time.monotonic()
         where = np.array([standing.done, standing.ended, *standing.here], np.int64)
         logs = {f"log_{name}": values for name, values in standing.logs.items()}
-        self.write(standing.leaves, {"where": where, "seconds": np.array(standing.seconds), **logs})
+        self.write(
+            standing.leaves,
+            {"where": where, "seconds": np.array(standing.seconds), "way": np.array(standing.way), **logs},
+        )
         self._saved = time.monotonic()
         self._took = self._saved - began
 
@@ -80,7 +85,8 @@ class Slot:
         done, ended, *here = arrays["where"].tolist()
         leaves = [arrays[f"leaf_{i}"].view(kind) for i, kind in enumerate(types)]
         logs = {name.removeprefix("log_"): a for name, a in arrays.items() if name.startswith("log_")}
-        return Standing(done, bool(ended), np.array(here), leaves, logs, float(arrays["seconds"]))
+        way, why = arrays["way"].tolist()
+        return Standing(done, bool(ended), np.array(here), leaves, logs, float(arrays["seconds"]), (way, why))
 
     def write(self, leaves: Sequence[np.ndarray], others: dict[str, np.ndarray]) -> None:
         """Write arrays in one step, without pickle: `leaf_0`, `leaf_1` … and those with names.
@@ -194,6 +200,7 @@ def _told(job: Job, template: Template, model: str) -> Iterable[bytes | memoryvi
             *(job.batch_size, job.epochs, job.initial_epoch, job.show, job.score, job.shuffle),
             *(
                 job.probe,
+                job.spread,
                 job.steps_per_epoch,
                 job.ranges and (job.ranges.count, job.ranges.rows),
                 job.steps_each,

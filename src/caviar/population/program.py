@@ -1,6 +1,6 @@
 """A block of epochs of many members as one compiled program: all that is batched over members is here."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import keras
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from caviar.population import callbacks, step
+from caviar.population import callbacks, spread, step
 from caviar.population.lift import lifted
 from caviar.population.probe import Probe, Sample, make_probe
 from caviar.population.ragged import Step, trace
@@ -188,6 +188,7 @@ class Program:
         begin: state → carry.
         block: (carry, members, data, orders (member, block, row), rows of each that are real (member, block), first
             epoch, epochs) → carry, logs.
+        ways: The same by the way in which members are spread over a step; `block` is one of them.
         end: carry → state with the weights that the recipe ends with.
         predict: (state, members, data) → outputs for the rows asked about.
         score: (state, members, data) → logs of the scored rows.
@@ -197,6 +198,7 @@ class Program:
 
     begin: Callable[..., Any]
     block: Callable[..., Any]
+    ways: Mapping[str, Callable[..., Any]]
     end: Callable[..., Any]
     predict: Callable[..., Any]
     score: Callable[..., Any]
@@ -302,9 +304,19 @@ def make_program(
         state = step.finish(model, carry.state)
         return callbacks.at_end(rules, carry.rules, state, seeds)
 
+    ways = {
+        way: sharded(
+            partial(_block, setting, way),
+            *(many, many, one, many, many, one, one),
+            donate_argnums=0,
+            compiler_options=spread.compiler_options(way),
+        )
+        for way in spread.WAYS
+    }
     return Program(
         begin=sharded(jax.vmap(begin), many),
-        block=sharded(partial(_block, setting), many, many, one, many, many, one, one, donate_argnums=0),
+        block=ways[spread.FIRST],
+        ways=ways,
         end=sharded(jax.vmap(end), many),
         predict=sharded(jax.vmap(partial(_predict, setting), in_axes=(0, 0, None)), many, many, one),
         score=sharded(jax.vmap(partial(_score, setting), in_axes=(0, 0, None)), many, many, one),
@@ -315,6 +327,7 @@ def make_program(
 
 def _block(
     setting: _Setting,
+    way: str,
     carry: Carry,
     members: Member,
     data: Data,
@@ -324,19 +337,22 @@ def _block(
     epochs: jax.Array,
 ) -> tuple[Carry, Logs]:
     """Some epochs of all members; logs (member, epoch, …) are NaN after a stop and beyond `epochs`."""
-    epoch_of = jax.vmap(partial(_epoch, setting), in_axes=(None, 0, 0, 0, 0, None))
+    epoch_of = spread.over_members(way, partial(_epoch, setting), (None, 0, 0, 0, 0, None))
 
-    def body(i: jax.Array, loop: tuple[Carry, Logs]) -> tuple[Carry, Logs]:
-        before, recorded = loop
-        after, logs = epoch_of(data, before, members, orders[:, i], counts[:, i], first + i)
-        return after, {name: recorded[name].at[:, i].set(value) for name, value in logs.items()}
+    def some(carry: Carry, members: Member, orders: jax.Array, counts: jax.Array) -> tuple[Carry, Logs]:
+        def body(i: jax.Array, loop: tuple[Carry, Logs]) -> tuple[Carry, Logs]:
+            before, recorded = loop
+            after, logs = epoch_of(data, before, members, orders[:, i], counts[:, i], first + i)
+            return after, {name: recorded[name].at[:, i].set(value) for name, value in logs.items()}
 
-    _, shapes = jax.eval_shape(epoch_of, data, carry, members, orders[:, 0], counts[:, 0], first)
-    buffers = {
-        name: jnp.full((*orders.shape[:2], *each.shape[1:]), jnp.nan, jnp.float32)
-        for name, each in shapes.items()
-    }
-    return jax.lax.fori_loop(0, epochs, body, (carry, buffers))
+        _, shapes = jax.eval_shape(epoch_of, data, carry, members, orders[:, 0], counts[:, 0], first)
+        buffers = {
+            name: jnp.full((*orders.shape[:2], *each.shape[1:]), jnp.nan, jnp.float32)
+            for name, each in shapes.items()
+        }
+        return jax.lax.fori_loop(0, epochs, body, (carry, buffers))
+
+    return spread.in_tiles(way, some, carry, members, orders, counts)
 
 
 def _epoch(
@@ -447,7 +463,7 @@ def given(one: Step, state_of: Callable[[Any], Any]) -> Step:
     def of(function: Callable[..., Any]) -> Callable[..., Any]:
         return lambda carry, *rest: function(state_of(carry), *rest)
 
-    return Step(of(one.full), of(one.plain), None if one.short is None else of(one.short))
+    return Step(of(one.full), of(one.plain), None if one.short is None else of(one.short), one.traced)
 
 
 def _where(condition: jax.Array, yes: Any, no: Any) -> Any:  # noqa: ANN401

@@ -34,11 +34,13 @@ class Step:
         plain: The function itself, traced anew for every other number of rows.
         short: `(state, batch, count) → result` where only the first `count` rows of a full batch are real, at
             least one; the others must hold finite numbers, such as copies of real rows. None if not asked for.
+        traced: What a full batch is computed with.
     """
 
     full: Callable[[Any, Any], Any]
     plain: Callable[[Any, Any], Any]
     short: Callable[[Any, Any, jax.Array], Any] | None
+    traced: ClosedJaxpr
 
 
 def trace(
@@ -78,7 +80,7 @@ def trace(
         return jax.tree.unflatten(structure, evaluate(*jax.tree.leaves((state, batch))))
 
     if not short:
-        return Step(full, function, None)
+        return Step(full, function, None, whole)
     sizes = _Sizes(rows, rows // 2 + 1 if rows > 2 else 1)
     part, _ = of(sizes.fewer)
     _try_dry(sizes, whole, part)
@@ -87,7 +89,7 @@ def trace(
         outputs = _run(sizes, whole, part, count, *jax.tree.leaves((state, batch)))
         return jax.tree.unflatten(structure, outputs)
 
-    return Step(full, function, of_any)
+    return Step(full, function, of_any, whole)
 
 
 def _try_dry(sizes: "_Sizes", whole: ClosedJaxpr, part: ClosedJaxpr) -> None:
@@ -472,7 +474,7 @@ _INNER: dict[str, _Rule] = {
     "cond": _cond,
 }
 
-_ROWWISE = """
+ELEMENTWISE = """
     abs acos acosh add add_any and asin asinh atan atan2 atanh bitcast_convert_type cbrt ceil clamp
     convert_element_type copy copy_p cos cosh digamma div eq erf erf_inv erfc exp exp2 expm1 floor ge gt imag
     integer_pow is_finite le lgamma log log1p logistic lt max min mul ne neg nextafter not optimization_barrier
@@ -481,7 +483,7 @@ _ROWWISE = """
 """.split()  # noqa: SIM905 - words read better than a column of quotes
 
 _RULES: dict[str, _Rule] = {
-    **dict.fromkeys(_ROWWISE, _rowwise),
+    **dict.fromkeys(ELEMENTWISE, _rowwise),
     "broadcast_in_dim": _shaped,
     "iota": _shaped,
     "squeeze": _shaped,

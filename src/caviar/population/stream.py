@@ -22,6 +22,9 @@ from caviar.population.ragged import Step
 from caviar.population.source import Ranges, ahead
 from caviar.population.step import Logs, MemberState
 
+# Blocks come one after another, so that nothing is timed before: members first, as JAX batches them.
+_WAY = ("vmap", "members side by side on the first axis: rows come in blocks")
+
 _Numbers = dict[str, jax.Array]
 
 
@@ -246,7 +249,7 @@ class Group:
 
 
 def train_stream(
-    group: Group, members: Sequence[int], epochs: int, monitor: Monitor, slot: Slot | None, *, may_end: bool
+    group: Group, members: Sequence[int], epochs: int, monitor: Monitor, slot: Slot | None, first: Part | None
 ) -> Part:
     """Train members that fit on the devices together, on rows that do not.
 
@@ -256,10 +259,10 @@ def train_stream(
         epochs: How many epochs.
         monitor: Told of progress.
         slot: Where their state is kept, after an epoch, and taken from if it is there.
-        may_end: Whether they may end early when the monitor has enough.
+        first: What the first such members gave, if these are others: they alone may end early.
     """
     run = _Run(group, members, epochs, slot)
-    run.run(monitor, len(members), may_end=may_end)
+    run.run(monitor, len(members), may_end=first is None)
     return run.end(len(members))
 
 
@@ -321,7 +324,14 @@ class _Run:
         logs = {name: values[:, :done] for name, values in self._at.logs.items()}
         nothing: list[Any] = [np.empty(0)] * count
         return Part(
-            logs, nothing, (trainable, rest, optimizer), scores, done, self._before, saved(self._carry.rules)
+            logs,
+            nothing,
+            (trainable, rest, optimizer),
+            scores,
+            done,
+            self._before,
+            _WAY,
+            saved(self._carry.rules),
         )
 
     def _skip(self) -> None:

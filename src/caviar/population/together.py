@@ -98,6 +98,7 @@ def _setting(job: Job, values: dict[str, float]) -> tuple[object, ...]:
         *rest,
         job.initial_epoch,
         job.probe,
+        job.spread,
         job.weighs_watched,
         job.weighs_scored,
         job.validation_freq,

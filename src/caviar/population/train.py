@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from caviar.errors import ModelError
-from caviar.population import chunk, devices, loop, memory, program, stream
+from caviar.population import chunk, devices, loop, memory, program, spread, stream
 from caviar.population.callbacks import NotInProgram, Rule, rate_position, rules
 from caviar.population.chunk import Part, Untraceable
 from caviar.population.initial import draw
@@ -48,10 +48,12 @@ def train(
     Raises:
         RunError: What is kept there belongs to another training.
         ModelError: The builder fails, or its model cannot be trained on this data at all.
+        OptionError: `Job.spread` is not known.
         NotTogether: Its members have numbers of their own and cannot be trained as a population.
         Exception: Whatever `monitor.advance` raises to stop the job.
     """
     monitor = monitor or Monitor()
+    spread.check(job.spread)
     devices.start()
     monitor.begin(job.steps())
     try:
@@ -79,7 +81,14 @@ def _train(job: Job, monitor: Monitor, keep: Keep | None, *, one_by_one: bool) -
         for i, (members, train_some, probe_of_group) in enumerate(groups):
             probe = probe_of_group
             for some, part in _train_program(
-                train_some, members, i, epochs, monitor, keep, bytes_each=each, first=not parts
+                train_some,
+                members,
+                i,
+                epochs,
+                monitor,
+                keep,
+                bytes_each=each,
+                first=parts[0][1] if parts else None,
             ):
                 epochs = part.epochs
                 parts.append((some, part))
@@ -116,6 +125,7 @@ def _groups(
             job,
             shared.passes,
             program.make_program(template.model, shared.steps, shared.passes, in_program),
+            shared.steps.train.traced,
             partial(draw, template, job.build, job.sample()),
             rate_position(template.model),
         )
@@ -258,7 +268,7 @@ def _tracing() -> Iterator[None]:
     """What goes wrong while a model is traced means that its members train one by one."""
     try:
         yield
-    except (jax.errors.JAXTypeError, TypeError, ValueError, AttributeError, NotImplementedError) as error:
+    except chunk.CANNOT_TRACE as error:
         raise Untraceable(str(error)) from error
 
 
@@ -283,7 +293,7 @@ def _train_program(
     keep: Keep | None,
     *,
     bytes_each: int,
-    first: bool,
+    first: Part | None,
 ) -> Iterator[tuple[list[int], Part]]:
     """Train the members of one program, chunk by chunk; chunks that turn out too large are divided."""
     chunks = _chunks(members, _COPIES * bytes_each)
@@ -295,14 +305,14 @@ def _train_program(
         some = chunks[done]
         slot = keep.slot(some) if keep is not None else None
         try:
-            part = train_some(some, epochs, monitor, slot, may_end=first and not done)
+            part = train_some(some, epochs, monitor, slot, first)
         except memory.TooLarge as too_large:
             width = max(1, int(too_large.share * len(some)))
             chunks[done:] = [part for others in chunks[done:] for part in _parted(others, width)]
             if keep is not None:
                 keep.set_chunks(at, chunks)
             continue
-        epochs = part.epochs
+        epochs, first = part.epochs, first or part
         yield some, part
         done += 1
 
@@ -337,12 +347,21 @@ def _assemble(
                 scores[member] = {name: float(values[position]) for name, values in part.scores.items()}
     why = f"members are built one by one ({template.rebuild})" if template.rebuild else ""
     probed = logs.pop(program.PROBES, None)
+    way, in_words = parts[0][1].way
     history = make_history(
-        job.seats, logs, engine="population", why=why, seconds=seconds, initial_epoch=job.initial_epoch
+        job.seats,
+        logs,
+        engine="population",
+        why=why,
+        seconds=seconds,
+        initial_epoch=job.initial_epoch,
+        spread=in_words,
     )
     return Trained(
         *(history, outputs, states, scores, "population", why, epochs, template.fixed, seconds, checkpoints),
         probes=None if probe is None or probed is None else make_probes(probe, probed, history),
+        way=way,
+        spread=in_words,
     )
 
 

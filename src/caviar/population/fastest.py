@@ -1,0 +1,122 @@
+"""Which way of spreading members over a gradient step is the fastest, for this model on this machine?"""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn
+
+from caviar.population import members_last
+from caviar.population.spread import ALONE, AUTO, FIRST, LAST, VECTOR, WAYS
+
+# Written out, a product of two 32 x 32 matrices was about as fast as the library's, larger ones slower.
+_SMALL_PRODUCT = 2**15
+# Another way takes seconds to compile, which shorter runs cannot win back.
+_WORTH_SECONDS = 10.0
+# A trial takes an epoch or two of each way: at most a tenth of so many.
+_FEWEST_EPOCHS = 20
+_TRIAL_SECONDS = 0.5
+_MOST_ROUNDS = 5
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A way, and a sentence that says why it was taken."""
+
+    way: str
+    why: str
+
+
+class CannotRun(Exception):  # noqa: N818 - an outcome, not an error
+    """Why a way cannot be used for this model."""
+
+
+def sensible(step: ClosedJaxpr, members: int, kind: str) -> tuple[str, ...]:
+    """The ways that may be the fastest, `"vmap"` first.
+
+    Args:
+        step: One member's gradient step.
+        members: Members of one device.
+        kind: What the devices are; there is a choice only on a `"cpu"`.
+    """
+    if kind != "cpu" or members == 1:
+        return (FIRST,)
+    operations = list(_operations(step.jaxpr))
+    products = [eqn for eqn in operations if eqn.primitive.name == "dot_general"]
+    convolves = any(eqn.primitive.name == "conv_general_dilated" for eqn in operations)
+    if convolves or not all(map(_is_small, products)):
+        return (FIRST, ALONE)
+    return (FIRST, LAST) if 2 * members >= VECTOR else (FIRST,)
+
+
+def _is_small(product: JaxprEqn) -> bool:
+    summed = members_last.terms(product)
+    result = product.outvars[0].aval
+    multiplications = summed * math.prod(result.shape)
+    # What XLA rounds between operations in half precision depends on how it fuses them.
+    exact = result.dtype == np.float32
+    return exact and summed <= members_last.LONGEST_SUM and multiplications <= _SMALL_PRODUCT
+
+
+def _operations(jaxpr: Jaxpr) -> Iterator[JaxprEqn]:
+    """All operations, those inside others included."""
+    for eqn in jaxpr.eqns:
+        yield eqn
+        for value in eqn.params.values():
+            for inner in value if isinstance(value, (tuple, list)) else (value,):
+                if isinstance(inner, ClosedJaxpr):
+                    yield from _operations(inner.jaxpr)
+                elif isinstance(inner, Jaxpr):
+                    yield from _operations(inner)
+
+
+def choose(
+    asked: str, ways: Sequence[str], epochs: int, prepare: Callable[[str], Callable[[], object]]
+) -> Choice:
+    """The way asked for or, if that is `"auto"`, the one that is measured to be the fastest.
+
+    Args:
+        asked: A key of `WAYS`, or `"auto"`.
+        ways: Those that may be the fastest; others than the first are tried only where it takes long.
+        epochs: How many there will be.
+        prepare: Compiles a way and returns what carries out one epoch of all members; may raise `CannotRun`.
+    """
+    if asked != AUTO:
+        return Choice(asked, f"{WAYS[asked]}: asked for")
+    plain = ways[0]
+    if len(ways) == 1:
+        return Choice(plain, f"{WAYS[plain]}: no other way suits this model and machine")
+    if epochs < _FEWEST_EPOCHS:
+        return Choice(plain, f"{WAYS[plain]}: {epochs} epochs are too few to try other ways")
+    runs = {plain: prepare(plain)}
+    once = _seconds(runs[plain])
+    if once * epochs < _WORTH_SECONDS:
+        return Choice(plain, f"{WAYS[plain]}: about {once * epochs:.1f} s are too short to try other ways")
+    refused = ""
+    for way in ways[1:]:
+        try:
+            runs[way] = prepare(way)
+        except CannotRun as reason:
+            refused = f"; not {WAYS[way]}: {reason}"
+    if len(runs) == 1:
+        return Choice(plain, f"{WAYS[plain]}{refused}")
+    took = _in_turns(runs, rounds=min(_MOST_ROUNDS, 1 + int(_TRIAL_SECONDS / once)))
+    best, second, *_ = sorted(took, key=took.__getitem__)
+    return Choice(best, f"{WAYS[best]}: {took[second] / took[best]:.1f} times as fast here as {second!r}")
+
+
+def _in_turns(runs: dict[str, Callable[[], object]], *, rounds: int) -> dict[str, float]:
+    """The shortest time of each in seconds; turns, so that what else the machine does hits all alike."""
+    took = dict.fromkeys(runs, math.inf)
+    for _ in range(rounds):
+        for way, run in runs.items():
+            took[way] = min(took[way], _seconds(run))
+    return took
+
+
+def _seconds(run: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    run()
+    return time.perf_counter() - began

@@ -1,0 +1,99 @@
+"""How are the members of one device spread over a gradient step?"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from caviar.errors import OptionError
+from caviar.population import members_last
+
+FIRST, LAST, ALONE = "vmap", "last", "map"
+WAYS = {
+    FIRST: "members side by side on the first axis",
+    LAST: "members side by side on the last axis",
+    ALONE: "one member after the other",
+}
+# The fastest of them for a model and machine, found by measuring (fastest.py).
+AUTO = "auto"
+
+# Members whose states and batches fit into a core's own cache together, and fill whole vectors of any processor.
+_TILE = 80
+VECTOR = 16
+
+
+def check(asked: str) -> None:
+    """Refuse what is neither a way nor "auto".
+
+    Raises:
+        OptionError: It is neither.
+    """
+    if asked not in {AUTO, *WAYS}:
+        known = ", ".join(map(repr, (AUTO, *WAYS)))
+        raise OptionError(f"Expected spread to be one of {known}, got {asked!r}. Pass one of them.")
+
+
+def compiler_options(way: str) -> dict[str, Any]:
+    """What XLA is told about a program that is spread this way; these options are those of its CPU compiler.
+
+    Vectors of 512 bits fit the loops over members; products left to a library would be cut out of them.
+    """
+    if way != LAST:
+        return {}
+    return {"xla_cpu_prefer_vector_width": 512, "xla_cpu_experimental_ynn_fusion_type": ""}
+
+
+def over_members(way: str, function: Callable[..., Any], in_axes: Sequence[int | None]) -> Callable[..., Any]:
+    """What `jax.vmap(function, in_axes)` gives; one member at a time if the way is `"map"`."""
+    if way == LAST:
+        return members_last.vmap(function, in_axes)
+    if way == FIRST:
+        return jax.vmap(function, in_axes)
+
+    def alone(*arguments: Any) -> Any:  # noqa: ANN401
+        one = (
+            argument if axis is None else jax.tree.map(lambda a: a[0], argument)
+            for argument, axis in zip(arguments, in_axes, strict=True)
+        )
+        return jax.tree.map(lambda a: jnp.asarray(a)[None], function(*one))
+
+    return alone
+
+
+def in_tiles(way: str, function: Callable[..., Any], *own: Any) -> Any:  # noqa: ANN401
+    """Call a function on a few members at a time, as many as the way asks for, one group after the other.
+
+    Args:
+        way: One of `WAYS`.
+        function: Takes trees of arrays with a leading member axis, and returns such.
+        own: Its arguments, for all members of a device.
+
+    >>> in_tiles("map", lambda a: a + len(a), jnp.arange(3)).tolist()
+    [1, 2, 3]
+    """
+    members = jax.tree.leaves(own)[0].shape[0]
+    if way == FIRST:
+        return function(*own)
+    width = tile(members) if way == LAST else 1
+    tiles = -(-members // width)
+
+    def cut(array: Any) -> Any:  # noqa: ANN401
+        # Members, unlike rows, may be padded: copies of the last one fill the last tile.
+        filled = array
+        if tiles * width > members:
+            filled = array[jnp.minimum(jnp.arange(tiles * width), members - 1)]
+        return filled.reshape(tiles, width, *array.shape[1:])
+
+    answer = jax.lax.map(lambda some: function(*some), jax.tree.map(cut, own))
+    return jax.tree.map(lambda a: a.reshape(tiles * width, *a.shape[2:])[:members], answer)
+
+
+def tile(members: int) -> int:
+    """How many members stand side by side on the last axis: whole vectors, in equal tiles.
+
+    >>> tile(150), tile(10)
+    (80, 16)
+    """
+    tiles = -(-members // _TILE)
+    return -(-members // (tiles * VECTOR)) * VECTOR

@@ -1,0 +1,137 @@
+"""How members are spread over a step, and which way is chosen."""
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import keras
+import numpy as np
+import pytest
+
+from caviar.errors import OptionError
+from caviar.population import fastest, spread
+from caviar.population.job import Job
+from caviar.population.train import train
+
+L = keras.layers
+
+
+def small():
+    model = keras.Sequential([keras.Input((6,)), L.Dense(5, "relu"), L.Dropout(0.2), L.Dense(1)])
+    model.compile(keras.optimizers.Adam(0.01), "mse")
+    return model
+
+
+@pytest.mark.parametrize("way", spread.WAYS)
+@pytest.mark.parametrize("members", [1, 5, 85])
+def test_tiles_and_padding_do_not_show(way, members):
+    def some(a, b):
+        both = spread.over_members(way, lambda a, b, c: {"sum": a @ b + c}, (0, 0, None))
+        return both(a, b, 1.5)
+
+    rng = np.random.default_rng(0)
+    a, b = (jnp.asarray(rng.normal(size=(members, 3, 3)), jnp.float32) for _ in range(2))
+    answer = spread.in_tiles(way, some, a, b)["sum"]
+    np.testing.assert_allclose(answer, np.asarray(a) @ np.asarray(b) + 1.5, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("way", spread.WAYS)
+def test_the_same_population_spread_the_same_way_gives_the_same_bits(way, binary_rows, seats_of):
+    x, y = binary_rows
+    job = Job(small, x[None], y[None], None, seats_of(100, 3, seeds=(1, 2)), 16, 4, spread=way)
+    first, second = train(job), train(job)
+    assert first.way == second.way == way
+    assert first.spread == second.spread == first.history.attrs["spread"] == f"{spread.WAYS[way]}: asked for"
+    assert all(np.array_equal(a, b) for a, b in zip(first.outputs, second.outputs, strict=True))
+    assert first.history.drop_attrs().identical(second.history.drop_attrs())
+
+
+def test_an_unknown_way_is_refused(binary_rows, seats_of):
+    x, y = binary_rows
+    with pytest.raises(OptionError, match=r"Expected spread to be one of 'auto', .* got 'sideways'"):
+        train(Job(small, x[None], y[None], None, seats_of(100, 2), 16, 2, spread="sideways"))
+
+
+def test_a_choice_made_once_gives_the_same_bits_when_asked_for(binary_rows, seats_of, monkeypatch):
+    """All is worth a trial here; what training gives does not show that there was one."""
+    monkeypatch.setattr(fastest, "_WORTH_SECONDS", 0.0)
+    monkeypatch.setattr(fastest, "_FEWEST_EPOCHS", 1)
+    x, y = binary_rows
+    job = Job(small, x[None], y[None], None, seats_of(100, 4, seeds=tuple(range(8))), 16, 3)
+    chosen = train(job)
+    assert "times as fast here as" in chosen.spread
+    again = train(replace(job, spread=chosen.way))
+    assert all(np.array_equal(a, b) for a, b in zip(chosen.outputs, again.outputs, strict=True))
+
+
+def test_a_short_run_tries_nothing(binary_rows, seats_of):
+    x, y = binary_rows
+    trained = train(Job(small, x[None], y[None], None, seats_of(100, 2), 16, 2))
+    assert trained.way == "vmap"
+
+
+def trial(seconds, epochs=1000, asked="auto", refuses=()):
+    """A choice between ways that take so many seconds per epoch, on a clock of its own."""
+    now = [0.0]
+    tried = []
+
+    def prepare(way):
+        if way in refuses:
+            raise fastest.CannotRun("it is not known how")
+        tried.append(way)
+
+        def run():
+            now[0] += seconds[way]
+
+        return run
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fastest.time, "perf_counter", lambda: now[0])
+        return fastest.choose(asked, tuple(seconds), epochs, prepare), tried
+
+
+def test_the_fastest_way_is_chosen_and_said_to_be():
+    choice, tried = trial({"vmap": 0.42, "last": 0.2})
+    assert choice == fastest.Choice(
+        "last", "members side by side on the last axis: 2.1 times as fast here as 'vmap'"
+    )
+    assert tried == ["vmap", "last"]
+    assert trial({"vmap": 0.1, "map": 0.2})[0].way == "vmap"
+
+
+def test_nothing_else_is_compiled_where_that_cannot_pay():
+    assert trial({"vmap": 0.001, "last": 0.0001})[1] == ["vmap"]
+    assert trial({"vmap": 50.0, "last": 1.0}, epochs=3)[1] == []
+    assert trial({"vmap": 1.0, "last": 0.1}, asked="map") == (
+        fastest.Choice("map", "one member after the other: asked for"),
+        [],
+    )
+    assert trial({"vmap": 1.0})[1] == []
+
+
+def test_a_way_that_cannot_run_is_left_out_and_named():
+    choice, _ = trial({"vmap": 1.0, "last": 0.1}, refuses=("last",))
+    assert choice.way == "vmap"
+    assert "not members side by side on the last axis: it is not known how" in choice.why
+
+
+def traced(*shapes, function=lambda a, b: jnp.tanh(a @ b).sum()):
+    return jax.make_jaxpr(jax.jit(jax.grad(function, (0, 1))))(*(jnp.zeros(shape) for shape in shapes))
+
+
+def test_sensible_ways_depend_on_products_members_and_devices():
+    narrow, wide = traced((32, 10), (10, 20)), traced((32, 64), (64, 64))
+    assert fastest.sensible(narrow, 150, "cpu") == ("vmap", "last")
+    assert fastest.sensible(narrow, 2, "cpu") == ("vmap",)
+    assert fastest.sensible(narrow, 150, "gpu") == ("vmap",)
+    assert fastest.sensible(wide, 150, "cpu") == ("vmap", "map")
+    assert fastest.sensible(traced((256, 4), (4, 4)), 150, "cpu") == ("vmap", "map")
+    half = traced(
+        (32, 10), (10, 20), function=lambda a, b: (a.astype(jnp.bfloat16) @ b.astype(jnp.bfloat16)).sum()
+    )
+    assert fastest.sensible(half, 150, "cpu") == ("vmap", "map")
+    convolution = traced(
+        (2, 1, 8, 8), (1, 1, 3, 3), function=lambda a, b: jax.lax.conv(a, b, (1, 1), "SAME").sum()
+    )
+    assert fastest.sensible(convolution, 150, "cpu") == ("vmap", "map")
+    assert fastest.sensible(convolution, 1, "cpu") == ("vmap",)
