@@ -1,11 +1,13 @@
 """What a person sees while a command runs, and when it must stop."""
 
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TaskID, TextColumn
@@ -63,11 +65,20 @@ class Clock:
             self.stopped = True
             raise KeyboardInterrupt
 
+        told = sys.unraisablehook
+
+        def tell(unraisable: Any) -> None:  # noqa: ANN401 - Python's own type has no public name
+            """Say nothing of a Ctrl-C that met a destructor: it is remembered."""
+            if not issubclass(unraisable.exc_type, KeyboardInterrupt):
+                told(unraisable)
+
         signal.signal(signal.SIGINT, stop)
+        sys.unraisablehook = tell
         try:
             yield
         finally:
             signal.signal(signal.SIGINT, before)
+            sys.unraisablehook = told
 
 
 class _Remaining(ProgressColumn):

@@ -1,5 +1,6 @@
 """How members are spread over a step, and which way is chosen."""
 
+import tempfile
 from dataclasses import replace
 
 import jax
@@ -52,8 +53,9 @@ def test_an_unknown_way_is_refused(binary_rows, seats_of):
         train(Job(small, x[None], y[None], None, seats_of(100, 2), 16, 2, spread="sideways"))
 
 
-def test_a_choice_made_once_gives_the_same_bits_when_asked_for(binary_rows, seats_of, monkeypatch):
+def test_a_choice_made_once_gives_the_same_bits_when_asked_for(binary_rows, seats_of, monkeypatch, tmp_path):
     """All is worth a trial here; what training gives does not show that there was one."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(fastest, "_WORTH_SECONDS", 0.0)
     monkeypatch.setattr(fastest, "_FEWEST_EPOCHS", 1)
     x, y = binary_rows
@@ -70,8 +72,8 @@ def test_a_short_run_tries_nothing(binary_rows, seats_of):
     assert trained.way == "vmap"
 
 
-def trial(seconds, epochs=1000, asked="auto", refuses=()):
-    """A choice between ways that take so many seconds per epoch, on a clock of its own."""
+def trial(seconds, epochs=1000, asked="auto", refuses=(), home=None):
+    """A choice between ways that take so many seconds per epoch, on a clock and in a home of its own."""
     now = [0.0]
     tried = []
 
@@ -85,9 +87,10 @@ def trial(seconds, epochs=1000, asked="auto", refuses=()):
 
         return run
 
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as empty:
         patch.setattr(fastest.time, "perf_counter", lambda: now[0])
-        return fastest.choose(asked, tuple(seconds), epochs, prepare), tried
+        patch.setenv("XDG_CACHE_HOME", str(home or empty))
+        return fastest.choose(asked, tuple(seconds), epochs, prepare, "some population"), tried
 
 
 def test_the_fastest_way_is_chosen_and_said_to_be():
@@ -113,6 +116,17 @@ def test_a_way_that_cannot_run_is_left_out_and_named():
     choice, _ = trial({"vmap": 1.0, "last": 0.1}, refuses=("last",))
     assert choice.way == "vmap"
     assert "not members side by side on the last axis: it is not known how" in choice.why
+
+
+def test_what_was_found_is_remembered_so_that_bits_do_not_depend_on_the_clock(tmp_path):
+    """Another day the other way would be faster; the same population takes the same way as before."""
+    first, _ = trial({"vmap": 1.0, "last": 0.1}, home=tmp_path)
+    again, tried = trial({"vmap": 0.1, "last": 1.0}, home=tmp_path)
+    assert (again, tried) == (first, [])
+    (note,) = (tmp_path / "caviar" / "ways").iterdir()
+    note.write_text('{"way": "sideways"}')
+    assert trial({"vmap": 0.1, "last": 1.0}, home=tmp_path)[0].way == "vmap"
+    assert trial({"vmap": 1.0, "last": 0.1}, epochs=999, home=tmp_path)[1] == ["vmap", "last"]
 
 
 def traced(*shapes, function=lambda a, b: jnp.tanh(a @ b).sum()):

@@ -243,7 +243,8 @@ class _Chunk:
                 raise fastest.CannotRun(str(error)) from error
             return lambda: run(1)
 
-        choice = fastest.choose(group.job.spread, ways, self._epochs, prepare)
+        population = f"{len(self.seats)} {group.passes} {group.traced}"
+        choice = fastest.choose(group.job.spread, ways, self._epochs, prepare, population)
         return choice.way, choice.why
 
     def _record(self, logs: Logs, length: int) -> None:

@@ -1,15 +1,27 @@
-"""Which way of spreading members over a gradient step is the fastest, for this model on this machine?"""
+"""Which way of spreading members over a gradient step is the fastest, for this model on this machine?
 
+What was found is remembered on disk, beside the compiled programs: the same population takes the same way again, and
+so gives the same bits, however busy the machine is.
+"""
+
+import contextlib
+import hashlib
+import json
 import math
+import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+import jax
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn
 
-from caviar.population import members_last
+from caviar.errors import RunError
+from caviar.population import devices, members_last
 from caviar.population.spread import ALONE, AUTO, FIRST, LAST, VECTOR, WAYS
+from caviar.run.files import write_text
 
 # Written out, a product of two 32 x 32 matrices was about as fast as the library's, larger ones slower.
 _SMALL_PRODUCT = 2**15
@@ -73,7 +85,11 @@ def _operations(jaxpr: Jaxpr) -> Iterator[JaxprEqn]:
 
 
 def choose(
-    asked: str, ways: Sequence[str], epochs: int, prepare: Callable[[str], Callable[[], object]]
+    asked: str,
+    ways: Sequence[str],
+    epochs: int,
+    prepare: Callable[[str], Callable[[], object]],
+    population: str,
 ) -> Choice:
     """The way asked for or, if that is `"auto"`, the one that is measured to be the fastest.
 
@@ -82,6 +98,7 @@ def choose(
         ways: Those that may be the fastest; others than the first are tried only where it takes long.
         epochs: How many there will be.
         prepare: Compiles a way and returns what carries out one epoch of all members; may raise `CannotRun`.
+        population: A text that is the same for the same population.
     """
     if asked != AUTO:
         return Choice(asked, f"{WAYS[asked]}: asked for")
@@ -90,6 +107,34 @@ def choose(
         return Choice(plain, f"{WAYS[plain]}: no other way suits this model and machine")
     if epochs < _FEWEST_EPOCHS:
         return Choice(plain, f"{WAYS[plain]}: {epochs} epochs are too few to try other ways")
+    note = _note(f"{ways} {epochs} {population}")
+    found = _recalled(note)
+    if found is None:
+        found = _measured(ways, epochs, prepare)
+        with contextlib.suppress(
+            RunError
+        ):  # it only saves time, and bits: a read-only home must not stop the run
+            write_text(note, json.dumps({"way": found.way, "why": found.why}))
+    return found
+
+
+def _note(population: str) -> Path:
+    """Where the way of a population on this machine is remembered."""
+    machine = f"{platform.processor()} {platform.machine()} {devices.start()} {jax.__version__}"
+    name = hashlib.sha256(f"{machine} {population}".encode()).hexdigest()[:32]
+    return devices.cache_folder().parent / "ways" / f"{name}.json"
+
+
+def _recalled(note: Path) -> Choice | None:
+    try:
+        found = json.loads(note.read_bytes())
+        return Choice(found["way"], found["why"]) if found["way"] in WAYS else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # never found out, or damaged: it is measured again
+
+
+def _measured(ways: Sequence[str], epochs: int, prepare: Callable[[str], Callable[[], object]]) -> Choice:
+    plain = ways[0]
     runs = {plain: prepare(plain)}
     once = _seconds(runs[plain])
     if once * epochs < _WORTH_SECONDS:
