@@ -3,6 +3,8 @@
 from dataclasses import replace
 from functools import partial
 
+import jax
+import jax.numpy as jnp
 import keras
 import numpy as np
 import polars as pl
@@ -70,6 +72,7 @@ def test_every_member_equals_fit_with_its_own_seed_weights_and_shuffling(name, w
         assert_equals_fit(job, trained, member)
 
 
+@pytest.mark.parametrize("way", ["vmap", "last"])
 def test_every_sonar_fold_equals_its_own_fit(way, tables):
     """Ten folds of 187 or 188 rows of the sonar table, trained at once and one by one."""
     table = pl.read_csv(tables / "sonar.csv", has_header=False)
@@ -202,6 +205,86 @@ def test_any_compiled_model_runs_as_a_population_and_equals_fit(build, way, bina
         assert_equals_fit(job, trained, member)
 
 
+def embedded():
+    inputs = keras.Input((6,))
+    words = keras.ops.cast(keras.ops.clip(3 * keras.ops.abs(inputs), 0, 9), "int32")
+    model = keras.Model(inputs, L.Dense(1)(L.Flatten()(L.LayerNormalization()(L.Embedding(10, 3)(words)))))
+    model.compile("adam", "mse")
+    return model
+
+
+def of_images():
+    layers = [
+        L.Reshape((3, 2, 1)),
+        L.Conv2D(4, 2, use_bias=False),
+        L.BatchNormalization(),
+        L.ReLU(),
+        L.Flatten(),
+    ]
+    model = keras.Sequential([keras.Input((6,)), *layers, L.Dense(1)])
+    model.compile(keras.optimizers.SGD(0.05, momentum=0.9), "mse")
+    return model
+
+
+def half_precise():
+    layers = [L.Dense(8, "relu", dtype="mixed_bfloat16"), L.Dense(1, dtype="float32")]
+    model = keras.Sequential([keras.Input((6,)), *layers])
+    model.compile(keras.optimizers.SGD(0.05), "mse")
+    return model
+
+
+class OwnStep(keras.Model):
+    """A training step of its own, in the stateless form that Keras wants on JAX."""
+
+    def train_step(self, state, data):
+        trainable, rest, optimizer, metrics = state
+        x, y = data
+
+        def loss_of(trainable):
+            predicted, after = self.stateless_call(trainable, rest, x, training=True)
+            return jnp.mean(jnp.abs(y - predicted) ** 1.5), after
+
+        (loss, after), gradient = jax.value_and_grad(loss_of, has_aux=True)(trainable)
+        trainable, optimizer = self.optimizer.stateless_apply(optimizer, gradient, trainable)
+        return {"loss": loss, "own": 2 * loss}, (trainable, after, optimizer, metrics)
+
+
+class SilentStep(OwnStep):
+    """It says what Keras' own metrics are called, and does not update them: `fit` reports what these hold."""
+
+    def train_step(self, state, data):
+        logs, state = super().train_step(state, data)
+        return {"loss": logs["loss"]}, state
+
+
+def with_a_step_of_its_own(kind=OwnStep):
+    inputs = keras.Input((6,))
+    model = kind(inputs, L.Dense(1)(L.Dropout(0.2)(L.Dense(8, "relu")(inputs))))
+    model.compile(keras.optimizers.Adam(0.01), "mse")
+    return model
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        embedded,
+        of_images,
+        half_precise,
+        with_a_step_of_its_own,
+        partial(with_a_step_of_its_own, SilentStep),
+    ],
+)
+def test_further_models_run_as_a_population_and_equal_fit(build, binary_rows, seats_of):
+    """Embedding and layer normalization, images, half precision, a training step of the model's own."""
+    x, y = binary_rows
+    job = Job(build, x[None], y[None], None, seats_of(100, folds=2), 16, 3)
+    trained = train(job)
+    assert trained.engine == "population", trained.why
+    for member in range(2):
+        assert_equals_fit(job, trained, member)
+
+
+@pytest.mark.parametrize("way", ["vmap", "last"])
 def test_sample_weights_reach_loss_and_validation(way, binary_rows, seats_of):
     """A weighted member equals a weighted fit, and differs from an unweighted one."""
     x, y = binary_rows
@@ -215,6 +298,7 @@ def test_sample_weights_reach_loss_and_validation(way, binary_rows, seats_of):
     assert abs(trained.outputs[0] - train(plain).outputs[0]).max() > 1e-3
 
 
+@pytest.mark.parametrize("way", ["vmap", "last"])
 def test_inputs_of_a_split_are_seen_by_its_members_only(way, binary_rows, seats_of):
     """With inputs prepared per split, each member trains on its own split's numbers."""
     x, y = binary_rows
@@ -226,6 +310,7 @@ def test_inputs_of_a_split_are_seen_by_its_members_only(way, binary_rows, seats_
         assert_equals_fit(job, trained, member)
 
 
+@pytest.mark.parametrize("way", ["vmap", "last"])
 @pytest.mark.parametrize("batch_size", [1000, 33])
 def test_any_batch_size_keeps_every_row(batch_size, way, binary_rows, seats_of):
     """A batch larger than the table; and folds of 66 and 67 rows, of which only one has a short last batch."""

@@ -13,7 +13,8 @@ MemberState = tuple[list[Any], list[Any], list[Any], list[Any]]
 def train_step(model: keras.Model, state: MemberState, batch: tuple[Any, ...]) -> tuple[MemberState, Logs]:
     """Move one member along its gradient; logs are those since the metrics were last reset."""
     logs, new = model.train_step(state, batch)
-    return (list(new[0]), list(new[1]), list(new[2]), list(new[3])), dict(logs)
+    after = (list(new[0]), list(new[1]), list(new[2]), list(new[3]))
+    return after, dict(logs) if _is_plain(model, "train_step") else _reported(model, logs, after[3])
 
 
 def test_step(
@@ -30,7 +31,20 @@ def test_step(
         The metric variables, and the logs.
     """
     logs, new = model.test_step(state, batch)
-    return list(new[2]), dict(logs)
+    metrics = list(new[2])
+    return metrics, dict(logs) if _is_plain(model, "test_step") else _reported(model, logs, metrics)
+
+
+def _is_plain(model: keras.Model, name: str) -> bool:
+    return getattr(type(model), name) is getattr(keras.Model, name)
+
+
+def _reported(model: keras.Model, logs: Logs, metrics: list[Any]) -> Logs:
+    """What `fit` reports of a step of the user's own: its metrics' results, if they have the names of the logs."""
+    mapping = list(zip(model.metrics_variables, metrics, strict=True))
+    with keras.StatelessScope(state_mapping=mapping):
+        results = model.get_metrics_result()
+    return dict(results) if set(results) == set(logs) else dict(logs)
 
 
 def predict(model: keras.Model, state: MemberState, inputs: jax.Array) -> Any:  # noqa: ANN401
