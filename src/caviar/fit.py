@@ -145,6 +145,8 @@ def fit(
     )
     if engine != "loop":
         recorders.write(history, jobs, trained, [job.callbacks for job in jobs])
+    if jobs[0].ranges is not None and jobs[0].source is None and block_rows is None:
+        voice.note(f"Rows do not fit into memory at once, so they came {history.attrs['rows']}.")
     if history.attrs["engine"] == "loop" and engine == "auto":
         voice.note(f"Members were trained one at a time, because {history.attrs['why']}.")
     return history

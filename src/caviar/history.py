@@ -57,7 +57,8 @@ class History:
             arrays (member,). Empty without folds.
         members: The trained models, in the order of the member axis.
         attrs: What ran: `engine` (`"population"` or `"loop"`), `why`, `populations` (recipes that differ only in
-            numbers share one), `seconds`, `split`, `spread` (how members were spread over a step, and why so), and
+            numbers share one), `seconds`, `split`, `rows` (whether they came in blocks, and how these were
+            shuffled), `spread` (how members were spread over a step, and why so), and
             `fixed`, the variables whose seed the builder fixed, so that they do not vary.
         probes: What went on inside the members, on the axes member, epoch (probed ones only) and layer; each variable
             says what it means and where and why it is missing. None without `probes=`.
@@ -129,6 +130,7 @@ def make_history(
         "populations": populations,
         "seconds": seconds,
         "split": split,
+        "rows": _coming(parts[0][1]),
         "spread": "; ".join(dict.fromkeys(trained.spread for _, _, trained in parts if trained.spread)),
         "fixed": tuple(dict.fromkeys(name for _, _, trained in parts for name in trained.fixed)),
     }
@@ -140,3 +142,13 @@ def make_history(
         join((name, trained.probes) for name, _, trained in parts),
         parts[0][1].watches,
     )
+
+
+def _coming(job: Job) -> str:
+    """How rows to train on came to the devices."""
+    if job.source is not None:
+        return "in the batches of the dataset, the same for all members"
+    if job.ranges is None:
+        return "all at once"
+    shuffled = "shuffled within blocks, and blocks among each other" if job.shuffle else "in their order"
+    return f"in blocks of {job.ranges.rows:,}, {shuffled}"
