@@ -394,6 +394,30 @@ def test_a_member_is_an_ordinary_model_that_saves_loads_and_goes_on(tmp_path):
     np.testing.assert_allclose(member.predict(X, verbose=0), other.predict(X, verbose=0), atol=1e-5)
 
 
+class Splitter:
+    """Gives the folds that it was given."""
+
+    def __init__(self, folds):
+        self.folds = folds
+
+    def split(self, x, y=None):  # noqa: ARG002 - scikit-learn's signature
+        return self.folds
+
+
+def test_a_splitter_may_give_masks_and_weights_may_come_as_a_column():
+    inside = np.arange(53) < 40
+    masks = caviar.fit(build, X, Y, folds=Splitter([(inside, ~inside)]), verbose=0)
+    numbers = caviar.fit(
+        build,
+        X,
+        Y,
+        folds=Splitter([(np.arange(40), np.arange(40, 53))]),
+        sample_weight=np.ones((53, 1)),
+        verbose=0,
+    )
+    assert_same(masks.history, numbers.history)
+
+
 class Counting(keras.callbacks.Callback):
     """Only beside a single model."""
 
@@ -454,7 +478,24 @@ def test_a_callback_that_cannot_be_carried_is_named_and_the_loop_runs_it():
         ({"validation_freq": []}, "validation_freq"),
         ({"validation_freq": 2.5}, "validation_freq"),
         ({"shuffle": "batch"}, "shuffle"),
-        ({"build": build()}, "function|Keras"),
+        ({"build": build()}, "function that makes a model"),
+        ({"folds": Splitter([])}, "got none"),
+        ({"folds": Splitter([([], [1, 2])])}, "rows to hold out"),
+        ({"folds": Splitter([([0, 1], [99])])}, "from 0 to 99"),
+        ({"folds": Splitter([([0, -1], [2])])}, "from -1 to 2"),
+        ({"x": [[1, 2], [3]], "y": Y[:2]}, "array of numbers"),
+        ({"x": {}}, "hold arrays"),
+        ({"y": np.where(Y == 0, np.nan, Y), "class_weight": {0: 2.0}}, "missing"),
+        ({"class_weight": np.ones(3)}, "class and number"),
+        ({"class_weight": {"a": 1.0}}, "class and number"),
+        ({"class_weight": {0: np.nan}}, "class and number"),
+        ({"sample_weight": np.ones((53, 2))}, "one number per row"),
+        ({"repeats": "a"}, "repeats"),
+        ({"folds": 2, "repeats": 1.5}, "repeats"),
+        ({"folder": 5}, "folder"),
+        ({"seeds": True}, "seeds"),
+        ({"shuffle": np.array([True, False])}, "shuffle"),
+        ({"x": X[:, :2]}, r"expected axis -1"),
     ],
 )
 def test_what_cannot_be_meant_is_one_sentence(arguments, words):

@@ -57,3 +57,11 @@ def test_ctrl_c_is_heard():
     one._clock.stopped = True
     with pytest.raises(KeyboardInterrupt):
         one.advance(1)
+
+
+def test_what_another_process_did_costs_no_time_and_is_not_given_up():
+    """A resumed training is at its end at once, whatever the clock says; what follows keeps to it."""
+    one = pace(seconds_left=1.0, reserve=10.0)
+    one.restore(99)
+    with pytest.raises(OutOfTime):
+        one.advance(1)

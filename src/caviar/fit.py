@@ -135,8 +135,10 @@ def fit(
     jobs = asked.jobs
     voice = Voice(quiet=verbose in (0, "0"))
     began = time.monotonic()
+    if folder is not None and not isinstance(folder, (str, Path)):
+        raise OptionError(f"Expected folder to be a path, got {type(folder).__name__}. Write folder='state'.")
     keep = None if folder is None else Keep(Path(folder))
-    trained, populations = _train(jobs, engine, Pace(voice, Clock(None), "population"), keep)
+    trained, populations = _train(jobs, engine, Pace(voice, Clock(None), "training"), keep)
     history = make_history(
         list(zip(asked.names, jobs, trained, strict=True)),
         populations,

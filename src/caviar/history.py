@@ -71,6 +71,13 @@ class History:
     probes: xr.Dataset | None
     _watches: Callable[[int], bool]
 
+    def __repr__(self) -> str:
+        sizes, logs = self.dataset.sizes, ", ".join(map(str, self.dataset.data_vars))
+        return (
+            f"<caviar.History: {sizes['member']} members, {sizes['epoch']} epochs, {self.attrs['engine']} in "
+            f"{self.attrs['seconds']:.1f} s; logs {logs}>"
+        )
+
     @property
     def epoch(self) -> list[int]:
         """Numbers of the epochs, from 0 as in Keras."""

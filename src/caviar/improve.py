@@ -143,7 +143,10 @@ def carry_out(
         if unfinished is None:
             folder.notes.put("arguments", _written(given))
             folder.notes.put("files", _files(given))
-        work = Work(folder, _new_record(_options(given), deciding, others), dataset, kept, limit, voice, seed)
+        work = Work(
+            *(folder, _new_record(_options(given), deciding, others), dataset, kept, limit, voice, seed),
+            resumed=unfinished is not None,
+        )
         work.look(recipe, bench)
         if loading:
             voice.note(loading)

@@ -18,7 +18,7 @@ from caviar.errors import OptionError
 from caviar.population.job import Job, Seat
 from caviar.population.probed import seldom_enough
 from caviar.population.source import Batches
-from caviar.rows import Rows, class_weights, is_dataset, labels, read, read_dataset
+from caviar.rows import Rows, check_class_weight, class_weights, is_dataset, labels, read, read_dataset
 
 _LARGEST_SEED = 2**32 - 1
 # Whole numbers with so few values are classes, and folds keep their shares.
@@ -81,6 +81,8 @@ def make_jobs(call: Call) -> Asked:
     """
     _check(call)
     every = {name: _settings(call, name, changes) for name, changes in _recipes(call.recipes).items()}
+    for settings in every.values():
+        check_class_weight(settings["class_weight"])
     weighs_classes = any(settings["class_weight"] for settings in every.values())
     if is_dataset(call.x):
         _refuse_beside_dataset(call, every)
@@ -114,6 +116,7 @@ def _check(call: Call) -> None:
     if call.held_out not in ("end", "epoch"):
         raise OptionError(f"Expected held_out to be 'end' or 'epoch', got {call.held_out!r}. Choose one.")
     for name, least in (
+        ("repeats", 1),
         ("initial_epoch", 0),
         ("validation_batch_size", 1),
         ("steps_per_epoch", 1),
@@ -121,7 +124,7 @@ def _check(call: Call) -> None:
         ("block_rows", 1),
     ):
         value = getattr(call, name)
-        if value is not None:
+        if value is not None or name == "repeats":
             _whole(name, value, least)
     if call.validation_steps is not None and call.validation_data is None and not call.validation_split:
         raise OptionError(
@@ -142,8 +145,8 @@ def _refuse_beside_dataset(call: Call, every: Mapping[str, Mapping[str, Any]]) -
     ):
         if value is not None:
             raise OptionError(
-                f"Expected {name} to be left out where x is a {type(call.x).__name__}, which decides about its own "
-                f"batches, got {name} as well. Leave it out, or pass arrays."
+                f"Expected {name} to be left out where x is a dataset ({type(call.x).__name__}), which decides about "
+                f"its own batches, got {name} as well. Leave it out, or pass arrays."
             )
     if isinstance(call.x, Iterator) and len(every) > 1:
         raise OptionError(
@@ -173,7 +176,7 @@ class _Maker:
                 f"Expected epochs to be more than initial_epoch, got {settings['epochs']} and {call.initial_epoch}. "
                 f"Epochs count from the first one ever trained, as in Keras: raise them."
             )
-        if settings["shuffle"] not in (True, False):
+        if not isinstance(settings["shuffle"], (bool, np.bool_)):
             raise OptionError(
                 f"Expected shuffle to be True or False, got {settings['shuffle']!r}. Choose one."
             )
@@ -182,7 +185,11 @@ class _Maker:
         if call.validation_steps is not None:
             seats = [replace(seat, watch=seat.watch[: look * call.validation_steps]) for seat in seats]
         class_weight = settings["class_weight"]
-        source = self._source(class_weight, shuffle=settings["shuffle"]) if rows.dataset is not None else None
+        source = (
+            self._source(class_weight, shuffle=bool(settings["shuffle"]))
+            if rows.dataset is not None
+            else None
+        )
         weight = rows.weight
         if class_weight and source is None:
             weight = class_weights(rows, class_weight)
@@ -273,7 +280,9 @@ def _look_size(call: Call, rows: Rows, batch_size: Any, seats: Sequence[Seat]) -
 
 def _whole(name: str, value: Any, least: int) -> None:  # noqa: ANN401
     if not _is_whole(value) or value < least:
-        raise OptionError(f"Expected {name} to be a whole number of at least {least}, got {value}. Raise it.")
+        raise OptionError(
+            f"Expected {name} to be a whole number of at least {least}, got {value!r}. Give such a number."
+        )
 
 
 def _frequency(given: Any) -> int | tuple[int, ...]:  # noqa: ANN401
@@ -298,6 +307,11 @@ def _settings(call: Call, name: str, changes: Mapping[str, Any]) -> dict[str, An
     settings = {**given, **{key: value for key, value in changes.items() if key in _CHANGES}}
     extra = {key: value for key, value in changes.items() if key not in _CHANGES}
     build = settings["build"]
+    if isinstance(build, keras.Model):
+        raise OptionError(
+            f"Expected build to be a function that makes a model, because every member needs one of its own, got a "
+            f"{type(build).__name__} that is made already. Pass the function that builds and compiles it."
+        )
     if not callable(build):
         raise OptionError(
             f"Expected build to be a function, got {type(build).__name__}. Pass the function itself."
@@ -316,7 +330,8 @@ def _settings(call: Call, name: str, changes: Mapping[str, Any]) -> dict[str, An
 
 def _seeds(seeds: int | Sequence[int]) -> list[int]:
     try:
-        wanted = list(range(int(seeds)) if isinstance(seeds, Integral) else seeds)  # type: ignore[arg-type]
+        single = isinstance(seeds, Integral) and not isinstance(seeds, bool)
+        wanted = list(range(int(seeds)) if single else seeds)  # type: ignore[arg-type]
         found = [int(seed) for seed in wanted]
     except (TypeError, ValueError):
         wanted, found = [], []
@@ -356,7 +371,7 @@ def _splits(
                 f"Expected folds to be a number or a scikit-learn splitter that needs only rows and targets, got "
                 f"{type(folds).__name__}, which failed: {error} Pass a number of folds."
             ) from error
-        return [(0, i, np.asarray(a), np.asarray(b)) for i, (a, b) in enumerate(pairs)], type(folds).__name__
+        return list(_checked(pairs, rows.count)), type(folds).__name__
     count = int(folds)
     if not 2 <= count <= rows.count:
         raise OptionError(
@@ -369,6 +384,26 @@ def _splits(
         for repeat in range(repeats)
         for i, (a, b) in enumerate(kind(count, shuffle=True, random_state=repeat).split(every, target))
     ], kind.__name__
+
+
+def _checked(
+    pairs: Sequence[tuple[Any, Any]], count: int
+) -> Iterator[tuple[int, int, np.ndarray, np.ndarray]]:
+    """The folds of a splitter, which must name rows that there are."""
+    if not pairs:
+        raise OptionError(
+            "Expected folds to be a splitter that gives folds, got none. Pass a number of folds."
+        )
+    for i, pair in enumerate(pairs):
+        fit, scored = (np.flatnonzero(a) if a.dtype == bool else a for a in map(np.asarray, pair))
+        every = np.concatenate([fit, scored])
+        if not (len(fit) and len(scored)) or every.min() < 0 or every.max() >= count:
+            raise OptionError(
+                f"Expected every fold to have rows to train on and rows to hold out, from 0 to {count - 1}, got "
+                f"{len(fit)} and {len(scored)} rows{f' from {every.min()} to {every.max()}' if len(every) else ''}. "
+                f"Check the splitter."
+            )
+        yield 0, i, fit, scored
 
 
 def _seats(

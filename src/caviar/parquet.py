@@ -25,6 +25,9 @@ class Columns(Sliced):
         self.shape = (rows, len(self.names))
         self.dtype = np.dtype(np.float32)
 
+    def __repr__(self) -> str:
+        return f"<{self.path}: {self.shape[0]:,} rows of {', '.join(self.names)}>"
+
     def __getitem__(self, rows: slice) -> np.ndarray:
         """Rows from start to stop, float32 (row, column); what is missing is NaN."""
         start, stop, _ = rows.indices(len(self))

@@ -25,6 +25,9 @@ class Run:
     path: Path
     record: Record
 
+    def __repr__(self) -> str:
+        return f"<caviar.Run {self.path}: {self.record.status}, stage {self.record.stage}>"
+
     def model(self) -> FinishedModel:
         """The finished model, loaded from its files.
 

@@ -1,8 +1,9 @@
 """The arrays that a call of `fit` gives: read, checked, and put after one another."""
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
 
 import keras
@@ -86,8 +87,7 @@ def read(
                 "Expected class_weight or sample_weight, got both, which Keras refuses as well. Multiply the "
                 "classes' weights into sample_weight."
             )
-        weight = _array(sample_weight, "sample_weight").astype(np.float32)
-        _length(weight, "sample_weight", count)
+        weight = _row_weights(sample_weight, "sample_weight", count)
     weighs = weight is not None
     watched = None if validation_data is None else _watched(validation_data, validation_steps, (x, y))
     more = 0 if watched is None else len(leaves(watched.y)[0])
@@ -157,13 +157,31 @@ def _first(x: Any, y: Any, block_rows: int | None) -> tuple[Any, Any]:  # noqa: 
 
 def _array(values: Any, what: str) -> Any:  # noqa: ANN401
     """One array as it is: in memory, or in a file of which slices are read."""
-    array = values if is_sliced(values) else np.asarray(_plain(values))
+    try:
+        array = values if is_sliced(values) else np.asarray(_plain(values))
+    except ValueError:  # rows of unequal length
+        array = np.empty(0, object)
     if np.dtype(array.dtype).kind not in "biuf" or len(array.shape) == 0:
         raise OptionError(
             f"Expected {what} to be an array of numbers with a row axis, or a dict or list of such arrays, got "
-            f"{type(values).__name__}. Turn text into numbers first."
+            f"{_kind(values)}. Turn text into numbers first."
         )
     return array
+
+
+def _kind(values: Any) -> str:  # noqa: ANN401
+    return f"{type(values).__name__} of {values.dtype}" if hasattr(values, "dtype") else type(values).__name__
+
+
+def _row_weights(values: Any, what: str, count: int) -> np.ndarray:  # noqa: ANN401
+    """Weights (row,), which may come as a column."""
+    weight = np.asarray(_array(values, what), np.float32)
+    _length(weight, what, count)
+    if weight.size != count:
+        raise OptionError(
+            f"Expected {what} to be one number per row, got an array of shape {weight.shape}. Give one dimension."
+        )
+    return weight.reshape(count)
 
 
 def _plain(values: Any) -> Any:  # noqa: ANN401
@@ -182,6 +200,8 @@ def _arrays(values: Any, what: str) -> Any:  # noqa: ANN401
 
 def _length(values: Any, what: str, count: int | None = None) -> int:  # noqa: ANN401
     lengths = {len(part) for part in leaves(values)} | ({count} if count is not None else set())
+    if not lengths:
+        raise OptionError(f"Expected {what} to hold arrays, got none. Give at least one.")
     if len(lengths) != 1 or lengths == {0}:
         raise OptionError(
             f"Expected {what} to have as many rows as the other arrays, and at least one, got "
@@ -205,9 +225,7 @@ def _watched(given: Any, steps: int | None, like: tuple[Any, Any] | None) -> _Wa
     more = _length(more_y, "validation y", _length(more_x, "validation x"))
     if len(given) == 2 or given[2] is None:
         return _Watched(more_x, more_y, None)
-    weight = _array(given[2], "the weights of validation_data").astype(np.float32)
-    _length(weight, "the weights of validation_data", more)
-    return _Watched(more_x, more_y, weight)
+    return _Watched(more_x, more_y, _row_weights(given[2], "the weights of validation_data", more))
 
 
 def _check_alike(ours: tuple[Any, Any], theirs: tuple[Any, Any]) -> None:
@@ -261,12 +279,24 @@ def labels(rows: Rows) -> np.ndarray | None:
     return found if len(found) == rows.count and (found == np.rint(found)).all() else None
 
 
-def class_weights(rows: Rows, class_weight: Mapping[int, float]) -> np.ndarray:
-    """Weights of rows by their class, as Keras gives them: 1 for a class without."""
-    if not isinstance(class_weight, Mapping) or not all(isinstance(w, Real) for w in class_weight.values()):
+def check_class_weight(class_weight: Any) -> None:  # noqa: ANN401
+    """Refuse what is no dict of class and weight.
+
+    Raises:
+        OptionError: It is none.
+    """
+    if class_weight is None:
+        return
+    if not isinstance(class_weight, Mapping) or not all(
+        isinstance(c, Integral) and isinstance(w, Real) and math.isfinite(w) for c, w in class_weight.items()
+    ):
         raise OptionError(
             f"Expected class_weight to be a dict of class and number, got {class_weight!r}. Write {{0: 1.0, 1: 5.0}}."
         )
+
+
+def class_weights(rows: Rows, class_weight: Mapping[int, float]) -> np.ndarray:
+    """Weights of rows by their class, as Keras gives them: 1 for a class without."""
     target = (
         [part[0] for part in leaves(rows.y)]
         if rows.ranges is None
@@ -277,6 +307,11 @@ def class_weights(rows: Rows, class_weight: Mapping[int, float]) -> np.ndarray:
     classes = (
         target[0].argmax(-1) if target[0].ndim > 1 and target[0].shape[-1] > 1 else target[0].reshape(-1)
     )
+    if not np.isfinite(np.asarray(classes)).all():
+        raise OptionError(
+            "Expected targets to be classes where class_weight is given, got some that are missing. Fill them in or "
+            "leave these rows out."
+        )
     weight = np.array([class_weight.get(int(c), 1.0) for c in classes], np.float32)
     if rows.weight is not None:  # weights of the rows to watch
         weight[rows.validation] = rows.weight[rows.validation]

@@ -176,6 +176,8 @@ def choose(
     helping = helpers(comparisons)
     single = [name for name in helping if "+" not in name]
     together = [name for name in helping if "+" in name]
+    if not comparisons:
+        return "baseline", "No remedy was tried, so the recipe stays as it is."
     if not helping:
         return "baseline", "No remedy was shown to help, so the recipe stays as it is."
     best = trial.arm(single[0] if single else together[0])

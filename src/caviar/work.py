@@ -68,6 +68,7 @@ class Work:
     voice: Voice
     seed: int
     bench: Bench | None = None
+    resumed: bool = False
     baseline: Arm | None = None
     chosen: Recipe | None = None
 
@@ -151,7 +152,9 @@ class Work:
                 ),
                 spread=None if arm.seed_scores is None else spread(arm.seed_scores),
             )
-            self.voice.say(f"  {plan.repeats} × {plan.folds} folds: {_said(arm, bench)}")
+            self.voice.say(
+                f"  {plan.repeats} × {plan.folds} folds, {plan.seeds} seeds in the first: {_said(arm, bench)}"
+            )
             if self.record.spread is not None:
                 self.voice.say(f"  {self.record.spread.sentence}")
             self._references()
@@ -368,6 +371,8 @@ class Work:
 
     def broken_off(self) -> None:
         """Keep what was learned before an error; a folder that holds nothing yet is taken away again."""
+        if self.record.baseline is None and self.resumed:
+            return  # what an earlier process left is still there
         if self.record.baseline is None:
             (self.folder.path / RECORD).unlink(missing_ok=True)
             self.folder.forget_training()

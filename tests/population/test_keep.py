@@ -144,7 +144,7 @@ def test_what_is_kept_is_not_trained_again(engine, tmp_path, monkeypatch):
 def test_another_training_is_not_taken_for_the_one_that_is_kept(other, tmp_path):
     arguments = {"build": build, "x": X, "y": Y, "seeds": 2, "epochs": 3, "folder": tmp_path, "verbose": 0}
     caviar.fit(**arguments)
-    with pytest.raises(RunError, match=r"this very training.*other training"):
+    with pytest.raises(RunError, match=r"this very training.*other rows, model or arguments"):
         caviar.fit(**{**arguments, **other})
 
 
@@ -166,6 +166,21 @@ def test_a_damaged_file_is_one_sentence(name, tmp_path):
     caviar.fit(build, X, Y, **arguments)
     (tmp_path / "population-0" / name).write_bytes(b"PK\x03\x04 half a file")
     with pytest.raises(RunError, match=rf"^Expected .*{name}.* away"):
+        caviar.fit(build, X, Y, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("chunks-0.json", "[[7]]"), ("chunks-0.json", '"ab"'), ("chunks-0.json", "[[0, 0]]")]
+)
+def test_a_note_of_other_members_is_one_sentence(name, text, tmp_path):
+    arguments = {"seeds": 2, "epochs": 2, "folder": tmp_path, "verbose": 0}
+    caviar.fit(build, X, Y, **arguments)
+    (tmp_path / "population-0" / name).write_text(text)
+    with pytest.raises(RunError, match=rf"^Expected .*{name}.* away"):
+        caviar.fit(build, X, Y, **arguments)
+    np.savez(tmp_path / "population-0" / "members-0-2.npz", other=np.ones(3))
+    (tmp_path / "population-0" / name).write_text("[[0, 1]]")
+    with pytest.raises(RunError, match=r"^Expected .*members-0-2\.npz.* away"):
         caviar.fit(build, X, Y, **arguments)
 
 

@@ -98,10 +98,15 @@ def train_chunk(
         told, done = told + steps, done + more
         monitor.advance(steps)
 
+    def restore(more: int) -> None:
+        nonlocal done
+        done += more
+        monitor.restore(group.job.steps(seats, 0, more))
+
     try:
         with memory.watched(len(members)):
             chunk = _Chunk(group, members, epochs, slot, first.way if first else None)
-            chunk.run(advance, may_end=first is None)
+            chunk.run(advance, restore, may_end=first is None)
             return chunk.end(len(members))
     except memory.TooLarge:
         monitor.advance(-told)  # all of it will be done again
@@ -141,11 +146,10 @@ class _Chunk:
         if not self._at.way[0]:
             self._at.way = way or self._choose(state)
 
-    def run(self, advance: Callable[[int], None], *, may_end: bool) -> None:
+    def run(self, advance: Callable[[int], None], restore: Callable[[int], None], *, may_end: bool) -> None:
         """Blocks of epochs of about half a second; the next row orders are drawn while one runs."""
         at = self._at
-        if at.done:
-            advance(at.done)
+        restore(at.done)
         told = at.done
         orders = Orders(self._group.job, self.seats, self._group.passes.fit.width, self._epochs)
         orders.skip(at.done)

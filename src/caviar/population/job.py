@@ -243,6 +243,9 @@ class Monitor:
     def advance(self, steps: int) -> None:
         """So many more gradient steps were done."""
 
+    def restore(self, steps: int) -> None:
+        """So many gradient steps were done before, by another process."""
+
     def end(self) -> None:
         """Training is over, or was stopped."""
 

@@ -24,6 +24,7 @@ _EVERY_SECONDS = 20.0
 # Saving takes at most this share of the time, however large the state is.
 _MOST_OF_THE_TIME = 0.05
 _TRAINING = "training.json"
+_TOLD = "rows, model or arguments"
 
 
 @dataclass
@@ -82,11 +83,16 @@ class Slot:
         arrays = self.read()
         if arrays is None:
             return None
-        done, ended, *here = arrays["where"].tolist()
-        leaves = [arrays[f"leaf_{i}"].view(kind) for i, kind in enumerate(types)]
-        logs = {name.removeprefix("log_"): a for name, a in arrays.items() if name.startswith("log_")}
-        way, why = arrays["way"].tolist()
-        return Standing(done, bool(ended), np.array(here), leaves, logs, float(arrays["seconds"]), (way, why))
+        try:
+            done, ended, *here = arrays["where"].tolist()
+            leaves = [arrays[f"leaf_{i}"].view(kind) for i, kind in enumerate(types)]
+            logs = {name.removeprefix("log_"): a for name, a in arrays.items() if name.startswith("log_")}
+            way, why = arrays["way"].tolist()
+            return Standing(
+                done, bool(ended), np.array(here), leaves, logs, float(arrays["seconds"]), (way, why)
+            )
+        except (KeyError, ValueError, TypeError) as error:
+            raise self._damaged(error) from error
 
     def write(self, leaves: Sequence[np.ndarray], others: dict[str, np.ndarray]) -> None:
         """Write arrays in one step, without pickle: `leaf_0`, `leaf_1` … and those with names.
@@ -114,10 +120,13 @@ class Slot:
             with self.path.open("rb") as file, np.load(file) as found:
                 return {name: found[name] for name in found.files}
         except Exception as error:
-            raise RunError(
-                f"Expected {self.path} to hold the state of a training, but it cannot be read "
-                f"({type(error).__name__}). Take it away: these members then train from the beginning."
-            ) from error
+            raise self._damaged(error) from error
+
+    def _damaged(self, error: Exception) -> RunError:
+        return RunError(
+            f"Expected {self.path} to hold the state of a training, but it cannot be read ({type(error).__name__}). "
+            f"Take it away: these members then train from the beginning."
+        )
 
 
 @dataclass(frozen=True)
@@ -137,20 +146,29 @@ class Keep:
         Raises:
             RunError: Another training is kept there.
         """
-        mine = {"training": fingerprint(job, template, rules), **_surroundings()}
+        mine = {_TOLD: fingerprint(job, template, rules), **_surroundings()}
         theirs = self._read(_TRAINING)
         if theirs is None:
             self._write(_TRAINING, mine)
         elif theirs != mine:
             other = [k for k in mine if not isinstance(theirs, dict) or theirs.get(k) != mine[k]]
             raise RunError(
-                f"Expected {self.folder} to be new or to hold this very training, but it holds another one (other "
-                f"{', '.join(other)}). Give another folder, or take away what is there."
+                f"Expected {self.folder} to be new or to hold this very training, but what is kept there has other "
+                f"{' and '.join(other)}. Give another folder, or take away what is there."
             )
 
     def chunks(self, program: int, planned: list[list[int]]) -> list[list[int]]:
         """Which members train together: as it was when the training began, or as planned now."""
-        return self._read(f"chunks-{program}.json") or planned
+        name = f"chunks-{program}.json"
+        found = self._read(name)
+        if found is None:
+            return planned
+        members = sorted(member for part in planned for member in part)
+        if not isinstance(found, list) or not all(isinstance(part, list) and part for part in found):
+            raise self._damaged(name)
+        if sorted(member for part in found for member in part) != members:
+            raise self._damaged(name)
+        return found
 
     def set_chunks(self, program: int, chunks: list[list[int]]) -> None:
         """Remember which members train together."""
@@ -172,10 +190,13 @@ class Keep:
         try:
             return json.loads(path.read_bytes()) if path.exists() else None
         except (OSError, ValueError) as error:
-            raise RunError(
-                f"Expected {path} to be a note that Caviar wrote, but it cannot be read ({type(error).__name__}). Take "
-                f"the folder {self.folder} away: its training then begins anew."
-            ) from error
+            raise self._damaged(name) from error
+
+    def _damaged(self, name: str) -> RunError:
+        return RunError(
+            f"Expected {self.folder / name} to be a note that Caviar wrote, but it is damaged. Take the folder "
+            f"{self.folder} away: its training then begins anew."
+        )
 
 
 def fingerprint(job: Job, template: Template, rules: object) -> str:

@@ -100,7 +100,7 @@ def _train_one(job: Job, seat: Seat, monitor: Monitor, slot: Slot | None, lookin
         model, rows = build_alone(job.build, job.sample(), seat.seed), _rows_of(kept)
         for i, variable in enumerate(_variables(model)):
             variable.assign(kept[f"leaf_{i}"].view(np.dtype(variable.dtype)))
-        monitor.advance(-(-len(seat.fit) // job.batch_size) * len(rows))
+        monitor.restore(-(-len(seat.fit) // job.batch_size) * len(rows))
     groups = (model.trainable_variables, model.non_trainable_variables, model.optimizer.variables)
     trainable, rest, optimizer = ([v.numpy() for v in group] for group in groups)
     if slot is not None and kept is None:

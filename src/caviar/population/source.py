@@ -227,8 +227,15 @@ def _full(batch: Any) -> tuple[Any, ...]:  # noqa: ANN401 - whatever a dataset g
     if not isinstance(batch, tuple) or len(batch) not in (2, 3):
         raise TypeError("it gives inputs without targets")
     return tuple(
-        keras.tree.map_structure(lambda a: narrow(np.asarray(a)), part) for part in batch if part is not None
+        keras.tree.map_structure(lambda a: narrow(_numbers(a)), part) for part in batch if part is not None
     )
+
+
+def _numbers(values: Any) -> np.ndarray:  # noqa: ANN401
+    array = np.asarray(values)
+    if array.dtype.kind not in "biuf" or array.ndim == 0:
+        raise TypeError("its batches hold something else than arrays of numbers")
+    return array
 
 
 def ahead(items: Iterator[Any], place: Callable[[Any], Any]) -> Iterator[Any]:

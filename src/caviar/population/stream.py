@@ -291,7 +291,7 @@ class _Run:
         at, job = self._at, self._group.job
         for _ in range(at.done):
             self._skip()
-        monitor.advance(at.done * job.steps_each * members)
+        monitor.restore(at.done * job.steps_each * members)
         while at.done < self._epochs and not at.ended and np.asarray(self._carry.active).any():
             epoch = job.initial_epoch + at.done
             before = self._carry

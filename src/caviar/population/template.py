@@ -1,6 +1,7 @@
 """One built model that stands for all members: its variables, and how each one's first value came about."""
 
 import random
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -281,5 +282,9 @@ def global_seeds_restored() -> Iterator[None]:
 
 def first_line(error: BaseException) -> str:
     """The first line of what an error says, as a sentence."""
-    text = (str(error).strip().splitlines() or [type(error).__name__])[0].strip()
+    plain = re.sub(r"\x1b\[\d*m", "", str(error))
+    said = [line.strip() for line in plain.splitlines() if line.strip()]
+    # Keras says first where it was, and only then what was wrong.
+    telling = [line for line in said if not line.startswith("Exception encountered when calling")]
+    text = (telling or said or [type(error).__name__])[0]
     return text if text.endswith((".", "!", "?")) else f"{text}."
