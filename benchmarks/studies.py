@@ -1,0 +1,261 @@
+"""How much faster is one `caviar.fit` than a loop of Keras' `fit` on a study of table_contenders.py?
+
+Whole processes, imports included, in turns. What tables_cv.py and settings.py share: which parts of a loop are timed,
+how the whole is worked out from them, and whether everybody reached the same losses.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from speed import ENVIRONMENTS, ROOT, NotAvailable, machine, prepared, timed
+from table_contenders import STUDIES, Study, chosen, shortened
+from tables import load_before, number, spread, take_turns, write
+
+PROGRAM = Path(__file__).with_name("table_contenders.py")
+COLD, WARM = "Caviar, cold", "Caviar, warm"
+# Same seeds on the same backend: rounding only, which hundreds of epochs amplify. As a share of the loss, and absolute.
+_SAME_SEED = (0.05, 0.01)
+_STANDARD_ERRORS = 4
+
+
+@dataclass(frozen=True)
+class Loop:
+    """A Keras loop and the part of it that is timed.
+
+    Attributes:
+        backend: Keras' backend.
+        fits: A small and a larger number of fits.
+        epochs: A small and a larger number of epochs of each.
+    """
+
+    backend: str
+    fits: tuple[int, int]
+    epochs: tuple[int, int]
+
+    @property
+    def label(self) -> str:
+        """What the table calls it."""
+        name = {"jax": "JAX, compilation cache on", "tensorflow": "TensorFlow"}[self.backend]
+        return f"Keras `fit` loop, {name}"
+
+    @property
+    def environment(self) -> str | None:
+        """Where it runs: a key of `speed.REQUIREMENTS`, or None for this interpreter."""
+        return None if self.backend == "jax" else self.backend
+
+    def timed_parts(self) -> tuple[tuple[int, int], ...]:
+        """Fits and epochs of each process."""
+        (one, some), (few, many) = self.fits, self.epochs
+        return (one, few), (some, few), (some, many)
+
+
+def whole(loop: Loop, seconds: Sequence[float], members: int, epochs: int) -> float:
+    """Seconds of a loop over all members and epochs, from those of its three parts.
+
+    >>> whole(Loop("jax", (1, 3), (10, 20)), (7.0, 11.0, 14.0), 30, 100)  # 5 to start, 1 a fit, 0.1 an epoch
+    335.0
+    """
+    (one, some), (few, many) = loop.fits, loop.epochs
+    short = (seconds[1] - seconds[0]) / (some - one)
+    epoch = (seconds[2] - seconds[1]) / (some * (many - few))
+    return float(round(seconds[0] + (members - one) * short + members * (epochs - few) * epoch, 6))
+
+
+@dataclass
+class Race:
+    """One study by everybody.
+
+    Attributes:
+        name: Of the study.
+        title: In words.
+        loops: What Caviar is compared with.
+        study: As it is run: with --quick shorter.
+        settings: For the processes: how many of its settings, or None for all.
+    """
+
+    name: str
+    title: str
+    loops: tuple[Loop, ...]
+    study: Study
+    settings: int | None = None
+    seconds: dict[str, list[float]] = field(default_factory=dict)
+    said: dict[str, dict[str, Any]] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+
+    def once(self) -> None:
+        """One turn of everybody."""
+        with tempfile.TemporaryDirectory() as cache:
+            for label in (COLD, WARM):
+                seconds, said = self._process(None, "caviar", self.study.epochs, {"XDG_CACHE_HOME": cache})
+                self._keep(label, seconds, said)
+        for loop in self.loops:
+            if loop.label in self.missing:
+                continue
+            try:
+                self._keep(loop.label, *self._loop(loop))
+            except NotAvailable as reason:
+                self.missing[loop.label] = str(reason)
+
+    def _loop(self, loop: Loop) -> tuple[float, dict[str, Any]]:
+        seconds, said = [], {}
+        for fits, epochs in loop.timed_parts():
+            with tempfile.TemporaryDirectory() as cache:
+                variables = {
+                    "KERAS_BACKEND": loop.backend,
+                    "TF_CPP_MIN_LOG_LEVEL": "2",
+                    "JAX_COMPILATION_CACHE_DIR": cache,
+                    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+                    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+                }
+                took, said = self._process(
+                    loop.environment, "keras", epochs, variables, ("--fits", str(fits))
+                )
+            seconds.append(took)
+        return whole(loop, seconds, self.study.members, self.study.epochs), said
+
+    def _process(
+        self,
+        environment: str | None,
+        contender: str,
+        epochs: int,
+        variables: dict[str, str],
+        more: tuple[str, ...] = (),
+    ) -> tuple[float, dict[str, Any]]:
+        arguments = [str(PROGRAM), contender, self.name, "--epochs", str(epochs), *more]
+        if self.settings is not None:
+            arguments += ["--settings", str(self.settings)]
+        python = Path(sys.executable) if environment is None else prepared(environment, ENVIRONMENTS)
+        return timed(python, arguments, variables | {"PYTHONPATH": str(ROOT / "src")})
+
+    def _keep(self, label: str, seconds: float, said: dict[str, Any]) -> None:
+        self.seconds.setdefault(label, []).append(seconds)
+        self.said[label] = said
+        self.versions |= said["versions"]
+        loss = np.mean(said["loss"])
+        print(f"{self.title[:30]:30s} {label:45s} {seconds:9.1f} s  loss {loss:.4f}", flush=True)
+
+    def compared(self) -> dict[str, tuple[int, np.ndarray, np.ndarray]]:
+        """By loop: epochs, its losses (training and held-out, member), and Caviar's after as many epochs."""
+        ours = {self.study.epochs: self.said[COLD]}
+        found = {}
+        for loop in self.loops:
+            if loop.label not in self.said:
+                continue
+            epochs = loop.epochs[1]
+            if epochs not in ours:
+                ours[epochs] = self._process(None, "caviar", epochs, {})[1]
+            theirs = self.said[loop.label]
+            both = [np.array([said["loss"], said["held_out"]]) for said in (theirs, ours[epochs])]
+            found[loop.label] = (epochs, *both)
+        return found
+
+    def unequal(self, compared: dict[str, tuple[int, np.ndarray, np.ndarray]]) -> list[str]:
+        """Loops whose losses are not Caviar's, with the figures."""
+        found = []
+        for loop in self.loops:
+            if loop.label not in compared:
+                continue
+            _, theirs, ours = compared[loop.label]
+            same = ours[:, chosen(self.study, loop.fits[1])]
+            off = np.abs(theirs.mean(axis=1) - same.mean(axis=1))
+            share, least = _SAME_SEED
+            allowed = np.maximum(share * same.mean(axis=1), least)
+            if loop.backend != "jax":  # other random numbers: equal up to chance
+                each = ours.reshape(2, len(self.study.settings), -1)
+                deviation = np.sqrt(each.var(axis=2, ddof=1).mean(axis=1))
+                allowed = allowed + _STANDARD_ERRORS * deviation * np.sqrt(2 / theirs.shape[1])
+            if not (off <= allowed).all():
+                found.append(f"{self.title}, {loop.label}: off by {off.round(4)}, allowed {allowed.round(4)}")
+        return found
+
+    def lines(self, compared: dict[str, tuple[int, np.ndarray, np.ndarray]]) -> list[str]:
+        """The study's table: ratios first."""
+        study, said = self.study, self.said[COLD]
+        rows = [
+            f"**{self.title}**: {study.members:,} networks, {study.epochs} epochs, batches of {study.batch}; "
+            f"populations: {said['populations']}.",
+            "",
+            "| contender | times Caviar, cold | times Caviar, warm | seconds | | loss: its own / Caviar's |",
+            "| --- | ---: | ---: | ---: | --- | --- |",
+        ]
+        cold, warm = (np.array(self.seconds[label]) for label in (COLD, WARM))
+        for label in (COLD, WARM, *(loop.label for loop in self.loops)):
+            if label not in self.seconds:
+                rows.append(f"| {label} | | | not available: {self.missing[label]} | | |")
+                continue
+            own = np.array(self.seconds[label])
+            how, losses = "measured", number(float(np.mean(self.said[label]["loss"])))
+            for loop in self.loops:
+                if loop.label == label:
+                    epochs, theirs, ours = compared[label]
+                    same = ours[:, chosen(study, loop.fits[1])].mean(axis=1)
+                    how = f"scaled from {loop.fits[1]} fits of {loop.epochs[0]} and {epochs} epochs"
+                    losses = f"{number(theirs[0].mean())} / {number(same[0])}, held out {number(theirs[1].mean())} / {number(same[1])}"
+            ratios = " | ".join(spread(own / ours) for ours in (cold[: len(own)], warm[: len(own)]))
+            rows.append(f"| {label} | {ratios} | {spread(own)} | {how} | {losses} |")
+        return [*rows, "", f"How Caviar spread members: {said['spread']}.", ""]
+
+
+def race_all(races: Sequence[Race], mark: str, asked: argparse.Namespace) -> None:
+    """Run the races in turns, print their tables, and write them unless asked to be quick.
+
+    Raises:
+        SystemExit: A loop trained something else than Caviar.
+    """
+    load, began = load_before(), time.monotonic()
+    rounds = take_turns(
+        lambda: [race.once() for race in races] and None, 1 if asked.quick else asked.rounds, asked.minutes
+    )
+    text, unequal, versions = [], [], {}
+    for race in races:
+        compared = race.compared()
+        text += race.lines(compared)
+        unequal += race.unequal(compared)
+        versions |= race.versions
+    installed = ", ".join(f"{name} {found}" for name, found in sorted(versions.items()))
+    text += [
+        f"Whole processes, imports included; medians of {rounds} rounds [lowest – highest], in turns. *Cold*: an empty "
+        f"compilation cache; *warm*: that of the cold one. Loops run an epoch per execution, and are timed on parts: the "
+        f"start, a fit and an epoch are told apart by three processes. Members of a loop are spread evenly over "
+        f"the study; Caviar's loss beside it is of the same members after as many epochs.",
+        f"{machine()}; load {load:.1f} before the start; {installed}.",
+    ]
+    print("\n".join(text))
+    print(f"Took {time.monotonic() - began:.0f} s.")
+    if unequal:
+        raise SystemExit(f"Expected the same losses from everybody. {'; '.join(unequal)}.")
+    if not asked.quick:
+        write("\n".join(text), mark)
+
+
+def make_race(name: str, title: str, loops: tuple[Loop, ...], *, quick: bool) -> Race:
+    """A race over a study; with quick over few settings, epochs and fits."""
+    study = STUDIES[name]
+    if not quick:
+        return Race(name, title, loops, study)
+    settings = min(3, len(study.settings))
+    loops = tuple(replace(loop, fits=(1, 3), epochs=(2, 4)) for loop in loops)
+    return Race(name, title, loops, shortened(study, 4, settings), settings)
+
+
+def options(description: str, minutes: float) -> argparse.Namespace:
+    """What the command line says."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--quick", action="store_true", help="few epochs, one round, printed only")
+    parser.add_argument("--rounds", type=int, default=3, help="turns of everybody (default: %(default)s)")
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        default=minutes,
+        help="start no further round that would end later (default: %(default)s)",
+    )
+    return parser.parse_args()
