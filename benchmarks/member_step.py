@@ -134,8 +134,14 @@ def limit_turn(program: Path, job: Path, work: Work) -> Turn:
     return Turn(1e6 * seconds / (work.members * work.steps * work.epochs), losses)
 
 
-def engine_turns(work: Work) -> Callable[[], Turn]:
-    """All members as one population; the clock runs from the end of the first block, which compiles."""
+def engine_turns(work: Work, way: str = "auto", loss: str = "mae") -> Callable[[], Turn]:
+    """All members as one population; the clock runs from the end of the first block, which compiles.
+
+    Args:
+        work: Whose rows, and how long.
+        way: How members are spread in the first turn (`Job.spread`); later ones repeat what it was.
+        loss: What Keras calls the loss.
+    """
     from caviar.population.job import Job, Monitor, Seat, Trained
     from caviar.population.train import train
 
@@ -152,12 +158,14 @@ def engine_turns(work: Work) -> Callable[[], Turn]:
 
     none = np.empty(0, np.int64)
     seats = [Seat(0, 0, seed=i, split=0, fit=fit, watch=none, scored=none) for i, fit in enumerate(work.fit)]
-    job = Job(partial(keras_model, 1, work.width), work.x[None], work.y[None], None, seats, BATCH, work.epochs)
+    job = Job(
+        partial(keras_model, 1, work.width, loss), work.x[None], work.y[None], None, seats, BATCH, work.epochs
+    )
     chosen: list[Trained] = []
 
     def turn() -> Turn:
         clock = Clock()
-        trained = train(replace(job, spread=chosen[0].way if chosen else "auto"), clock)
+        trained = train(replace(job, spread=chosen[0].way if chosen else way), clock)
         if trained.engine != "population":
             raise SystemExit(f"Expected one population, but Caviar trained one by one: {trained.why}.")
         chosen.append(trained)

@@ -192,13 +192,15 @@ def page(race: Race, rounds: int, load: float, epochs: int) -> str:
         )
         loss = "" if title == start else number(float(np.median(race.column(title, "loss"))))
         lines.append(f"| {title} | {' | '.join(map(spread, (ratio, *rest)))} | {loss} |")
-    lines += [
-        "",
+    lines.append("")
+    lines.append(
         f"Medians of {rounds} rounds [lowest – highest]; {machine()}; load {load:.1f} before the start; "
-        f"caviar {version('caviar')}, keras {version('keras')}, jax {version('jax')}.",
+        f"caviar {version('caviar')}, keras {version('keras')}, jax {version('jax')}."
+    )
+    lines.append(
         f"Members: 2-50-1, Adam, {FEW_ROWS} rows in batches of 10, {epochs} epochs. Rows: {COLUMNS} columns in single "
-        f"precision, 2 seeds, one epoch, batches of {BATCH:,} in blocks of {BLOCK_ROWS:,} rows (at most half of them).",
-    ]
+        f"precision, 2 seeds, one epoch, batches of {BATCH:,} in blocks of {BLOCK_ROWS:,} rows (at most half of them)."
+    )
     return "\n".join(lines)
 
 
@@ -235,7 +237,9 @@ def main() -> None:
     print(text)
     few, many = (float(np.median(race.column(title, "anonymous"))) for title in streamed)
     if not asked.quick and many - few > _FLAT:
-        raise SystemExit(f"Expected memory that does not grow with the rows, got {few:.0f} and {many:.0f} MiB.")
+        raise SystemExit(
+            f"Expected memory that does not grow with the rows, got {few:.0f} and {many:.0f} MiB."
+        )
     if not asked.quick:
         write(text, "memory")
 

@@ -4,7 +4,8 @@
     CAVIAR_DATA=… python benchmarks/settings.py --quick    # few settings and epochs, printed only
 
 CAVIAR_DATA names the folder with sonar.csv. Numbers (rate, dropout, L2) share one program; every width needs its own,
-and `populations` tells how many there were. What is trained stands in table_contenders.py, how it is timed in studies.py.
+and `populations` tells how many there were. What is trained stands in table_contenders.py, how it is timed in
+studies.py.
 """
 
 from studies import Loop, make_race, options, race_all

@@ -180,9 +180,9 @@ class Race:
     def lines(self, compared: dict[str, tuple[int, np.ndarray, np.ndarray]]) -> list[str]:
         """The study's table: ratios first."""
         study, said = self.study, self.said[COLD]
+        what = f"{study.members:,} networks, {study.epochs} epochs, batches of {study.batch}"
         rows = [
-            f"**{self.title}**: {study.members:,} networks, {study.epochs} epochs, batches of {study.batch}; "
-            f"populations: {said['populations']}.",
+            f"**{self.title}**: {what}; populations: {said['populations']}.",
             "",
             "| contender | times Caviar, cold | times Caviar, warm | seconds | | loss: its own / Caviar's |",
             "| --- | ---: | ---: | ---: | --- | --- |",
@@ -199,7 +199,10 @@ class Race:
                     epochs, theirs, ours = compared[label]
                     same = ours[:, chosen(study, loop.fits[1])].mean(axis=1)
                     how = f"scaled from {loop.fits[1]} fits of {loop.epochs[0]} and {epochs} epochs"
-                    losses = f"{number(theirs[0].mean())} / {number(same[0])}, held out {number(theirs[1].mean())} / {number(same[1])}"
+                    fitted, held_out = (
+                        f"{number(a)} / {number(b)}" for a, b in zip(theirs.mean(axis=1), same, strict=True)
+                    )
+                    losses = f"{fitted}, held out {held_out}"
             ratios = " | ".join(spread(own / ours) for ours in (cold[: len(own)], warm[: len(own)]))
             rows.append(f"| {label} | {ratios} | {spread(own)} | {how} | {losses} |")
         return [*rows, "", f"How Caviar spread members: {said['spread']}.", ""]
@@ -222,13 +225,14 @@ def race_all(races: Sequence[Race], mark: str, asked: argparse.Namespace) -> Non
         unequal += race.unequal(compared)
         versions |= race.versions
     installed = ", ".join(f"{name} {found}" for name, found in sorted(versions.items()))
-    text += [
+    text.append(
         f"Whole processes, imports included; medians of {rounds} rounds [lowest – highest], in turns. *Cold*: an empty "
-        f"compilation cache; *warm*: that of the cold one. Loops run an epoch per execution, and are timed on parts: the "
-        f"start, a fit and an epoch are told apart by three processes. Members of a loop are spread evenly over "
-        f"the study; Caviar's loss beside it is of the same members after as many epochs.",
-        f"{machine()}; load {load:.1f} before the start; {installed}.",
-    ]
+        f"compilation cache; *warm*: that of the cold one. Loops run an epoch per execution, and are timed on parts: "
+        f"the start, a fit and an epoch are told apart by three processes. Members of a loop are spread evenly over "
+        f"the study; Caviar's loss beside it is of the same members after as many epochs. Held out: of the held-out "
+        f"fold, or of the rows that are watched."
+    )
+    text.append(f"{machine()}; load {load:.1f} before the start; {installed}.")
     print("\n".join(text))
     print(f"Took {time.monotonic() - began:.0f} s.")
     if unequal:

@@ -57,7 +57,9 @@ class Study:
 def _table(name: str, delimiter: str = ",", skip: int = 0) -> np.ndarray:
     folder = os.environ.get("CAVIAR_DATA")
     if not folder:
-        raise SystemExit("Expected CAVIAR_DATA to name the folder with the tables, but it is not set. Set it.")
+        raise SystemExit(
+            "Expected CAVIAR_DATA to name the folder with the tables, but it is not set. Set it."
+        )
     return np.loadtxt(Path(folder) / name, delimiter=delimiter, skiprows=skip, dtype=str)
 
 
@@ -146,7 +148,11 @@ def set_network(
 def _numbers() -> dict[str, Setting]:
     """256 settings that differ in numbers only: eight rates, eight shares dropped, four weights of L2."""
     return {
-        f"{rate:.5f}-{dropout:.2f}-{l2:.5f}": {"rate": float(rate), "dropout": float(dropout), "l2": float(l2)}
+        f"{rate:.5f}-{dropout:.2f}-{l2:.5f}": {
+            "rate": float(rate),
+            "dropout": float(dropout),
+            "l2": float(l2),
+        }
         for rate in np.geomspace(1e-4, 1e-2, 8)
         for dropout in np.linspace(0.05, 0.5, 8)
         for l2 in np.geomspace(1e-5, 1e-2, 4)

@@ -62,5 +62,7 @@ def write(text: str, name: str, page: Path = PAGE) -> None:
     before, found, rest = page.read_text(encoding="utf-8").partition(begin)
     _, closed, after = rest.partition(end)
     if not (found and closed):
-        raise SystemExit(f"Expected {begin} and {end} in {page}, found none. Put them where the table belongs.")
+        raise SystemExit(
+            f"Expected {begin} and {end} in {page}, found none. Put them where the table belongs."
+        )
     page.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")
