@@ -56,9 +56,10 @@ def torch_vmap(members: int) -> Epoch:
 
 
 def torch_loop(members: int) -> Epoch:  # noqa: ARG001 - one
-    """One model, steps written by hand."""
+    """One model, steps written by hand, on one thread: more only wait for each other on work this small."""
     import torch
 
+    torch.set_num_threads(1)
     x, y = (torch.from_numpy(values) for values in _rows())
     model = _torch_model(0)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, eps=1e-7, fused=True)
@@ -94,7 +95,9 @@ def scikit_learn(members: int) -> Epoch:  # noqa: ARG001 - one
 
     x, y = _rows()
     rng = np.random.default_rng(0)
-    model = MLPRegressor((HIDDEN,), alpha=0.0, batch_size=BATCH, epsilon=1e-7, shuffle=False, random_state=0)
+    model = MLPRegressor(
+        hidden_layer_sizes=(HIDDEN,), alpha=0.0, batch_size=BATCH, epsilon=1e-7, shuffle=False, random_state=0
+    )
     model.partial_fit(x[:BATCH], y[:BATCH])  # makes the weights, which then begin as everybody's do
     limits = (np.sqrt(6 / 10), np.sqrt(6 / (HIDDEN + 3)))
     for weights, biases, limit in zip(model.coefs_, model.intercepts_, limits, strict=True):

@@ -247,7 +247,7 @@ def make_race(name: str, title: str, loops: tuple[Loop, ...], *, quick: bool) ->
     if not quick:
         return Race(name, title, loops, study)
     settings = min(3, len(study.settings))
-    loops = tuple(replace(loop, fits=(1, 3), epochs=(2, 4)) for loop in loops)
+    loops = tuple(replace(loop, fits=(3, 6), epochs=(2, 4)) for loop in loops)
     return Race(name, title, loops, shortened(study, 4, settings), settings)
 
 

@@ -240,8 +240,17 @@ def members(study: Study, splits: Sequence[Split]) -> Iterator[tuple[Setting, Sp
 
 
 def chosen(study: Study, fits: int) -> np.ndarray:
-    """Numbers of members that a loop of so many fits takes: evenly spread, so that every kind is among them."""
-    return np.unique(np.linspace(0, study.members - 1, fits).round().astype(int))
+    """Numbers of the members that a loop of so many fits takes, evenly spread over the study.
+
+    Whole settings where there are more settings than fits, since fits of one setting share a compiled program.
+    """
+    settings, each = len(study.settings), study.members // len(study.settings)
+    if settings <= fits:
+        return np.unique(np.linspace(0, study.members - 1, fits).round().astype(int))
+    if fits % each:
+        raise SystemExit(f"Expected whole settings of {each} fits, got {fits} fits. Give a multiple.")
+    places = np.linspace(0, settings - 1, fits // each).round().astype(int)
+    return (places[:, None] * each + np.arange(each)).ravel()
 
 
 def keras_loop(study: Study, fits: int) -> Reached:
