@@ -10,7 +10,7 @@ studies.py.
 
 from studies import Loop, make_race, options, race_all
 
-LOOPS = (Loop("jax", (5, 15), (20, 100)),)
+LOOPS = (Loop("jax", 15, 100),)
 RACES = (
     ("numbers", "Sonar: 256 settings of learning rate, dropout and L2, 5 folds"),
     ("widths", "Sonar: 64 widths, 5 folds"),

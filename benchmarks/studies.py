@@ -32,13 +32,13 @@ class Loop:
 
     Attributes:
         backend: Keras' backend.
-        fits: A small and a larger number of fits.
-        epochs: A small and a larger number of epochs of each.
+        fits: How many fits; settings must come more than once, for later fits find programs of the first.
+        epochs: How many epochs of each, two or more.
     """
 
     backend: str
-    fits: tuple[int, int]
-    epochs: tuple[int, int]
+    fits: int
+    epochs: int
 
     @property
     def label(self) -> str:
@@ -51,22 +51,32 @@ class Loop:
         """Where it runs: a key of `speed.REQUIREMENTS`, or None for this interpreter."""
         return None if self.backend == "jax" else self.backend
 
-    def timed_parts(self) -> tuple[tuple[int, int], ...]:
-        """Fits and epochs of each process."""
-        (one, some), (few, many) = self.fits, self.epochs
-        return (one, few), (some, few), (some, many)
 
+def whole(
+    study: Study, timed_epochs: int, seconds: float, fits: Sequence[tuple[float, float, bool]]
+) -> float:
+    """Seconds of a loop over the whole study, from a process that made a few fits.
 
-def whole(loop: Loop, seconds: Sequence[float], members: int, epochs: int) -> float:
-    """Seconds of a loop over all members and epochs, from those of its three parts.
+    Args:
+        study: The whole.
+        timed_epochs: Epochs of each fit that was made.
+        seconds: Of the process.
+        fits: Of each fit: seconds apart from epochs, seconds of an epoch, whether it was its setting's first.
 
-    >>> whole(Loop("jax", (1, 3), (10, 20)), (7.0, 11.0, 14.0), 30, 100)  # 5 to start, 1 a fit, 0.1 an epoch
-    335.0
+    >>> study = STUDIES["mammography"]  # ten members, one kind, 300 epochs
+    >>> whole(study, 20, 18.0, [(3.0, 0.25, True), (1.0, 0.25, False)])  # 4 to start
+    766.0
     """
-    (one, some), (few, many) = loop.fits, loop.epochs
-    short = (seconds[1] - seconds[0]) / (some - one)
-    epoch = (seconds[2] - seconds[1]) / (some * (many - few))
-    return float(round(seconds[0] + (members - one) * short + members * (epochs - few) * epoch, 6))
+    apart, epoch, first = np.array(fits).T
+    start = seconds - (apart + timed_epochs * epoch).sum()
+    first = first.astype(bool)
+    later = study.members - study.kinds
+    return float(
+        start
+        + study.kinds * apart[first].mean()
+        + later * apart[~first].mean()
+        + study.members * study.epochs * epoch.mean()
+    )
 
 
 @dataclass
@@ -106,21 +116,17 @@ class Race:
                 self.missing[loop.label] = str(reason)
 
     def _loop(self, loop: Loop) -> tuple[float, dict[str, Any]]:
-        seconds, said = [], {}
-        for fits, epochs in loop.timed_parts():
-            with tempfile.TemporaryDirectory() as cache:
-                variables = {
-                    "KERAS_BACKEND": loop.backend,
-                    "TF_CPP_MIN_LOG_LEVEL": "2",
-                    "JAX_COMPILATION_CACHE_DIR": cache,
-                    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-                    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
-                }
-                took, said = self._process(
-                    loop.environment, "keras", epochs, variables, ("--fits", str(fits))
-                )
-            seconds.append(took)
-        return whole(loop, seconds, self.study.members, self.study.epochs), said
+        with tempfile.TemporaryDirectory() as cache:
+            variables = {
+                "KERAS_BACKEND": loop.backend,
+                "TF_CPP_MIN_LOG_LEVEL": "2",
+                "JAX_COMPILATION_CACHE_DIR": cache,
+                "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+                "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+            }
+            more = ("--fits", str(loop.fits))
+            seconds, said = self._process(loop.environment, "keras", loop.epochs, variables, more)
+        return whole(self.study, loop.epochs, seconds, said["fits"]), said
 
     def _process(
         self,
@@ -150,7 +156,7 @@ class Race:
         for loop in self.loops:
             if loop.label not in self.said:
                 continue
-            epochs = loop.epochs[1]
+            epochs = loop.epochs
             if epochs not in ours:
                 ours[epochs] = self._process(None, "caviar", epochs, {})[1]
             theirs = self.said[loop.label]
@@ -165,7 +171,7 @@ class Race:
             if loop.label not in compared:
                 continue
             _, theirs, ours = compared[loop.label]
-            same = ours[:, chosen(self.study, loop.fits[1])]
+            same = ours[:, chosen(self.study, loop.fits)]
             off = np.abs(theirs.mean(axis=1) - same.mean(axis=1))
             share, least = _SAME_SEED
             allowed = np.maximum(share * same.mean(axis=1), least)
@@ -197,8 +203,8 @@ class Race:
             for loop in self.loops:
                 if loop.label == label:
                     epochs, theirs, ours = compared[label]
-                    same = ours[:, chosen(study, loop.fits[1])].mean(axis=1)
-                    how = f"scaled from {loop.fits[1]} fits of {loop.epochs[0]} and {epochs} epochs"
+                    same = ours[:, chosen(study, loop.fits)].mean(axis=1)
+                    how = f"scaled from {loop.fits} fits of {epochs} epochs"
                     fitted, held_out = (
                         f"{number(a)} / {number(b)}" for a, b in zip(theirs.mean(axis=1), same, strict=True)
                     )
@@ -227,8 +233,9 @@ def race_all(races: Sequence[Race], mark: str, asked: argparse.Namespace) -> Non
     installed = ", ".join(f"{name} {found}" for name, found in sorted(versions.items()))
     text.append(
         f"Whole processes, imports included; medians of {rounds} rounds [lowest – highest], in turns. *Cold*: an empty "
-        f"compilation cache; *warm*: that of the cold one. Loops run an epoch per execution, and are timed on parts: "
-        f"the start, a fit and an epoch are told apart by three processes. Members of a loop are spread evenly over "
+        f"compilation cache; *warm*: that of the cold one. Loops run an epoch per execution, and are scaled: each "
+        f"loop's process times its start, what a fit takes apart from epochs (the first of its kind and later ones), and "
+        f"epochs. Members of a loop are spread evenly over "
         f"the study; Caviar's loss beside it is of the same members after as many epochs. Held out: of the held-out "
         f"fold, or of the rows that are watched."
     )
@@ -247,7 +254,7 @@ def make_race(name: str, title: str, loops: tuple[Loop, ...], *, quick: bool) ->
     if not quick:
         return Race(name, title, loops, study)
     settings = min(3, len(study.settings))
-    loops = tuple(replace(loop, fits=(3, 6), epochs=(2, 4)) for loop in loops)
+    loops = tuple(replace(loop, fits=6, epochs=4) for loop in loops)
     return Race(name, title, loops, shortened(study, 4, settings), settings)
 
 

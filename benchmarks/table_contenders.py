@@ -12,6 +12,7 @@ The Keras loop takes that many members, evenly spread over the study, on whichev
 import argparse
 import json
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -36,6 +37,7 @@ class Study:
         seeds: Members of each setting and fold.
         epochs: Passes over the training rows.
         batch: Rows per gradient step.
+        kinds: How many different programs a loop compiles that keeps compiled programs; a rate is no part of one.
         watched: Share of the last rows that is watched after every epoch.
     """
 
@@ -45,6 +47,7 @@ class Study:
     folds: int
     epochs: int
     batch: int
+    kinds: int
     seeds: int = 1
     watched: float = 0.0
 
@@ -173,11 +176,13 @@ def _rates() -> dict[str, Setting]:
 
 
 STUDIES: dict[str, Study] = {
-    "sonar": Study(sonar, dropout_network, _dropouts(), folds=10, epochs=300, batch=32),
-    "mammography": Study(mammography, small_network, {"": {}}, folds=10, epochs=300, batch=32),
-    "cardio": Study(cardio, rated_network, _rates(), folds=0, epochs=50, batch=350, seeds=5, watched=0.2),
-    "numbers": Study(sonar, set_network, _numbers(), folds=5, epochs=100, batch=32),
-    "widths": Study(sonar, set_network, _widths(), folds=5, epochs=100, batch=32),
+    "sonar": Study(sonar, dropout_network, _dropouts(), folds=10, epochs=300, batch=32, kinds=3),
+    "mammography": Study(mammography, small_network, {"": {}}, folds=10, epochs=300, batch=32, kinds=1),
+    "cardio": Study(
+        cardio, rated_network, _rates(), folds=0, epochs=50, batch=350, kinds=2, seeds=5, watched=0.2
+    ),
+    "numbers": Study(sonar, set_network, _numbers(), folds=5, epochs=100, batch=32, kinds=32),
+    "widths": Study(sonar, set_network, _widths(), folds=5, epochs=100, batch=32, kinds=64),
 }
 
 
@@ -254,14 +259,22 @@ def chosen(study: Study, fits: int) -> np.ndarray:
 
 
 def keras_loop(study: Study, fits: int) -> Reached:
-    """One `fit` after another, an epoch per execution."""
+    """One `fit` after another, an epoch per execution; notes what each took.
+
+    `more["fits"]` has, per fit: seconds apart from epochs, seconds of an epoch, whether its setting came first here.
+    """
     import keras
 
     x, y = study.rows()
     every = list(members(study, parts(study, y)))
-    reached = Reached()
+    reached, took, seen = Reached(), [], []
     for setting, (fit, scored), seed in (every[i] for i in chosen(study, fits)):
         steps = -(-int(len(fit) * (1 - study.watched)) // study.batch)
+        ends: list[float] = []
+        clock = keras.callbacks.LambdaCallback(
+            on_epoch_end=lambda *_, to=ends: to.append(time.perf_counter())
+        )
+        began = time.perf_counter()
         keras.utils.set_random_seed(seed)
         model = study.build(**setting, steps_per_execution=steps)
         history = model.fit(
@@ -270,6 +283,7 @@ def keras_loop(study: Study, fits: int) -> Reached:
             batch_size=study.batch,
             epochs=study.epochs,
             validation_split=study.watched,
+            callbacks=[clock],
             verbose=0,
         )
         reached.loss.append(history.history["loss"][-1])
@@ -278,6 +292,10 @@ def keras_loop(study: Study, fits: int) -> Reached:
             reached.held_out.append(score["loss"])
         else:
             reached.held_out.append(history.history["val_loss"][-1])
+        epoch = (ends[-1] - ends[0]) / (study.epochs - 1)
+        took.append((time.perf_counter() - began - study.epochs * epoch, epoch, setting not in seen))
+        seen.append(setting)
+    reached.more["fits"] = took
     return reached
 
 
@@ -301,7 +319,11 @@ def shortened(study: Study, epochs: int | None, settings: int | None) -> Study:
     if settings is not None:
         names = list(study.settings)
         places = np.unique(np.linspace(0, len(names) - 1, settings).round().astype(int))
-        study = replace(study, settings={names[i]: study.settings[names[i]] for i in places})
+        study = replace(
+            study,
+            settings={names[i]: study.settings[names[i]] for i in places},
+            kinds=min(study.kinds, settings),
+        )
     return study if epochs is None else replace(study, epochs=epochs)
 
 
