@@ -11,16 +11,22 @@ studies.py.
 from studies import Loop, make_race, options, race_all
 
 LOOPS = (Loop("jax", 15, 100),)
-RACES = (
-    ("numbers", "Sonar: 256 settings of learning rate, dropout and L2, 5 folds"),
-    ("widths", "Sonar: 64 widths, 5 folds"),
-)
+NUMBERS = "Sonar: 256 settings of learning rate, dropout and L2, 5 folds"
+WIDTHS = 64
 
 
 def main() -> None:
     """Race over both grids."""
-    asked = options("Time caviar.fit and a Keras loop on grids of settings.", minutes=6)
-    races = [make_race(*race, LOOPS, quick=asked.quick) for race in RACES]
+    parser = options("Time caviar.fit and a Keras loop on grids of settings.", minutes=6)
+    parser.add_argument(
+        "--widths", type=int, default=WIDTHS, help="how many widths: each is compiled (default: %(default)s)"
+    )
+    asked = parser.parse_args()
+    title = f"Sonar: {asked.widths} widths, 5 folds"
+    races = [
+        make_race("numbers", NUMBERS, LOOPS, quick=asked.quick),
+        make_race("widths", title, LOOPS, quick=asked.quick, settings=asked.widths),
+    ]
     race_all(races, "settings", asked)
 
 

@@ -234,7 +234,7 @@ def race_all(races: Sequence[Race], mark: str, asked: argparse.Namespace) -> Non
     text.append(
         f"Whole processes, imports included; medians of {rounds} rounds [lowest – highest], in turns. *Cold*: an empty "
         f"compilation cache; *warm*: that of the cold one. Loops run an epoch per execution, and are scaled: each "
-        f"loop's process times its start, what a fit takes apart from epochs (the first of its kind and later ones), and "
+        f"loop's process times its start, what a fit takes apart from epochs (the first of its kind, later ones), and "
         f"epochs. Members of a loop are spread evenly over "
         f"the study; Caviar's loss beside it is of the same members after as many epochs. Held out: of the held-out "
         f"fold, or of the rows that are watched."
@@ -248,18 +248,20 @@ def race_all(races: Sequence[Race], mark: str, asked: argparse.Namespace) -> Non
         write("\n".join(text), mark)
 
 
-def make_race(name: str, title: str, loops: tuple[Loop, ...], *, quick: bool) -> Race:
-    """A race over a study; with quick over few settings, epochs and fits."""
+def make_race(
+    name: str, title: str, loops: tuple[Loop, ...], *, quick: bool, settings: int | None = None
+) -> Race:
+    """A race over a study, or so many of its settings; with quick over few settings, epochs and fits."""
     study = STUDIES[name]
     if not quick:
-        return Race(name, title, loops, study)
+        return Race(name, title, loops, shortened(study, None, settings), settings)
     settings = min(3, len(study.settings))
     loops = tuple(replace(loop, fits=6, epochs=4) for loop in loops)
     return Race(name, title, loops, shortened(study, 4, settings), settings)
 
 
-def options(description: str, minutes: float) -> argparse.Namespace:
-    """What the command line says."""
+def options(description: str, minutes: float) -> argparse.ArgumentParser:
+    """What the command line may say."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--quick", action="store_true", help="few epochs, one round, printed only")
     parser.add_argument("--rounds", type=int, default=3, help="turns of everybody (default: %(default)s)")
@@ -269,4 +271,4 @@ def options(description: str, minutes: float) -> argparse.Namespace:
         default=minutes,
         help="start no further round that would end later (default: %(default)s)",
     )
-    return parser.parse_args()
+    return parser

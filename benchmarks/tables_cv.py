@@ -30,7 +30,7 @@ RACES = (
 
 def main() -> None:
     """Race over the three tables."""
-    asked = options("Time caviar.fit and Keras loops on three tables.", minutes=8)
+    asked = options("Time caviar.fit and Keras loops on three tables.", minutes=8).parse_args()
     races = [make_race(*race, quick=asked.quick) for race in RACES]
     race_all(races, "tables_cv", asked)
 
