@@ -1,4 +1,4 @@
-/* How fast can one core train this network at all? A 10-20-3 network, one member after another, by hand.
+/* How fast can one core train this network at all? A 10-20-3 network (or -DHIDDEN), one member after another, by hand.
 
    Hidden ReLU units, linear outputs, mean absolute error, Adam as Keras steps it, batches of 32 with a real
    short last one, a new row order in every epoch. Sixteen numbers are one vector; a batch is two of them.
@@ -18,7 +18,11 @@
 #include <string.h>
 #include <time.h>
 
-enum { INPUTS = 10, HIDDEN = 20, OUTPUTS = 3, BATCH = 32, LANES = 16, HALVES = BATCH / LANES, BLOCK = 5 };
+#ifndef HIDDEN
+#define HIDDEN 20 /* a multiple of four */
+#define BLOCK 5   /* divides it, at most 5 */
+#endif
+enum { INPUTS = 10, OUTPUTS = 3, BATCH = 32, LANES = 16, HALVES = BATCH / LANES };
 
 typedef float Vector __attribute__((vector_size(4 * LANES)));
 typedef int32_t Mask __attribute__((vector_size(4 * LANES)));

@@ -29,10 +29,9 @@ import numpy as np
 
 from speed import machine
 from speed_contenders import BATCH, HIDDEN, keras_model, splits, table
+from tables import load_before, spread, write
 
 SOURCE = Path(__file__).with_name("limit.c")
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "performance.md"
-MARKS = ("<!-- member_step -->", "<!-- /member_step -->")
 FLAGS = ("-O3", "-march=native", "-ffast-math")
 MEMBERS = 300
 # Enough for Caviar to find it worth its while to try more than one way.
@@ -46,12 +45,13 @@ _SAME_LOSS = 0.03
 
 @dataclass(frozen=True)
 class Work:
-    """Whose rows, and how long: inputs (row, 10), targets (row, 3), rows to fit (member, row)."""
+    """Whose rows, how long, how wide: inputs (row, 10), targets (row, 3), rows to fit (member, row)."""
 
     x: np.ndarray
     y: np.ndarray
     fit: np.ndarray
     epochs: int
+    width: int = HIDDEN
 
     @property
     def members(self) -> int:
@@ -79,10 +79,11 @@ class Turn:
     spread: str = ""
 
 
-def make_work(epochs: int) -> Work:
+def make_work(epochs: int, members: int = MEMBERS, width: int = HIDDEN) -> Work:
     """The rows of every contender."""
     x, y = table()
-    return Work(x, y, np.stack([fit for fit, _ in splits(len(x), MEMBERS)]).astype(np.int32), epochs)
+    fit = np.stack([fit for fit, _ in splits(len(x), members)]).astype(np.int32)
+    return Work(x, y, fit, epochs, width)
 
 
 def cores() -> int:
@@ -90,8 +91,8 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
 
 
-def compiled(folder: Path) -> Path:
-    """The C loop as a program.
+def compiled(folder: Path, width: int = HIDDEN) -> Path:
+    """The C loop as a program for hidden layers of so many units, a multiple of four.
 
     Raises:
         SystemExit: There is no C compiler, or it refuses the source.
@@ -101,8 +102,10 @@ def compiled(folder: Path) -> Path:
         raise SystemExit(
             "Expected a C compiler named gcc or cc, found none. Install gcc to measure the limit."
         )
-    program = folder / "limit"
-    command = [compiler, *FLAGS, str(SOURCE), "-lm", "-o", str(program)]
+    program = folder / f"limit-{width}"
+    block = 5 if width % 5 == 0 else 4
+    sizes = (f"-DHIDDEN={width}", f"-DBLOCK={block}")
+    command = [compiler, *FLAGS, *sizes, str(SOURCE), "-lm", "-o", str(program)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"Expected {compiler} to compile {SOURCE.name}, but it said: {done.stderr.strip()}")
@@ -131,8 +134,14 @@ def limit_turn(program: Path, job: Path, work: Work) -> Turn:
     return Turn(1e6 * seconds / (work.members * work.steps * work.epochs), losses)
 
 
-def engine_turns(work: Work) -> Callable[[], Turn]:
-    """All members as one population; the clock runs from the end of the first block, which compiles."""
+def engine_turns(work: Work, way: str = "auto", loss: str = "mae") -> Callable[[], Turn]:
+    """All members as one population; the clock runs from the end of the first block, which compiles.
+
+    Args:
+        work: Whose rows, and how long.
+        way: How members are spread in the first turn (`Job.spread`); later ones repeat what it was.
+        loss: What Keras calls the loss.
+    """
     from caviar.population.job import Job, Monitor, Seat, Trained
     from caviar.population.train import train
 
@@ -149,12 +158,14 @@ def engine_turns(work: Work) -> Callable[[], Turn]:
 
     none = np.empty(0, np.int64)
     seats = [Seat(0, 0, seed=i, split=0, fit=fit, watch=none, scored=none) for i, fit in enumerate(work.fit)]
-    job = Job(partial(keras_model, 1), work.x[None], work.y[None], None, seats, BATCH, work.epochs)
+    job = Job(
+        partial(keras_model, 1, work.width, loss), work.x[None], work.y[None], None, seats, BATCH, work.epochs
+    )
     chosen: list[Trained] = []
 
     def turn() -> Turn:
         clock = Clock()
-        trained = train(replace(job, spread=chosen[0].way if chosen else "auto"), clock)
+        trained = train(replace(job, spread=chosen[0].way if chosen else way), clock)
         if trained.engine != "population":
             raise SystemExit(f"Expected one population, but Caviar trained one by one: {trained.why}.")
         chosen.append(trained)
@@ -267,15 +278,6 @@ def race(work: Work, rounds: int, folder: Path) -> dict[str, list[Turn]]:
     return turns
 
 
-def spread(values: np.ndarray) -> str:
-    """Median and range.
-
-    >>> spread(np.array([3.0, 1.0, 2.0]))
-    '2.00 [1.00 – 3.00]'
-    """
-    return f"{np.median(values):.2f} [{values.min():.2f} – {values.max():.2f}]"
-
-
 def lines(turns: dict[str, list[Turn]], rounds: int, load: float) -> Iterator[str]:
     """The table: ratios first; then where it was measured, and whether the aim is reached."""
     times = {name: np.array([turn.microseconds for turn in own]) for name, own in turns.items()}
@@ -293,13 +295,6 @@ def lines(turns: dict[str, list[Turn]], rounds: int, load: float) -> Iterator[st
     reached = float(np.median(times[ENGINE] / times[LIMIT]))
     verdict = "reached" if reached <= AIM else "**not reached**"
     yield f"Aim: Caviar within {AIM:.0f} times the C loop: {verdict}, {reached:.1f} times."
-
-
-def write(text: str, page: Path) -> None:
-    """Put a text between the marks of a page."""
-    before, rest = page.read_text(encoding="utf-8").split(MARKS[0])
-    after = rest.split(MARKS[1])[1]
-    page.write_text(f"{before}{MARKS[0]}\n{text}\n{MARKS[1]}{after}", encoding="utf-8")
 
 
 def unequal(turns: dict[str, list[Turn]]) -> list[str]:
@@ -322,9 +317,7 @@ def main() -> None:
     )
     asked = parser.parse_args()
     rounds = 1 if asked.quick else asked.rounds
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
-    if load > 0.5:
-        print(f"The machine is not quiet (load {load:.1f}): ratios will be off.")
+    load = load_before()
     with tempfile.TemporaryDirectory() as folder:
         turns = race(make_work(10 if asked.quick else EPOCHS), rounds, Path(folder))
     text = "\n".join(lines(turns, rounds, load))
@@ -332,7 +325,7 @@ def main() -> None:
     if different := unequal(turns):
         raise SystemExit(f"Expected equal losses up to {_SAME_LOSS:.0%}. {'; '.join(different)}.")
     if not asked.quick:
-        write(text, PAGE)
+        write(text, "member_step")
 
 
 if __name__ == "__main__":

@@ -14,16 +14,13 @@ import tempfile
 import time
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 
-from member_step import spread
-from speed import ROOT, machine
+from speed import machine
 from speed_contenders import BATCH, FOLDS, keras_model, table
+from tables import spread, write
 
-PAGE = ROOT / "docs" / "performance.md"
-MARKS = ("<!-- probes -->", "<!-- /probes -->")
 ROUNDS = 5
 AIM = 0.1
 
@@ -120,9 +117,7 @@ def main() -> None:
         written = page(works, [race(work, rounds) for work in works], rounds)
     print(written)
     if not asked.quick:
-        before, rest = Path(PAGE).read_text(encoding="utf-8").split(MARKS[0])
-        after = rest.split(MARKS[1])[1]
-        PAGE.write_text(f"{before}{MARKS[0]}\n{written}\n{MARKS[1]}{after}", encoding="utf-8")
+        write(written, "probes")
 
 
 if __name__ == "__main__":

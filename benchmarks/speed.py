@@ -23,8 +23,11 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+
+from tables import load_before, take_turns
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "speed.md"
@@ -166,16 +169,26 @@ def run_process(python: Path, arguments: Sequence[str], members: int, variables:
     Raises:
         NotAvailable: The process failed.
     """
+    seconds, told = timed(python, [str(PROGRAM), *arguments, "--members", str(members)], variables)
+    return Outcome(seconds, np.array(told["mae"]), told["versions"])
+
+
+def timed(python: Path, arguments: Sequence[str], variables: dict[str, str]) -> tuple[float, dict[str, Any]]:
+    """Wall seconds of a process from its start to its end, and the JSON object on its last line.
+
+    Raises:
+        NotAvailable: The process failed.
+    """
     # A cache that the user has switched on would help the loops in secret.
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(("JAX_", "XLA_", "KERAS_"))}
-    command = [str(python), str(PROGRAM), *arguments, "--members", str(members)]
     began = time.perf_counter()
-    done = subprocess.run(command, env=inherited | variables, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [str(python), *arguments], env=inherited | variables, capture_output=True, text=True, check=False
+    )
     seconds = time.perf_counter() - began
     if done.returncode:
         raise NotAvailable(_last_line(done.stderr))
-    told = json.loads(done.stdout.splitlines()[-1])
-    return Outcome(seconds, np.array(told["mae"]), told["versions"])
+    return seconds, json.loads(done.stdout.splitlines()[-1])
 
 
 def run_caviar(members: int) -> tuple[Outcome, Outcome]:
@@ -502,17 +515,11 @@ def main() -> None:
     )
     asked = parser.parse_args()
     wanted = 1 if asked.quick else asked.runs
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
-    if load > 0.5:
-        print(f"The machine is not quiet (load {load:.1f}): ratios will be off.")
+    load = load_before()
     race = Race(asked.environments, quick=asked.quick)
     began = time.monotonic()
     race.warm_up()
-    runs, longest = 0, 0.0
-    while runs < wanted and (not runs or time.monotonic() - began + longest < 60 * asked.minutes):
-        turn = time.monotonic()
-        race.run_once()
-        runs, longest = runs + 1, max(longest, time.monotonic() - turn)
+    runs = take_turns(race.run_once, wanted, asked.minutes - (time.monotonic() - began) / 60)
     timings = race.timings()
     text = page(race, timings, load, runs)
     print(text)

@@ -79,18 +79,18 @@ def keras_loop(members: int, steps_per_execution: int) -> list[float]:
     return scores
 
 
-def keras_model(steps_per_execution: int) -> Any:  # noqa: ANN401 - Keras is another one in each environment
-    """The network of the example, compiled."""
+def keras_model(steps_per_execution: int, width: int = HIDDEN, loss: str = "mae") -> Any:  # noqa: ANN401 - Keras is another one in each environment
+    """The network of the example, compiled; in other widths or with another loss for growth.py."""
     import keras
 
     model = keras.Sequential(
         [
             keras.Input((10,)),
-            keras.layers.Dense(HIDDEN, kernel_initializer="he_uniform", activation="relu"),
+            keras.layers.Dense(width, kernel_initializer="he_uniform", activation="relu"),
             keras.layers.Dense(3),
         ]
     )
-    model.compile(loss="mae", optimizer="adam", steps_per_execution=steps_per_execution)
+    model.compile(loss=loss, optimizer="adam", steps_per_execution=steps_per_execution)
     return model
 
 
