@@ -23,6 +23,7 @@ from caviar.run.files import write_with
 Row = dict[str, float]
 
 _SUFFIXES = (".weights.h5", ".keras", ".h5")
+_WRITERS = (keras.callbacks.ModelCheckpoint, keras.callbacks.CSVLogger, keras.callbacks.TensorBoard)
 _SETS_RATE = (keras.callbacks.ReduceLROnPlateau, keras.callbacks.LearningRateScheduler)
 
 
@@ -177,6 +178,9 @@ def write(
     """
     at = 0
     for job, one, given in zip(jobs, trained, callbacks, strict=True):
+        if not any(type(callback) in _WRITERS for callback in given):
+            at += len(job.seats)
+            continue
         for i, seat in enumerate(job.seats):
             saved = iter(one.saved[i] if one.saved else ())
             member, rows = history.members[at], history.rows(at)

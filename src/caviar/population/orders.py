@@ -60,11 +60,13 @@ class Orders:
         for key, alike in self._alike.items():
             for epoch in range(epochs):
                 order = next(self._next[key])
-                counts[alike, epoch] = len(order)
+                count = len(order)
                 for i in alike:
                     rows = self._seats[i].fit
-                    drawn[i, epoch, : len(order)] = rows[order]
-                    drawn[i, epoch, len(order) :] = rows[0]
+                    counts[i, epoch] = count
+                    drawn[i, epoch, :count] = rows[order]
+                    if count < self._width:
+                        drawn[i, epoch, count:] = rows[0]
         return Epochs(drawn, counts)
 
 
@@ -80,9 +82,14 @@ def row_orders(seed: int, rows: int, parts: Sequence[int], *, shuffle: bool = Tr
         parts: How many of them the epochs of one pass take.
         shuffle: Whether each pass takes them in a new order.
     """
-    rng = np.random.RandomState(seed)
+    draw = np.random.RandomState(seed).permutation if shuffle else np.arange
     if shuffle:
-        rng.permutation(rows)
+        draw(rows)
+    ends = np.cumsum(parts).tolist()
+    pieces = [slice(end - part, end) for part, end in zip(parts, ends, strict=True)]
     while True:
-        order = rng.permutation(rows) if shuffle else np.arange(rows)
-        yield from np.split(order, np.cumsum(parts)[:-1])
+        order = draw(rows)
+        if len(pieces) == 1:  # slicing costs more than drawing, for a few rows
+            yield order
+        else:
+            yield from (order[piece] for piece in pieces)
