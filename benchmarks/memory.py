@@ -10,7 +10,6 @@ needs them; so the largest anonymous part (RssAnon, looked at every 20 ms) is to
 
 import argparse
 import json
-import resource
 import sys
 import tempfile
 import threading
@@ -25,7 +24,6 @@ import numpy as np
 from speed import machine, timed
 from tables import load_before, number, spread, take_turns, write
 
-MIB = 2**20
 ROUNDS, MINUTES = 3, 3.0
 COLUMNS, BLOCK_ROWS, BATCH = 20, 100_000, 250
 FEW_ROWS = 30
@@ -55,13 +53,18 @@ class Anonymous(threading.Thread):
         return max(self.peak, anonymous())
 
 
-def anonymous() -> float:
-    """This process' anonymous memory now, in MiB; NaN where the system does not tell."""
-    status = Path("/proc/self/status")
-    if not status.exists():
+def status(name: str) -> float:
+    """What the system says of this process' memory, in MiB; NaN where it does not tell."""
+    path = Path("/proc/self/status")
+    if not path.exists():
         return float("nan")
-    lines = status.read_text(encoding="utf-8").splitlines()
-    return float(next(line.split()[1] for line in lines if line.startswith("RssAnon"))) / 1024
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return float(next(line.split()[1] for line in lines if line.startswith(name))) / 1024
+
+
+def anonymous() -> float:
+    """This process' anonymous memory now, in MiB."""
+    return status("RssAnon")
 
 
 def network(inputs: int, hidden: int) -> Any:  # noqa: ANN401 - Keras must not be imported before Caviar
@@ -132,8 +135,8 @@ def measured(asked: argparse.Namespace) -> dict[str, Any]:
 
         devices.start()
         found = {"loss": 0.0, "first": 1.0, "engine": "population", "spread": "", "seconds": 0.0}
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    return found | {"peak": peak / MIB, "anonymous": watch.stop()}
+    peak = status("VmHWM")  # not ru_maxrss, which a process inherits from the one that started it
+    return found | {"peak": peak, "anonymous": watch.stop()}
 
 
 def make_table(file: Path, rows: int) -> None:
