@@ -1,4 +1,4 @@
-"""`Model.fit` for a whole population: many seeds, folds and recipes at once, on arrays as they are."""
+"""`Model.fit` for a whole population: many seeds, folds and recipes at once, on rows as they are."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence

@@ -186,9 +186,8 @@ class Program:
 
     Attributes:
         begin: state → carry.
-        block: (carry, members, data, orders (member, block, row), rows of each that are real (member, block), first
-            epoch, epochs) → carry, logs.
-        ways: The same by the way in which members are spread over a step; `block` is one of them.
+        ways: By the way in which members are spread over a step: (carry, members, data, orders (member, block, row),
+            rows of each that are real (member, block), first epoch, epochs) → carry, logs.
         end: carry → state with the weights that the recipe ends with.
         predict: (state, members, data) → outputs for the rows asked about.
         score: (state, members, data) → logs of the scored rows.
@@ -197,7 +196,6 @@ class Program:
     """
 
     begin: Callable[..., Any]
-    block: Callable[..., Any]
     ways: Mapping[str, Callable[..., Any]]
     end: Callable[..., Any]
     predict: Callable[..., Any]
@@ -315,7 +313,6 @@ def make_program(
     }
     return Program(
         begin=sharded(jax.vmap(begin), many),
-        block=ways[spread.FIRST],
         ways=ways,
         end=sharded(jax.vmap(end), many),
         predict=sharded(jax.vmap(partial(_predict, setting), in_axes=(0, 0, None)), many, many, one),

@@ -132,7 +132,6 @@ class Batches:
         shuffle: bool,
         class_weight: Mapping[int, float] | None,
     ) -> None:
-        self.dataset, self.steps_per_epoch, self.class_weight = dataset, steps_per_epoch, class_weight
         self._can_restart, self._begun = not isinstance(dataset, Iterator), False
         self._random = random.Random(0).getstate()  # noqa: S311 - orders of batches
         try:
