@@ -26,6 +26,7 @@ LAYERS = (
     "recipe",
     "remedies",
     "diagnose",
+    "anatomy",
     "progress",
     "pace",
     "parquet",
@@ -36,6 +37,10 @@ LAYERS = (
     "fit",
     "measure",
     "trial",
+    "given",
+    "examination",
+    "treatment",
+    "doctor",
     "report",
     "model",
     "finish",
@@ -61,6 +66,9 @@ KNOWS_KERAS = (
     "fit",
     "measure",
     "model",
+    "anatomy",
+    "given",
+    "doctor",
     "improve",
 )
 # Swaps layers in a graph, for which Keras has no public name.

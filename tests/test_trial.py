@@ -31,7 +31,7 @@ from caviar.trial import (
     in_order,
     judge_trial,
     treated,
-    try_one,
+    try_some,
 )
 
 devices.start()
@@ -75,6 +75,7 @@ def arm_of(gain: float, name="baseline", deviation=0.005, bench=BENCH, seconds=1
         recipe=replace(BASELINE, name=name, title=name.title()),
         record=ArmRecord(name=name, title=name, what=""),
         scores={"log-loss": scores},
+        each=scores[:, :, None],
         history=None,
         seed_scores=None,
         fit_scores=None,
@@ -123,20 +124,20 @@ def test_expected_steps_are_those_that_training_takes():
 
 
 def attempts(monkeypatch, remedies, outcome, budget=FOREVER) -> tuple[Trial, list[str]]:
-    """Try remedies with `measure` replaced by an outcome; returns the trial and which arms were reported."""
+    """Try remedies with training replaced by an outcome; returns the trial and which arms were reported."""
 
-    def planted(_bench, recipe, **facts):
-        assert facts["what"] == "What."
+    def planted(_bench, recipes, **facts):
+        assert facts["what"] == ["What."] * len(recipes)
         if isinstance(outcome, BaseException):
             raise outcome
-        return arm_of(outcome, recipe.name)
+        return [arm_of(outcome, recipe.name) for recipe in recipes]
 
-    monkeypatch.setattr(trial_module, "measure", planted)
+    monkeypatch.setattr(trial_module, "measure_all", planted)
     reported: list[str] = []
     made = Trial(arm_of(0))
     for remedy in remedies:
-        try_one(
-            BENCH, made, [remedy], budget, lambda _: Monitor(), lambda arm: reported.append(arm.recipe.name)
+        try_some(
+            BENCH, made, [[remedy]], budget, lambda _: Monitor(), lambda arm: reported.append(arm.recipe.name)
         )
     return made, reported
 
@@ -279,7 +280,7 @@ def test_groups_that_leave_no_row_to_watch_skip_a_remedy_and_not_the_run():
     bench = Bench(dataset, make_splits(dataset, 2, 1, 0), find_metric("log-loss", "binary"), (), 0)
     made = Trial(arm_of(0))
     stopping = next(r for r in REMEDIES if r.name == "early-stopping")
-    try_one(bench, made, [stopping], FOREVER, lambda _: Monitor(), lambda _: None)
+    try_some(bench, made, [[stopping]], FOREVER, lambda _: Monitor(), lambda _: None)
     assert [s.remedy for s in made.skipped] == ["early-stopping"]
     assert "one group" in made.skipped[0].why
 
@@ -302,5 +303,5 @@ def test_a_reason_in_the_model_is_told_as_it_is():
 
     made = Trial(replace(arm_of(0), recipe=replace(BASELINE, builder=build)))
     dropout = next(r for r in REMEDIES if r.name == "dropout-0.2")
-    try_one(BENCH, made, [dropout], FOREVER, lambda _: Monitor(), SimpleNamespace)
+    try_some(BENCH, made, [[dropout]], FOREVER, lambda _: Monitor(), SimpleNamespace)
     assert made.skipped[0].why.startswith("Does not apply: the network is a subclassed keras.Model")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from caviar.population.devices import choose_backend
 
 if TYPE_CHECKING:
+    from caviar.doctor import diagnose
     from caviar.errors import CaviarError
     from caviar.fit import fit
     from caviar.history import History
@@ -31,6 +32,7 @@ _HOMES = {
     "CaviarError": "caviar.errors",
     "History": "caviar.history",
     "Run": "caviar.results",
+    "diagnose": "caviar.doctor",
     "fit": "caviar.fit",
     "improve": "caviar.improve",
     "look": "caviar.look",
@@ -45,6 +47,7 @@ __all__ = [
     "CaviarError",
     "History",
     "Run",
+    "diagnose",
     "fit",
     "improve",
     "look",

@@ -246,6 +246,8 @@ def _recipe(
         recipe,
         epochs=recipe.epochs if epochs is None else int(epochs),
         batch_size=recipe.batch_size if batch_size is None else int(batch_size),
+        task=dataset.task,
+        n_outputs=dataset.n_outputs,
     )
 
 

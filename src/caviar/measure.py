@@ -15,9 +15,19 @@ from caviar.evaluate.intervals import mean_estimate
 from caviar.evaluate.metrics import Metric
 from caviar.population.job import Job, Monitor, Seat, Trained
 from caviar.population.keep import Keep
+from caviar.population.probed import seldom_enough
 from caviar.population.template import Build, build_alone, sketch
+from caviar.population.together import train_together
 from caviar.population.train import train
-from caviar.recipe.heads import Link, link_of, network_target, output_width, predictions
+from caviar.recipe.heads import (
+    Link,
+    given_target,
+    link_of,
+    network_target,
+    of_width,
+    output_width,
+    predictions,
+)
 from caviar.recipe.recipe import Recipe
 from caviar.run.record import ArmRecord
 
@@ -37,6 +47,7 @@ class Bench:
         metric: The score that decides.
         shown: Scores shown beside it.
         seed: Where the members' seeds start.
+        spread: How members are spread over a step (`Job.spread`).
     """
 
     dataset: Dataset
@@ -44,6 +55,7 @@ class Bench:
     metric: Metric
     shown: Sequence[Metric]
     seed: int = 0
+    spread: str = "auto"
     _prepared: dict[PreparationPlan, tuple[Prepared, ...]] = field(default_factory=dict, init=False)
     _inputs: dict[PreparationPlan, np.ndarray] = field(default_factory=dict, init=False)
 
@@ -94,6 +106,7 @@ class Arm:
         record: The numbers for the report.
         scores: By metric, (repeat, fold); NaN where training failed.
         history: Curves of all members.
+        each: Deciding score (repeat, fold, seed) of single networks; of an ensemble as a whole.
         seed_scores: Deciding score of the first repeat by (fold, seed), where several seeds were trained.
         fit_scores: Deciding score on the training rows (repeat, fold), where asked for.
         row_losses: Out-of-fold loss of each row, averaged over repeats, for metrics that are means of losses.
@@ -103,12 +116,16 @@ class Arm:
         fixed: Variables whose seed the builder fixed.
         seconds: What it took.
         steps: Gradient steps of all members together.
+        probes: What went on inside the members, where asked for.
+        one_class: Which members predict one class for all held-out rows (member,); None for quantities.
+        sample: Inputs and targets of the rows, as the network gets them.
     """
 
     recipe: Recipe
     record: ArmRecord
     scores: dict[str, np.ndarray]
     history: xr.Dataset
+    each: np.ndarray
     seed_scores: np.ndarray | None
     fit_scores: np.ndarray | None
     row_losses: np.ndarray | None
@@ -118,6 +135,9 @@ class Arm:
     fixed: tuple[str, ...] = ()
     seconds: float = 0.0
     steps: int = 0
+    probes: xr.Dataset | None = None
+    one_class: np.ndarray | None = None
+    sample: tuple[np.ndarray, np.ndarray] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,6 +148,11 @@ class Fitting:
     build: Build
     link: Link
     places: list[tuple[int, int]]
+    width: int
+
+    def predictions(self, outputs: np.ndarray) -> np.ndarray:
+        """What a member's outputs say: class probabilities (row, class), or values (row, output)."""
+        return of_width(predictions(outputs, self.link), self.width)
 
 
 def make_fitting(
@@ -140,6 +165,7 @@ def make_fitting(
     *,
     ask_fit: bool,
     show: bool,
+    probe: bool = False,
 ) -> Fitting:
     """Match a recipe's model with the data: target encoding, output meaning, job.
 
@@ -155,7 +181,11 @@ def make_fitting(
     )
     if all(np.array_equal(targets[0], other) for other in targets[1:]):
         targets = targets[:1]
-    y = np.stack([network_target(probe, t, dataset.task, n_classes, n_inputs) for t in targets])
+    width = output_width(probe, n_inputs)
+    if recipe.given and dataset.given is not None:
+        y = given_target(dataset.given)[None]
+    else:
+        y = np.stack([network_target(probe, t, dataset.task, n_classes, n_inputs) for t in targets])
     rows = max((len(seat.scored) for seat in seats), default=0)
     job = Job(
         build=build,
@@ -170,7 +200,9 @@ def make_fitting(
         validation_batch_size=min(max(rows, 1), _ONE_BATCH),
         ask_fit=ask_fit,
     )
-    return Fitting(job, build, link_of(probe, dataset.task, output_width(probe, n_inputs)), places)
+    if probe:
+        job = replace(job, probe=seldom_enough([job]))
+    return Fitting(job, build, link_of(probe, dataset.task, width), places, n_classes or dataset.n_outputs)
 
 
 def seats_for(bench: Bench, recipe: Recipe, seeds: Sequence[int]) -> tuple[list[Seat], list[tuple[int, int]]]:
@@ -191,8 +223,10 @@ def measure(
     recipe: Recipe,
     *,
     first_repeat_seeds: int = 1,
+    seeds: int = 1,
     ask_fit: bool = False,
     show: bool = True,
+    probe: bool = False,
     monitor: Monitor | None = None,
     keep: Keep | None = None,
     what: str = "",
@@ -204,15 +238,77 @@ def measure(
         bench: Rows, splits, seeds and scores.
         recipe: What to train; an ensemble trains so many seeds on every split and averages predictions.
         first_repeat_seeds: Seeds per fold in the first repeat, to tell seed from split.
+        seeds: Seeds per fold in all repeats.
         ask_fit: Also score the training rows.
         show: Record the held-out rows' curves.
+        probe: Look inside the members while they train.
         monitor: Told of progress; may stop by raising, or end the training after fewer epochs, which are then
             the recipe's.
         keep: Where the state is kept while it trains.
         what: What the recipe does, for the report.
         source: Where the idea comes from.
     """
-    seeds = [max(recipe.ensemble, first_repeat_seeds if split.repeat == 0 else 1) for split in bench.splits]
+    most = [
+        max(recipe.ensemble, seeds, first_repeat_seeds if split.repeat == 0 else 1) for split in bench.splits
+    ]
+    fitting = _fitting(bench, recipe, most, ask_fit=ask_fit, show=show, probe=probe)
+    trained = train(fitting.job, monitor, keep=keep)
+    return _arm(bench, recipe, fitting, trained, (first_repeat_seeds, seeds), what, source)
+
+
+def measure_all(
+    bench: Bench,
+    recipes: Sequence[Recipe],
+    *,
+    seeds: int = 1,
+    show: bool = True,
+    monitor: Monitor | None = None,
+    keep: Keep | None = None,
+    what: Sequence[str],
+    sources: Sequence[str],
+) -> list[Arm]:
+    """Several recipes on the same bench; those that differ only in numbers train as one population.
+
+    Args:
+        bench: Rows, splits, seeds and scores.
+        recipes: What to train.
+        seeds: Seeds per fold; an ensemble has as many as it needs.
+        show: Record the held-out rows' curves.
+        monitor: Told of progress.
+        keep: Where the state is kept while they train.
+        what: What each recipe does, for the report.
+        sources: Where each idea comes from.
+    """
+    fittings: list[Fitting] = []
+    for recipe in recipes:
+        most = [recipe.ensemble if recipe.ensemble > 1 else seeds] * len(bench.splits)
+        fitting = _fitting(bench, recipe, most, ask_fit=False, show=show, probe=False)
+        same = next((f.job.y for f in fittings if _equal(f.job.y, fitting.job.y)), fitting.job.y)
+        fittings.append(replace(fitting, job=replace(fitting.job, y=same)))
+    trained, _ = train_together([fitting.job for fitting in fittings], monitor, keep)
+    return [
+        _arm(bench, recipe, fitting, one, (1, seeds), said, source)
+        for recipe, fitting, one, said, source in zip(recipes, fittings, trained, what, sources, strict=True)
+    ]
+
+
+def try_building(bench: Bench, recipe: Recipe) -> None:
+    """Build a recipe's model once, to see whether it can be built for this table.
+
+    Raises:
+        ModelError: It cannot, or does not fit the table.
+        NotApplicable: A remedy finds nothing to change in it.
+    """
+    sketch(recipe.build(bench.inputs(recipe.preparation).shape[2], bench.dataset.n_outputs))
+
+
+def _equal(one: np.ndarray, other: np.ndarray) -> bool:
+    return one.shape == other.shape and one.dtype == other.dtype and bool(np.array_equal(one, other))
+
+
+def _fitting(
+    bench: Bench, recipe: Recipe, seeds: Sequence[int], *, ask_fit: bool, show: bool, probe: bool
+) -> Fitting:
     seats, places = seats_for(bench, recipe, seeds)
     fitting = make_fitting(
         recipe,
@@ -223,21 +319,27 @@ def measure(
         places,
         ask_fit=ask_fit,
         show=show,
+        probe=probe,
     )
-    trained = train(fitting.job, monitor, keep=keep)
-    if trained.epochs < recipe.epochs:
-        recipe = replace(recipe, epochs=trained.epochs)
-    return _arm(bench, recipe, fitting, trained, first_repeat_seeds, what, source)
+    return replace(fitting, job=replace(fitting.job, spread=bench.spread))
 
 
 def _arm(
-    bench: Bench, recipe: Recipe, fitting: Fitting, trained: Trained, seeds: int, what: str, source: str
+    bench: Bench,
+    recipe: Recipe,
+    fitting: Fitting,
+    trained: Trained,
+    seeds: tuple[int, int],
+    what: str,
+    source: str,
 ) -> Arm:
     data, prepared = bench.dataset, bench.prepared(recipe.preparation)
+    if trained.epochs < recipe.epochs:
+        recipe = replace(recipe, epochs=trained.epochs)
     said: dict[tuple[int, int], np.ndarray] = {}
     fitted: dict[int, np.ndarray] = {}
     for place, seat, outputs in zip(fitting.places, fitting.job.seats, trained.outputs, strict=True):
-        values = prepared[seat.split].restore(predictions(outputs, fitting.link))
+        values = prepared[seat.split].restore(fitting.predictions(outputs))
         said[place] = values[: len(seat.scored)]
         if fitting.job.ask_fit and place[1] == 0:
             fitted[place[0]] = values[len(seat.scored) :]
@@ -251,12 +353,13 @@ def _arm(
     for split, values in zip(bench.splits, ensembles, strict=True):
         oof[split.repeat, split.held_out] = values
     seed_scores = seed_oof = None
-    if seeds > 1:
-        seed_scores = np.full((folds, seeds), np.nan)
-        seed_oof = np.full((seeds, data.n_rows, width), np.nan)
+    first, others = seeds
+    if first > 1:
+        seed_scores = np.full((folds, first), np.nan)
+        seed_oof = np.full((first, data.n_rows, width), np.nan)
         for (i, k), values in said.items():
             split = bench.splits[i]
-            if split.repeat == 0 and k < seeds:
+            if split.repeat == 0 and k < first:
                 seed_scores[split.fold, k] = _score(bench, bench.metric, split.held_out, values)
                 seed_oof[k, split.held_out] = values
     fit_scores = None
@@ -272,6 +375,7 @@ def _arm(
         record=_record(bench, recipe, fitting, trained, scores, int(failed.sum()), what, source),
         scores=scores,
         history=trained.history,
+        each=_each(bench, said, scores[bench.metric.name], 1 if recipe.ensemble > 1 else others),
         seed_scores=seed_scores,
         fit_scores=fit_scores,
         row_losses=_row_losses(bench, oof),
@@ -281,7 +385,28 @@ def _arm(
         fixed=trained.fixed,
         seconds=trained.seconds,
         steps=replace(fitting.job, epochs=trained.epochs).steps(),
+        probes=trained.probes,
+        one_class=(
+            np.array([len(set(values.argmax(axis=1))) == 1 for values in said.values()])
+            if data.is_classification
+            else None
+        ),
+        sample=(fitting.job.x[0], fitting.job.y[0]),
     )
+
+
+def _each(
+    bench: Bench, said: dict[tuple[int, int], np.ndarray], scores: np.ndarray, seeds: int
+) -> np.ndarray:
+    """Deciding score (repeat, fold, seed) of every network by itself, or, of one, the scores (repeat, fold)."""
+    if seeds == 1:
+        return scores[:, :, None]
+    each = np.full((*bench.shape, seeds), np.nan)
+    for (i, k), values in said.items():
+        split = bench.splits[i]
+        if k < seeds:
+            each[split.repeat, split.fold, k] = _score(bench, bench.metric, split.held_out, values)
+    return each
 
 
 def _score(bench: Bench, metric: Metric, rows: np.ndarray, values: np.ndarray) -> float:

@@ -10,7 +10,7 @@ from caviar.evaluate.compare import compare, judge
 from caviar.evaluate.estimate import Estimate
 from caviar.evaluate.metrics import Metric
 from caviar.evaluate.selection import corrected_winner, corrected_winner_by_score
-from caviar.measure import Arm, Bench, measure
+from caviar.measure import Arm, Bench, measure_all, try_building
 from caviar.population.job import Monitor
 from caviar.population.keep import Keep
 from caviar.progress import OutOfTime
@@ -40,21 +40,50 @@ class Budget:
 
 @dataclass
 class Trial:
-    """What came out: the arms in the order tried, and what was not tried."""
+    """What came out.
+
+    Attributes:
+        baseline: What everything is compared with.
+        arms: What was tried, in that order.
+        skipped: What was not tried.
+        worst: Scores count as no worse than this one, and failed trainings as this one: how far a training that is of
+            no use at all runs away is no measure of anything. None leaves scores as they are.
+        higher_is_better: Direction of the scores, where they have a worst.
+    """
 
     baseline: Arm
     arms: list[Arm] = field(default_factory=list)
     skipped: list[SkippedRemedy] = field(default_factory=list)
+    worst: float | None = None
+    higher_is_better: bool = False
 
     def arm(self, name: str) -> Arm:
         """The arm of a name; the baseline by its own."""
         return next(arm for arm in (self.baseline, *self.arms) if arm.recipe.name == name)
 
+    def scores(self, arm: Arm) -> np.ndarray:
+        """An arm's deciding scores (repeat, fold), as they are compared: means over seeds."""
+        return np.asarray(self._each(arm).mean(axis=2))
+
+    def by_seed(self, one: Arm, other: Arm) -> float:
+        """Variance of a paired difference of two arms' scores that is due to their seeds; 0 where it is not known."""
+        return sum(
+            float(np.nanmean(each.var(axis=2, ddof=1))) / each.shape[2]
+            for each in (self._each(one), self._each(other))
+            if each.shape[2] > 1 and np.isfinite(each).any()
+        )
+
+    def _each(self, arm: Arm) -> np.ndarray:
+        if self.worst is None:
+            return arm.each
+        held = np.maximum if self.higher_is_better else np.minimum
+        return np.asarray(held(np.where(np.isfinite(arm.each), arm.each, self.worst), self.worst))
+
 
 def in_order(remedies: Sequence[Remedy], asked_for: Sequence[str]) -> list[Remedy]:
-    """Remedies that the diagnosis asks for first, then the others."""
+    """Remedies that the diagnosis asks for first, then the others that may help anybody."""
     first = [remedy for name in asked_for for remedy in remedies if remedy.name == name]
-    return list(dict.fromkeys(first)) + [remedy for remedy in remedies if remedy not in first]
+    return list(dict.fromkeys(first)) + [r for r in remedies if r not in first and not r.on_demand]
 
 
 def treated(recipe: Recipe, remedies: Sequence[Remedy]) -> Recipe:
@@ -70,51 +99,90 @@ def treated(recipe: Recipe, remedies: Sequence[Remedy]) -> Recipe:
     return replace(recipe, name=name, title=title)
 
 
-def try_one(
+def try_some(
     bench: Bench,
     trial: Trial,
-    remedies: Sequence[Remedy],
+    choices: Sequence[Sequence[Remedy]],
     budget: Budget,
     monitor_of: Callable[[Recipe], Monitor],
     done: Callable[[Arm], None],
     keep_of: Callable[[Recipe], Keep] | None = None,
+    *,
+    seeds: int = 1,
+    show: bool = True,
 ) -> None:
-    """Train one remedy, or several together; what cannot be tried is noted in the trial with its reason.
+    """Train some remedies; what cannot be tried is noted in the trial with its reason.
+
+    Recipes that differ only in numbers train as one population.
 
     Args:
         bench: Rows, splits, seeds and scores: the baseline's.
         trial: What was tried so far.
-        remedies: What is applied to the baseline, in this order.
+        choices: Each is applied to the baseline by itself: one remedy, or several in this order.
         budget: How long it may take.
-        monitor_of: Makes what is told of the arm's progress.
-        done: Called with the arm once it is part of the trial.
-        keep_of: Says where the arm's state is kept while it trains; nowhere if left out.
+        monitor_of: Makes what is told of the progress, of the first recipe.
+        done: Called with each arm once it is part of the trial.
+        keep_of: Says where the state is kept while the first recipe trains; nowhere if left out.
+        seeds: Seeds per fold.
+        show: Record the held-out rows' curves too.
     """
-    name, title = "+".join(r.name for r in remedies), " + ".join(r.title for r in remedies)
+    ready = _applied(bench, trial, choices, budget)
+    if not ready:
+        return
+    first = ready[0][1]
     try:
-        recipe = treated(trial.baseline.recipe, remedies)
-        budget.require(_expected_seconds(trial, bench, recipe))
-        arm = measure(
+        arms = measure_all(
             bench,
-            recipe,
-            monitor=monitor_of(recipe),
-            keep=None if keep_of is None else keep_of(recipe),
-            what=" ".join(remedy.what for remedy in remedies),
-            source="; ".join(dict.fromkeys(remedy.source for remedy in remedies)),
+            [recipe for _, recipe in ready],
+            seeds=seeds,
+            show=show,
+            monitor=monitor_of(first),
+            keep=None if keep_of is None else keep_of(first),
+            what=[" ".join(remedy.what for remedy in remedies) for remedies, _ in ready],
+            sources=["; ".join(dict.fromkeys(r.source for r in remedies)) for remedies, _ in ready],
         )
-    except NotApplicable as reason:
-        trial.skipped.append(SkippedRemedy(remedy=name, title=title, why=f"Does not apply: {reason}."))
+    except NotApplicable as reason:  # found out only where the model meets data
+        for remedies, _ in ready:
+            _skip(trial, remedies, f"Does not apply: {reason}.")
     except OutOfTime:
-        trial.skipped.append(
-            SkippedRemedy(
-                remedy=name, title=title, why="Not tried: the time given (--minutes) did not suffice."
-            )
-        )
+        for remedies, _ in ready:
+            _skip(trial, remedies, _TOO_LATE)
     except CaviarError as error:  # such as groups that leave no rows to watch
-        trial.skipped.append(SkippedRemedy(remedy=name, title=title, why=f"Failed: {error}"))
+        for remedies, _ in ready:
+            _skip(trial, remedies, f"Failed: {error}")
     else:
-        trial.arms.append(arm)
-        done(arm)
+        trial.arms += arms
+        for arm in arms:
+            done(arm)
+
+
+def _applied(
+    bench: Bench, trial: Trial, choices: Sequence[Sequence[Remedy]], budget: Budget
+) -> list[tuple[Sequence[Remedy], Recipe]]:
+    """What can be tried in the time left, with its recipe."""
+    ready: list[tuple[Sequence[Remedy], Recipe]] = []
+    for remedies in choices:
+        try:
+            recipe = treated(trial.baseline.recipe, remedies)
+            try_building(bench, recipe)
+            budget.require(_expected_seconds(trial, bench, [r for _, r in ready] + [recipe]))
+        except NotApplicable as reason:
+            _skip(trial, remedies, f"Does not apply: {reason}.")
+        except OutOfTime:
+            _skip(trial, remedies, _TOO_LATE)
+        except CaviarError as error:
+            _skip(trial, remedies, f"Failed: {error}")
+        else:
+            ready.append((remedies, recipe))
+    return ready
+
+
+_TOO_LATE = "Not tried: the time given (--minutes) did not suffice."
+
+
+def _skip(trial: Trial, remedies: Sequence[Remedy], why: str) -> None:
+    name, title = "+".join(r.name for r in remedies), " + ".join(r.title for r in remedies)
+    trial.skipped.append(SkippedRemedy(remedy=name, title=title, why=why))
 
 
 def expected_steps(bench: Bench, recipe: Recipe) -> int:
@@ -123,21 +191,21 @@ def expected_steps(bench: Bench, recipe: Recipe) -> int:
     return per_epoch * recipe.epochs * recipe.ensemble
 
 
-def _expected_seconds(trial: Trial, bench: Bench, recipe: Recipe) -> float:
-    """Seconds that an arm should take, by the slowest pace seen so far."""
+def _expected_seconds(trial: Trial, bench: Bench, recipes: Sequence[Recipe]) -> float:
+    """Seconds that arms should take, by the slowest pace seen so far."""
     pace = max(arm.seconds / max(1, arm.steps) for arm in (trial.baseline, *trial.arms))
-    return _START_SECONDS + pace * expected_steps(bench, recipe)
+    return sum(_START_SECONDS + pace * expected_steps(bench, recipe) for recipe in recipes)
 
 
 def judge_trial(bench: Bench, trial: Trial, rope: float) -> list[ComparisonRecord]:
     """Every arm against the baseline, with Holm's correction over all of them."""
-    name = bench.metric.name
     return judge(
         [
             compare(
                 arm.recipe.name,
-                trial.baseline.scores[name],
-                arm.scores[name],
+                trial.scores(trial.baseline),
+                trial.scores(arm),
+                by_seed=trial.by_seed(trial.baseline, arm),
                 higher_is_better=bench.metric.higher_is_better,
                 test_share=bench.test_share,
                 n_rows=bench.dataset.n_rows,
@@ -186,8 +254,9 @@ def choose(
         pair = trial.arm(together[0])
         step = compare(
             pair.recipe.name,
-            best.scores[bench.metric.name],
-            pair.scores[bench.metric.name],
+            trial.scores(best),
+            trial.scores(pair),
+            by_seed=trial.by_seed(best, pair),
             higher_is_better=bench.metric.higher_is_better,
             test_share=bench.test_share,
             n_rows=bench.dataset.n_rows,

@@ -14,6 +14,7 @@ from caviar.data.profile import profile
 from caviar.data.split import make_splits, split_name
 from caviar.diagnose.diagnosis import diagnose
 from caviar.diagnose.evidence import Evidence
+from caviar.diagnose.explain import explained
 from caviar.errors import OptionError
 from caviar.evaluate.compare import rope_of, rope_reason
 from caviar.evaluate.estimate import Estimate
@@ -45,7 +46,7 @@ from caviar.trial import (
     in_order,
     judge_trial,
     treated,
-    try_one,
+    try_some,
 )
 
 # Shares of the budget: the baseline is one arm among about a dozen, reference rows are a side dish.
@@ -311,6 +312,7 @@ class Work:
                 if together:
                     self._try(bench, trial, together, budget, given_up, monitor_of, done)
             record.skipped = trial.skipped
+            self.record.diagnosis = explained(self.record.diagnosis, record.comparisons, REMEDIES)
             record.chosen, record.chosen_reason = choose(bench, trial, record.comparisons, record.rope)
             corrected = corrected_score(bench, trial) if record.chosen != "baseline" else None
             if corrected is not None:
@@ -337,7 +339,7 @@ class Work:
         if name in given_up:
             budget = Budget(lambda: float("-inf"))
         skipped = len(trial.skipped)
-        try_one(bench, trial, remedies, budget, monitor_of, done, lambda recipe: self._keep(recipe.name))
+        try_some(bench, trial, [remedies], budget, monitor_of, done, lambda recipe: self._keep(recipe.name))
         if any("--minutes" in skip.why for skip in trial.skipped[skipped:]) and name not in given_up:
             given_up.append(name)
             self.folder.notes.put("out of time", given_up)

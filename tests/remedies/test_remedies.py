@@ -70,8 +70,37 @@ def subclassed() -> keras.Model:
     return compiled(Subclassed())
 
 
-def recipe_of(builder, scaling="none", **fields) -> Recipe:
-    return Recipe("baseline", "Baseline", builder, 8, 10, PreparationPlan(scaling=scaling), **fields)
+def ailing() -> keras.Model:
+    """Everything that a remedy on demand takes away."""
+    first = keras.initializers.RandomUniform(-0.01, 0.01)
+    hidden = L.Dense(5, "tanh", kernel_initializer=first, kernel_regularizer=keras.regularizers.L2(0.5))
+    layers = [keras.Input((INPUTS,)), hidden, L.Dropout(0.3), L.Dense(1, "sigmoid")]
+    model = keras.Sequential(layers)
+    model.compile(
+        keras.optimizers.SGD(-0.03), own_loss, metrics=[keras.metrics.MeanAbsoluteError(name="mine")]
+    )
+    return model
+
+
+def sound() -> keras.Model:
+    """Nothing that a remedy on demand could take away."""
+    layers = [
+        keras.Input((INPUTS,)),
+        L.Dense(5, "relu", kernel_initializer="he_normal"),
+        L.Dense(1),
+    ]
+    model = keras.Sequential(layers)
+    model.compile(keras.optimizers.Adam(1e-3, clipnorm=1.0), "mse")
+    return model
+
+
+def recipe_of(builder, scaling="none", batch_size=8, **fields) -> Recipe:
+    plan = PreparationPlan(scaling=scaling, scale_target=scaling != "none")
+    return Recipe("baseline", "Baseline", builder, batch_size, 10, plan, **fields)
+
+
+def ailing_recipe(**fields) -> Recipe:
+    return recipe_of(ailing, batch_size=2, **{"task": "regression", "n_outputs": 1} | fields)
 
 
 def remedy(name: str) -> Remedy:
@@ -88,7 +117,11 @@ def kinds(model: keras.Model) -> list[str]:
 
 
 BUILDERS = pytest.mark.parametrize("builder", [sequential, functional], ids=["sequential", "functional"])
+GENERAL = [r for r in REMEDIES if not r.on_demand]
+ON_DEMAND = [r for r in REMEDIES if r.on_demand]
 EVERY = pytest.mark.parametrize("remedy", REMEDIES, ids=[r.name for r in REMEDIES])
+EVERY_GENERAL = pytest.mark.parametrize("remedy", GENERAL, ids=[r.name for r in GENERAL])
+EVERY_ON_DEMAND = pytest.mark.parametrize("remedy", ON_DEMAND, ids=[r.name for r in ON_DEMAND])
 
 
 def test_the_table_names_each_remedy_once_with_its_source_and_known_faults():
@@ -98,17 +131,20 @@ def test_the_table_names_each_remedy_once_with_its_source_and_known_faults():
         assert r.what.endswith("."), r.name
         assert r.answers, r.name
         assert set(r.answers) <= VOCABULARY, r.name
+        assert r.cures in {*VOCABULARY, ""}, r.name
 
 
-TRAINED = [(r, functional) for r in REMEDIES] + [
-    (r, sequential) for r in REMEDIES if r.family in {"dropout", "normalization"}
+TRAINED = [
+    *((r, functional) for r in GENERAL),
+    *((r, sequential) for r in GENERAL if r.family in {"dropout", "normalization"}),
+    *((r, ailing) for r in ON_DEMAND),
 ]
 
 
 @pytest.mark.parametrize(("remedy", "builder"), TRAINED, ids=[f"{r.name}-{b.__name__}" for r, b in TRAINED])
 def test_a_changed_recipe_trains_as_a_population(remedy, builder):
     """One epoch of one member; its predictions are those of the rewritten model with its weights."""
-    recipe = remedy.apply(recipe_of(builder))
+    recipe = remedy.apply(ailing_recipe() if builder is ailing else recipe_of(builder))
     rng = np.random.default_rng(0)
     x = rng.normal(size=(ROWS, INPUTS)).astype(np.float32)
     rows = np.arange(ROWS, dtype=np.int32)
@@ -117,7 +153,7 @@ def test_a_changed_recipe_trains_as_a_population(remedy, builder):
     trained = train(job)
     assert trained.engine == "population", trained.why
     assert np.isfinite(trained.history["loss"].values).all()
-    assert "mine" in trained.history
+    assert "mine" in trained.history or remedy.name == "head"
     model = build_alone(job.build, job.sample(), 1)
     for group, values in zip(
         (model.trainable_variables, model.non_trainable_variables), trained.states[0][:2], strict=True
@@ -127,10 +163,15 @@ def test_a_changed_recipe_trains_as_a_population(remedy, builder):
     np.testing.assert_allclose(trained.outputs[0], np.asarray(model(x[16:])), atol=1e-6)
 
 
-@BUILDERS
-@EVERY
+NOTED = [
+    *((r, builder) for r in GENERAL for builder in (sequential, functional)),
+    *((r, ailing) for r in ON_DEMAND),
+]
+
+
+@pytest.mark.parametrize(("remedy", "builder"), NOTED, ids=[f"{r.name}-{b.__name__}" for r, b in NOTED])
 def test_a_changed_recipe_is_noted_keeps_its_shapes_and_survives_saving(remedy, builder, tmp_path):
-    recipe = remedy.apply(recipe_of(builder))
+    recipe = remedy.apply(ailing_recipe() if builder is ailing else recipe_of(builder))
     assert len(recipe.changes) == 1
     x = np.random.default_rng(0).normal(size=(ROWS, INPUTS)).astype(np.float32)
     model = build_alone(recipe.build(INPUTS, 1), (x, x[:, :1]), 1)
@@ -143,7 +184,7 @@ def test_a_changed_recipe_is_noted_keeps_its_shapes_and_survives_saving(remedy, 
 
 
 @BUILDERS
-@EVERY
+@EVERY_GENERAL
 def test_the_persons_compile_settings_survive(remedy, builder):
     model = remedy.apply(recipe_of(builder)).build(INPUTS, 1)()
     before = builder().optimizer.get_config()
@@ -325,7 +366,105 @@ def already_there(name: str):
     return lambda: compiled(keras.Sequential([keras.Input((INPUTS,)), *dense]))
 
 
-@EVERY
+@EVERY_ON_DEMAND
+def test_what_a_sound_network_has_is_not_changed(remedy):
+    if remedy.family in {"width", "rate"} and remedy.name not in {"adam", "positive-rate"}:
+        pytest.skip("any width and any rate can be changed")
+    if remedy.name == "leaky-relu":
+        pytest.skip("another activation is always another one")
+    recipe = recipe_of(sound, batch_size=32, task="regression", n_outputs=1, scaling="robust")
+    with pytest.raises(NotApplicable) as reason:
+        remedy.apply(recipe).build(INPUTS, 1)()
+    assert not str(reason.value).endswith(".")
+
+
+def on_demand(name: str, **fields) -> keras.Model:
+    """The ailing model after a remedy."""
+    return remedy(name).apply(ailing_recipe(**fields)).build(INPUTS, fields.get("n_outputs", 1))()
+
+
+def activations(model: keras.Model) -> list[str]:
+    return [layer.activation.__name__ for layer in model.layers if isinstance(layer, L.Dense)]
+
+
+@pytest.mark.parametrize(
+    ("task", "outputs", "activation", "loss"),
+    [
+        ("regression", 1, "linear", own_loss),
+        ("multi-output regression", 3, "linear", own_loss),
+        ("binary", 1, "sigmoid", "binary_crossentropy"),
+        ("multiclass", 4, "softmax", "sparse_categorical_crossentropy"),
+    ],
+)
+def test_the_head_is_that_of_the_task(task, outputs, activation, loss):
+    model = on_demand("head", task=task, n_outputs=outputs)
+    assert activations(model) == ["tanh", activation]
+    assert model.output_shape == (None, outputs)
+    assert model.loss == loss
+    assert model.optimizer.learning_rate == pytest.approx(-0.03)
+
+
+def test_the_head_reads_a_target_that_was_given_in_another_way():
+    recipe = ailing_recipe(given=True)
+    assert not remedy("head").apply(recipe).given
+
+
+def test_what_stands_behind_the_last_layer_passes_on():
+    def build():
+        model = keras.Sequential(
+            [keras.Input((INPUTS,)), L.Dense(4, "relu"), L.Dense(2), L.Softmax(), L.Dropout(0.2)]
+        )
+        model.compile("sgd", "mse")
+        return model
+
+    with pytest.raises(NotApplicable, match="stands behind the last layer"):
+        remedy("head").apply(recipe_of(build, task="binary")).build(INPUTS, 1)()
+
+
+def test_hidden_activations_and_first_weights_are_replaced_where_they_stand_apart_too():
+    assert activations(on_demand("relu")) == ["relu", "sigmoid"]
+    model = rewritten("relu", functional)
+    apart = [layer.activation.__name__ for layer in model.layers if isinstance(layer, L.Activation)]
+    assert apart == ["relu"]
+    leaky = on_demand("leaky-relu").layers[0]
+    assert isinstance(leaky.activation, L.LeakyReLU)
+    assert leaky.activation.negative_slope == pytest.approx(0.1)
+    assert isinstance(leaky.kernel_initializer, keras.initializers.HeNormal)
+    assert isinstance(on_demand("first-weights").layers[0].kernel_initializer, keras.initializers.HeNormal)
+
+
+def test_regularization_is_taken_away_and_nothing_else():
+    model = on_demand("less-regularization")
+    assert model.layers[0].kernel_regularizer is None
+    assert model.layers[1].rate == 0
+    assert isinstance(model.layers[0].kernel_initializer, keras.initializers.RandomUniform)
+    assert activations(model) == ["tanh", "sigmoid"]
+
+
+def test_training_settings_are_changed_one_at_a_time():
+    assert on_demand("positive-rate").optimizer.learning_rate == pytest.approx(0.03)
+    assert on_demand("much-lower-rate").optimizer.learning_rate == pytest.approx(-0.0003)
+    assert on_demand("much-higher-rate").optimizer.learning_rate == pytest.approx(-3.0)
+    assert on_demand("clip-norm").optimizer.clipnorm == 1.0
+    assert isinstance(on_demand("adam").optimizer, keras.optimizers.Adam)
+    assert on_demand("adam").loss is own_loss
+    assert remedy("batch-32").apply(ailing_recipe()).batch_size == 32
+    assert [on_demand(name).layers[0].units for name in ("wider", "narrower")] == [20, 1]
+
+
+def test_scaling_remedies_change_inputs_target_or_both():
+    plans = {
+        name: remedy(name).apply(ailing_recipe()).preparation
+        for name in ("scaling", "scale-inputs", "scale-target")
+    }
+    assert {name: (plan.scaling, plan.scale_target) for name, plan in plans.items()} == {
+        "scaling": ("robust", True),
+        "scale-inputs": ("robust", False),
+        "scale-target": ("none", True),
+    }
+
+
+@EVERY_GENERAL
 def test_what_is_there_already_is_not_tried_again(remedy):
     if remedy.family in {"rate", "epochs"}:
         pytest.skip("any rate and any number of epochs can be changed")

@@ -22,6 +22,7 @@ class Dataset:
         time: float64 [row]; later rows never teach about earlier ones. None if there is none.
         weight: float64 [row], at least 0; how much each row counts. None if all count the same.
         remarks: What was noticed while loading.
+        given: The target as a person gave it [row, …], where arrays came and are to stay as they are.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Dataset:
     time: np.ndarray | None = None
     weight: np.ndarray | None = None
     remarks: tuple[Remark, ...] = ()
+    given: np.ndarray | None = None
 
     @property
     def n_rows(self) -> int:

@@ -55,6 +55,9 @@ class Check:
         area: Where it stands in the order learning, generalization, prediction.
         fault: The problem in one word of the common vocabulary.
         look: Reads the evidence.
+        evident: Whether finding it shows that it costs performance. Others are suspicions, until taking the cause
+            away is seen to help.
+        specific: Whether its fault is a cause; if not, the remedy that helps tells the cause.
     """
 
     code: str
@@ -62,3 +65,5 @@ class Check:
     area: Area
     fault: str
     look: Callable[[Evidence], Outcome]
+    evident: bool = False
+    specific: bool = True

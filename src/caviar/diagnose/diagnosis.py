@@ -1,41 +1,62 @@
 """All checks in their order, and what they say together."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 
-from caviar.diagnose.contract import Check, Clear, NotApplicable
+from caviar.diagnose.contract import Area, Check, Clear, NotApplicable
+from caviar.diagnose.data import DATA
 from caviar.diagnose.evidence import Evidence
 from caviar.diagnose.generalization import GENERALIZATION
+from caviar.diagnose.inside import INSIDE
 from caviar.diagnose.learning import LEARNING
 from caviar.diagnose.prediction import PREDICTION
+from caviar.diagnose.static import STATIC
 from caviar.remedies.contract import Remedy
 from caviar.run.record import DiagnosisRecord, FindingRecord
 
-CHECKS: tuple[Check, ...] = (*LEARNING, *GENERALIZATION, *PREDICTION)
+CHECKS: tuple[Check, ...] = (*STATIC, *DATA, *LEARNING, *INSIDE, *GENERALIZATION, *PREDICTION)
+BEFORE_TRAINING: tuple[Check, ...] = (*STATIC, *DATA)
+AREAS = ("learning", "generalization", "prediction")
 
-_SENTENCES = {
+SENTENCES = {
     "learning": "This is a learning problem: the network does not fit the rows it is trained on as it could.",
     "generalization": "This is a generalization problem: the network fits its training rows better than new ones.",
     "prediction": "This is a prediction problem: which seed it is trained with decides how good the network is.",
     "healthy": "Nothing wrong was found with how the network learns, generalizes or depends on its seed.",
     "no signal": "Neither the network nor a linear model nor boosted trees beat a constant prediction: "
     "these inputs may not tell the target.",
+    "at the ceiling": "No remedy helps, and boosted trees are no better: other data, other inputs or another kind of "
+    "model might.",
 }
 
 
-def diagnose(evidence: Evidence, remedies: Sequence[Remedy]) -> DiagnosisRecord:
-    """Run every check; the first area with a finding names the problem.
+def diagnose(
+    evidence: Evidence, remedies: Sequence[Remedy], checks: Sequence[Check] = CHECKS
+) -> DiagnosisRecord:
+    """Run every check; the first area with something found names the problem.
 
     Args:
         evidence: The baseline as it was measured.
         remedies: The remedies a finding can point to.
+        checks: What to look for.
     """
-    findings = [_finding(check, evidence, remedies) for check in CHECKS]
-    area = next((f.area for f in findings if f.outcome == "found"), None)
-    if _no_signal(evidence):
-        return DiagnosisRecord(area="no signal", sentence=_SENTENCES["no signal"], findings=findings)
-    return DiagnosisRecord(area=area or "healthy", sentence=_SENTENCES[area or "healthy"], findings=findings)
+    findings = [_finding(check, evidence, remedies) for check in checks]
+    return concluded(findings, signal=not _no_signal(evidence))
+
+
+def concluded(findings: list[FindingRecord], *, signal: bool = True) -> DiagnosisRecord:
+    """What findings say together.
+
+    Args:
+        findings: Of all checks.
+        signal: Whether anything predicts better than a constant.
+    """
+    found = [finding.area for finding in findings if finding.outcome == "found"]
+    first: Area | Literal["healthy"] = min(found, key=AREAS.index) if found else "healthy"
+    area = first if signal else "no signal"
+    return DiagnosisRecord(area=area, sentence=SENTENCES[area], findings=findings)
 
 
 def _no_signal(evidence: Evidence) -> bool:
@@ -66,7 +87,8 @@ def _finding(check: Check, evidence: Evidence, remedies: Sequence[Remedy]) -> Fi
     if isinstance(outcome, Clear):
         record.outcome = "clear"
         return record
-    record.outcome, record.fault = "found", check.fault
+    record.outcome, record.fault = ("found" if check.evident else "suspected"), check.fault
     record.severity, record.rate = outcome.severity, outcome.rate
-    record.remedies = [remedy.name for remedy in remedies if check.fault in remedy.answers]
+    answering = [remedy for remedy in remedies if check.fault in remedy.answers]
+    record.remedies = [r.name for r in sorted(answering, key=lambda r: r.cures != check.fault)]
     return record

@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
+import xarray as xr
 
+from caviar.diagnose.facts import DataFacts, ModelFacts
 from caviar.evaluate.estimate import Estimate
 from caviar.run.record import SpreadRecord
 
@@ -27,6 +29,10 @@ class Evidence:
         spread: Spread due to split and seed, or None.
         metric: What the score is called.
         reference: The best reference row's score with its interval, or None where only its value is known.
+        model: What the model is made of, or None where it was not looked into.
+        data: What it is given, likewise.
+        probes: What went on inside the members (`History.probes`), or None.
+        one_class: Which members predict one class for all held-out rows (member,); None for quantities.
     """
 
     loss: np.ndarray
@@ -43,6 +49,10 @@ class Evidence:
     spread: SpreadRecord | None
     metric: str
     reference: Estimate | None = None
+    model: ModelFacts | None = None
+    data: DataFacts | None = None
+    probes: xr.Dataset | None = None
+    one_class: np.ndarray | None = None
 
     def better_by(self, score: np.ndarray, reference: float) -> np.ndarray:
         """How much better a score is than a reference; negative if worse."""

@@ -102,12 +102,13 @@ def carries_over_badly(evidence: Evidence, *, share: float = 0.1) -> Outcome:
 
 
 GENERALIZATION = (
-    Check("G01", "The network overfits", "generalization", "overfitting", overfits),
+    Check("G01", "The network overfits", "generalization", "overfitting", overfits, evident=True),
     Check(
         "G02",
         "The network carries over badly",
         "generalization",
         "missing_regularisation",
         carries_over_badly,
+        specific=False,
     ),
 )

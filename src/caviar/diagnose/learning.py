@@ -210,8 +210,23 @@ def _fall(curves: np.ndarray, width: int, least: float) -> np.ndarray:
 
 
 LEARNING = (
-    Check("L01", "Training diverges", "learning", "diverging", diverges),
-    Check("L02", "The network does not learn", "learning", "not_trained", does_not_learn),
-    Check("L03", "The network learns too slowly", "learning", "slow_convergence", learns_too_slowly),
-    Check("L04", "The network underfits", "learning", "underfitting", underfits),
+    Check("L01", "Training diverges", "learning", "diverging", diverges, evident=True, specific=False),
+    Check(
+        "L02",
+        "The network does not learn",
+        "learning",
+        "not_trained",
+        does_not_learn,
+        evident=True,
+        specific=False,
+    ),
+    Check(
+        "L03",
+        "The network learns too slowly",
+        "learning",
+        "slow_convergence",
+        learns_too_slowly,
+        specific=False,
+    ),
+    Check("L04", "The network underfits", "learning", "underfitting", underfits, specific=False),
 )

@@ -46,5 +46,12 @@ def depends_on_the_seed(evidence: Evidence, *, share: float = 0.05, flips: float
 
 
 PREDICTION = (
-    Check("P01", "The result depends on the seed", "prediction", "seed_variance", depends_on_the_seed),
+    Check(
+        "P01",
+        "The result depends on the seed",
+        "prediction",
+        "seed_variance",
+        depends_on_the_seed,
+        evident=True,
+    ),
 )

@@ -53,6 +53,8 @@ class Comparison:
         only_remedy: Folds with a score from the remedy only: the baseline failed there.
         only_baseline: Folds with a score from the baseline only: the remedy failed there.
         neither: Folds with no score from either.
+        can_repeat: Whether the rows can be split anew.
+        by_seed: Variance of one paired difference that is due to its seeds.
     """
 
     remedy: str
@@ -72,6 +74,7 @@ class Comparison:
     only_baseline: int
     neither: int
     can_repeat: bool = True
+    by_seed: float = 0.0
 
 
 def compare(
@@ -85,6 +88,7 @@ def compare(
     rope: float,
     metric_title: str,
     can_repeat: bool = True,
+    by_seed: float = 0.0,
 ) -> Comparison:
     """The paired difference of a remedy to the baseline.
 
@@ -98,6 +102,7 @@ def compare(
         rope: Half-width of the region of practical equivalence, in the score's unit.
         metric_title: What sentences call the score.
         can_repeat: Whether the rows can be split anew; not where the order of time decides.
+        by_seed: Variance of one paired difference that is due to its seeds, where several were trained per fold.
 
     >>> rng = np.random.default_rng(0)
     >>> before = rng.normal(0.5, 0.02, (3, 10))
@@ -113,7 +118,7 @@ def compare(
     only_baseline = int((~trained & trained_before).sum())
     paired = gains[np.isfinite(gains)]
     deviation = float(np.std(paired, ddof=1)) if len(paired) > 1 else math.nan
-    p_scores = _p_of_scores(paired, gains.shape[1], test_share, n_rows)
+    p_scores = _p_of_scores(paired, gains.shape[1], test_share, n_rows, by_seed)
     p_failures = _p_of_failures(only_remedy, only_baseline)
     # Two looks at the same pair of arms are two tests: Bonferroni, where failures make the second necessary.
     looks = 2 if only_remedy + only_baseline else 1
@@ -122,8 +127,8 @@ def compare(
         metric_title=metric_title,
         higher_is_better=higher_is_better,
         rope=rope,
-        difference=mean_estimate(gains, test_share, 0.95, n_rows=n_rows),
-        narrow=mean_estimate(gains, test_share, 0.90, n_rows=n_rows),
+        difference=mean_estimate(gains, test_share, 0.95, n_rows=n_rows, by_seed=by_seed),
+        narrow=mean_estimate(gains, test_share, 0.90, n_rows=n_rows, by_seed=by_seed),
         p=min(1.0, looks * min(p_scores, p_failures)),
         decided_by_failures=p_failures < p_scores,
         deviation=deviation,
@@ -135,14 +140,15 @@ def compare(
         only_baseline=only_baseline,
         neither=int((~trained & ~trained_before).sum()),
         can_repeat=can_repeat,
+        by_seed=by_seed,
     )
 
 
-def _p_of_scores(gains: np.ndarray, folds: int, test_share: float, n_rows: int) -> float:
+def _p_of_scores(gains: np.ndarray, folds: int, test_share: float, n_rows: int, by_seed: float) -> float:
     """Two-sided p of the corrected resampled t; of the sign test for constant gains, where t is infinite."""
     if len(gains) < 2:
         return 1.0
-    error = corrected_error(gains, test_share)
+    error = corrected_error(gains, test_share, by_seed)
     mean = float(gains.mean())
     if error <= _ROUNDING * abs(mean):
         return float(0.5 ** (len(gains) - 1)) if mean else 1.0
@@ -253,7 +259,8 @@ def _repeats_needed(comparison: Comparison, multiplier: int) -> int | None:
 def _would_decide(comparison: Comparison, n_scores: float, multiplier: int) -> bool:
     """Whether the present difference and spread, over so many scores, decide; inf asks for the limit."""
     size = abs(comparison.difference.value)
-    error = comparison.deviation * math.sqrt(1 / n_scores + comparison.test_share)
+    by_split = max(comparison.deviation**2 - comparison.by_seed, 0.0)
+    error = math.sqrt(comparison.deviation**2 / n_scores + comparison.test_share * by_split)
     if error == 0:
         return size != comparison.rope
     dof = degrees_of_freedom(n_scores, comparison.folds, comparison.n_rows)

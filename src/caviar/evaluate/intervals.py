@@ -38,17 +38,22 @@ def degrees_of_freedom(
     return float(max(counted - 1, 1))
 
 
-def corrected_error(scores: np.ndarray, test_share: float) -> float:
+def corrected_error(scores: np.ndarray, test_share: float, by_seed: float = 0.0) -> float:
     """Standard error of the mean of resampled scores, after Nadeau & Bengio (2003).
+
+    Their correction is for training rows that folds share. Seeds are shared by nobody, so what seeds alone do to a
+    score needs no correction; where several seeds per fold tell how much that is, it is left out of it.
 
     Args:
         scores: Finite scores [score], at least two, in any unit.
         test_share: Held-out rows divided by training rows (0.111 for ten folds).
+        by_seed: Variance of one score that is due to its seeds.
 
     >>> round(corrected_error(np.array([1.0, 2.0, 3.0]), test_share=0.5), 3)
     0.913
     """
-    return math.sqrt((1 / len(scores) + test_share) * float(np.var(scores, ddof=1)))
+    whole = float(np.var(scores, ddof=1))
+    return math.sqrt(whole / len(scores) + test_share * max(whole - by_seed, 0.0))
 
 
 def mean_estimate(
@@ -58,6 +63,7 @@ def mean_estimate(
     *,
     n_rows: int | None = None,
     bounds: tuple[float, float] = (-math.inf, math.inf),
+    by_seed: float = 0.0,
 ) -> Estimate:
     """The mean score with its corrected resampled t interval.
 
@@ -71,6 +77,7 @@ def mean_estimate(
         level: Coverage asked of the interval, 0 to 1.
         n_rows: Rows of the table; small tables get conservative degrees of freedom.
         bounds: Lowest and highest score that there is: where the interval would go on, it ends.
+        by_seed: Variance of one score that is due to its seeds (`corrected_error`).
 
     >>> estimate = mean_estimate(np.array([[0.8, 0.9, 0.7]]), test_share=0.5)
     >>> round(estimate.low, 2), round(estimate.value, 2), round(estimate.high, 2)
@@ -83,7 +90,7 @@ def mean_estimate(
         return Estimate(value=value, low=-math.inf, high=math.inf, level=level, method=method, n=len(used))
     value = float(used.mean())
     dof = degrees_of_freedom(len(used), scores.shape[1], n_rows)
-    margin = float(stats.t.ppf((1 + level) / 2, dof)) * corrected_error(used, test_share)
+    margin = float(stats.t.ppf((1 + level) / 2, dof)) * corrected_error(used, test_share, by_seed)
     low, high = max(bounds[0], value - margin), min(bounds[1], value + margin)
     return Estimate(value=value, low=low, high=high, level=level, method=method, n=len(used))
 

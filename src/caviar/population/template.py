@@ -126,6 +126,21 @@ def build_alone(build: Build, batch: tuple[Any, ...], seed: int) -> keras.Model:
     return model
 
 
+def build_on_inputs(build: Build, x: Any, seed: int) -> keras.Model:  # noqa: ANN401
+    """The same as far as inputs alone decide: a model to look at, whatever its loss makes of a target."""
+    with global_seeds_restored():
+        keras.utils.set_random_seed(seed)
+        model = call_builder(build)
+        try:
+            model(x)
+        except Exception as error:
+            raise ModelError(
+                f"Expected a model that takes rows of {np.shape(x)[1:]} inputs, but calling it raised "
+                f"{type(error).__name__}: {first_line(error)} Compare the input width with the data."
+            ) from error
+    return model
+
+
 def call_builder(build: Build) -> keras.Model:
     """Call a builder and check what it returns.
 

@@ -144,6 +144,7 @@ def _sets(weights: Sequence[np.ndarray | None]) -> tuple[np.ndarray | None, list
 def _part(whole: Trained, start: int, stop: int) -> Trained:
     return replace(
         whole,
+        seconds=whole.seconds * (stop - start) / len(whole.states),
         history=whole.history.isel(member=slice(start, stop)),
         outputs=whole.outputs[start:stop],
         states=whole.states[start:stop],

@@ -37,6 +37,22 @@ def _name(loss: Any) -> str:  # noqa: ANN401
     return " ".join(str(name) for name in names).lower().replace("_", "")
 
 
+def loss_of(model: keras.Model) -> tuple[Any, str]:
+    """A model's loss, and all that it is called, in lower case without underscores."""
+    loss = _loss(model)
+    return loss, _name(loss)
+
+
+def suits(model: keras.Model, task: str) -> bool:
+    """Whether a model's loss is one for this kind of target: classes or quantities."""
+    name = _name(_loss(model))
+    for_classes = any(part in name for part in ("crossentropy", "hinge", "focal"))
+    for_values = any(
+        part in name for part in ("squared", "absolute", "huber", "logcosh", "poisson", "cosine")
+    )
+    return not (for_values if task in {"binary", "multiclass"} else for_classes)
+
+
 def _from_logits(loss: Any) -> bool:  # noqa: ANN401
     return bool(
         getattr(loss, "from_logits", False) or getattr(loss, "_fn_kwargs", {}).get("from_logits", False)
@@ -108,6 +124,24 @@ def network_target(
     if "sparse" in _name(_loss(model)):
         return target.astype(np.int32)
     return np.eye(n_classes, dtype=np.float32)[target]
+
+
+def given_target(raw: np.ndarray) -> np.ndarray:
+    """A target as Keras' `fit` would hand it to the loss: whole numbers stay whole, one column stands upright."""
+    values = raw if raw.ndim > 1 else raw[:, None]
+    return values.astype(np.int32 if raw.dtype.kind in "biu" else np.float32)
+
+
+def of_width(values: np.ndarray, width: int) -> np.ndarray:
+    """Predictions (row, n) of a model with the wrong number of outputs, as numbers for each class or target.
+
+    Outputs too many are left out, outputs too few count as 0: a class that a model cannot name has no chance.
+
+    >>> of_width(np.array([[0.25, 0.75]]), 3).tolist()
+    [[0.25, 0.75, 0.0]]
+    """
+    missing = width - values.shape[1]
+    return values[:, :width] if missing <= 0 else np.pad(values, ((0, 0), (0, missing)))
 
 
 Link = Literal["identity", "probability", "sigmoid", "softmax", "hinge"]

@@ -28,6 +28,9 @@ class Recipe:
         rewrites: Changes to the built model, in order.
         ensemble: How many seeds are averaged.
         changes: What differs from the baseline, name → words.
+        task: What is predicted; empty where it is not known.
+        n_outputs: Outputs that a network for this task needs.
+        given: Whether the loss sees the target as a person gave it, because it does not fit the model.
     """
 
     name: str
@@ -40,6 +43,9 @@ class Recipe:
     rewrites: tuple[Rewrite, ...] = ()
     ensemble: int = 1
     changes: tuple[tuple[str, str], ...] = ()
+    task: str = ""
+    n_outputs: int = 1
+    given: bool = False
 
     def build(self, n_inputs: int, n_outputs: int) -> Build:
         """A function of nothing that returns the compiled model of this recipe."""

@@ -26,6 +26,8 @@ class Remedy:
         source: Where the idea comes from.
         answers: Faults it treats.
         apply: Makes the changed recipe, or raises `NotApplicable`, as may building its model.
+        on_demand: Only tried where a check has named a fault that it answers.
+        cures: The fault that was there if it helps most, where that tells; else empty.
     """
 
     name: str
@@ -35,3 +37,5 @@ class Remedy:
     source: str
     answers: tuple[str, ...]
     apply: Callable[[Recipe], Recipe]
+    cures: str = ""
+    on_demand: bool = False

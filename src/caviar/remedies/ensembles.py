@@ -18,7 +18,8 @@ ENSEMBLES = (
         "ensemble",
         "Trains five networks that differ only in their seed and averages their predictions.",
         "Hansen & Salamon, Neural network ensembles (1990); Lakshminarayanan et al. (2017)",
-        ("seed_variance", "overfitting", "missing_regularisation"),
+        ("seed_variance",),
         ensemble,
+        cures="seed_variance",
     ),
 )

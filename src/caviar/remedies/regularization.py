@@ -122,6 +122,7 @@ REGULARIZATION = (
         _SRIVASTAVA,
         ("overfitting", "missing_regularisation"),
         functools.partial(dropout, rate=0.2),
+        cures="overfitting",
     ),
     Remedy(
         "dropout-0.5",
@@ -131,6 +132,7 @@ REGULARIZATION = (
         _SRIVASTAVA,
         ("overfitting", "missing_regularisation"),
         functools.partial(dropout, rate=0.5),
+        cures="overfitting",
     ),
     Remedy(
         "l2-0.001",
@@ -140,6 +142,7 @@ REGULARIZATION = (
         _KROGH,
         ("overfitting", "missing_regularisation"),
         functools.partial(l2, strength=0.001),
+        cures="overfitting",
     ),
     Remedy(
         "l2-0.01",
@@ -149,6 +152,7 @@ REGULARIZATION = (
         _KROGH,
         ("overfitting", "missing_regularisation"),
         functools.partial(l2, strength=0.01),
+        cures="overfitting",
     ),
     Remedy(
         "gaussian-noise",
@@ -158,6 +162,7 @@ REGULARIZATION = (
         "Bishop, Training with noise is equivalent to Tikhonov regularization (1995)",
         ("overfitting", "missing_regularisation"),
         noise,
+        cures="overfitting",
     ),
     Remedy(
         "batch-normalization",

@@ -24,6 +24,15 @@ _COMPLETING = (
 )
 
 
+_ADAPTED = (
+    keras.layers.Normalization,
+    keras.layers.Discretization,
+    keras.layers.StringLookup,
+    keras.layers.IntegerLookup,
+    keras.layers.TextVectorization,
+)
+
+
 def all_layers(model: keras.Model) -> list[Any]:
     """All layers of a model, those inside nested models and wrappers too."""
     return list(model._flatten_layers(include_self=False, recursive=True))
@@ -100,6 +109,46 @@ def rewired(
     return _rebuilt(model, at_input or (lambda flow: flow), after or _pass_on)
 
 
+def recast(
+    model: keras.Model,
+    change: Callable[[Any, dict[str, Any]], dict[str, Any] | None],
+    **settings: Any,  # noqa: ANN401
+) -> keras.Model:
+    """A new model whose layers are made again, some from a changed configuration, with new first weights.
+
+    Args:
+        model: A Sequential or Functional model; not to be used afterwards.
+        change: Called with each layer and its configuration; returns another one, or None to leave the layer as it is.
+        settings: What `compile` gets in place of the model's own settings.
+
+    Raises:
+        NotApplicable: The model is subclassed, or holds a layer whose numbers were set by `adapt`, and which could
+            not be made again; or the changed layers do not fit together.
+    """
+    if any(isinstance(layer, _ADAPTED) for layer in all_layers(model)):
+        raise NotApplicable("the network holds a layer that was adapted to data, and cannot be made anew")
+
+    def again(layer: Any) -> Any:  # noqa: ANN401
+        config = layer.get_config()
+        changed = None if isinstance(layer, keras.layers.InputLayer) else change(layer, config)
+        return layer.__class__.from_config(config if changed is None else changed)
+
+    _graph(model)  # refuses subclassed models in plain words
+    try:
+        new = keras.models.clone_model(model, clone_function=again)
+    except (ValueError, TypeError) as error:
+        reason = (str(error).strip().splitlines() or ["no reason given"])[0].rstrip(".")
+        raise NotApplicable(f"Keras cannot make its layers anew ({reason})") from error
+    _compile_like(new, model, settings)
+    return new
+
+
+def recompiled(model: keras.Model, **settings: Any) -> keras.Model:  # noqa: ANN401
+    """The same model, compiled with some other settings."""
+    _compile_like(model, model, settings)
+    return model
+
+
 def take_off_activation(layer: Any) -> Any | None:  # noqa: ANN401
     """Take a layer's activation off it, and the bias that a normalisation would cancel; its kernel stays.
 
@@ -158,10 +207,10 @@ def _graph(model: keras.Model) -> Any:  # noqa: ANN401
     return model
 
 
-def _compile_like(new: keras.Model, model: keras.Model) -> None:
+def _compile_like(new: keras.Model, model: keras.Model, changed: dict[str, Any] | None = None) -> None:
     """Compile with the very objects the person passed; only an optimizer that already trained is made anew."""
-    settings = dict(model._compile_config.config)
-    optimizer = model.optimizer
+    settings = dict(model._compile_config.config) | (changed or {})
+    optimizer = (changed or {}).get("optimizer", model.optimizer)
     if optimizer.built:  # it holds the state of another set of variables
         optimizer = optimizer.__class__.from_config(optimizer.get_config())
     # Where losses are to be scaled, the optimizer already does it.

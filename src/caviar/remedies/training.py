@@ -62,6 +62,19 @@ def scaled_rate(recipe: Recipe, *, by: float) -> Recipe:
     return recipe.changed(("learning rate", f"times {by:g}"), rewrites=(*recipe.rewrites, rewrite))
 
 
+def positive_rate(recipe: Recipe) -> Recipe:
+    """Take the learning rate without its sign."""
+
+    def rewrite(model: keras.Model) -> keras.Model:
+        rate = _rate_of(model)
+        if rate >= 0:
+            raise NotApplicable("the learning rate is already above zero")
+        model.optimizer.learning_rate = -rate
+        return model
+
+    return recipe.changed(("learning rate", "without its sign"), rewrites=(*recipe.rewrites, rewrite))
+
+
 def longer(recipe: Recipe, *, times: int = 3) -> Recipe:
     """Train for more epochs."""
     epochs = recipe.epochs * times
@@ -80,6 +93,19 @@ def _require_absent(recipe: Recipe, kind: type) -> None:
         raise NotApplicable(f"the recipe already has {kind.__name__}")
 
 
+_BENGIO = "Bengio, Practical recommendations (2012): the single most important hyperparameter"
+_TOO_HIGH = (
+    "learning_rate_high",
+    "diverging",
+    "exploding_gradient",
+    "dead_relu",
+    "oscillating_loss",
+    "not_trained",
+    "overfitting",
+    "seed_variance",
+)
+_TOO_LOW = ("learning_rate_low", "slow_convergence", "underfitting", "not_trained")
+
 TRAINING = (
     Remedy(
         "early-stopping",
@@ -89,6 +115,7 @@ TRAINING = (
         "Prechelt, Early stopping – but when? (1998)",
         ("overfitting", "missing_regularisation", "epochs_too_many"),
         early_stopping,
+        cures="overfitting",
     ),
     Remedy(
         "plateau-schedule",
@@ -100,31 +127,57 @@ TRAINING = (
         plateau,
     ),
     Remedy(
+        "positive-rate",
+        "A learning rate above zero",
+        "rate",
+        "Takes the learning rate without its sign.",
+        "The gradient points uphill",
+        ("learning_rate_negative",),
+        positive_rate,
+        cures="learning_rate_negative",
+        on_demand=True,
+    ),
+    Remedy(
         "lower-rate",
         "Learning rate ÷ 10",
         "rate",
         "Takes a tenth of the learning rate.",
-        "Bengio, Practical recommendations (2012): the single most important hyperparameter",
-        (
-            "learning_rate_high",
-            "diverging",
-            "exploding_gradient",
-            "dead_relu",
-            "oscillating_loss",
-            "not_trained",
-            "overfitting",
-            "seed_variance",
-        ),
+        _BENGIO,
+        _TOO_HIGH,
         functools.partial(scaled_rate, by=0.1),
+        cures="learning_rate_high",
+    ),
+    Remedy(
+        "much-lower-rate",
+        "Learning rate ÷ 100",
+        "rate",
+        "Takes a hundredth of the learning rate.",
+        _BENGIO,
+        ("learning_rate_high", "diverging"),
+        functools.partial(scaled_rate, by=0.01),
+        cures="learning_rate_high",
+        on_demand=True,
     ),
     Remedy(
         "higher-rate",
         "Learning rate × 5",
         "rate",
         "Takes five times the learning rate.",
-        "Bengio, Practical recommendations (2012)",
-        ("learning_rate_low", "slow_convergence", "underfitting", "not_trained"),
+        _BENGIO,
+        _TOO_LOW,
         functools.partial(scaled_rate, by=5.0),
+        cures="learning_rate_low",
+    ),
+    Remedy(
+        "much-higher-rate",
+        "Learning rate × 100",
+        "rate",
+        "Takes a hundred times the learning rate.",
+        _BENGIO,
+        ("learning_rate_low", "slow_convergence", "not_trained"),
+        functools.partial(scaled_rate, by=100.0),
+        cures="learning_rate_low",
+        on_demand=True,
     ),
     Remedy(
         "longer",
@@ -134,5 +187,6 @@ TRAINING = (
         "Bengio, Practical recommendations (2012)",
         ("epochs_too_few", "slow_convergence", "underfitting"),
         longer,
+        cures="epochs_too_few",
     ),
 )

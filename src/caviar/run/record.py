@@ -124,12 +124,16 @@ class SpreadRecord(_Value):
 
 
 class FindingRecord(_Value):
-    """The outcome of one check."""
+    """The outcome of one check.
+
+    Found: it costs performance. Suspected: it is there, and whether it costs anything was not tried. Harmless: taking
+    it away changed nothing measurable.
+    """
 
     code: str
     title: str
     area: Literal["learning", "generalization", "prediction"]
-    outcome: Literal["found", "clear", "not applicable"]
+    outcome: Literal["found", "suspected", "harmless", "clear", "not applicable"]
     sentence: str
     fault: str = ""
     severity: float = 0.0
@@ -141,7 +145,7 @@ class FindingRecord(_Value):
 class DiagnosisRecord(_Value):
     """What is wrong, in the order learning, generalization, prediction."""
 
-    area: Literal["learning", "generalization", "prediction", "healthy", "no signal"]
+    area: Literal["learning", "generalization", "prediction", "healthy", "no signal", "at the ceiling"]
     sentence: str
     findings: list[FindingRecord]
 

@@ -1,0 +1,154 @@
+"""Are the data such that a network can learn from them?"""
+
+import numpy as np
+
+from caviar.diagnose.contract import Check, Clear, Found, NotApplicable, Outcome
+from caviar.diagnose.evidence import Evidence
+
+_NO_DATA = NotApplicable("the data were not looked at")
+
+
+def not_finite(evidence: Evidence) -> Outcome:
+    """Some numbers are missing or infinite."""
+    if evidence.data is None:
+        return _NO_DATA
+    count = evidence.data.not_finite
+    if count:
+        return Found(
+            f"{count:,} numbers among inputs and targets are NaN or infinite; one of them spoils every weight.",
+            1.0,
+            None,
+            {"not finite": float(count)},
+        )
+    return Clear("All numbers are finite.", {})
+
+
+def unscaled_inputs(evidence: Evidence, *, largest: float = 10.0, uneven: float = 100.0) -> Outcome:
+    """Inputs are far from zero mean and unit spread, or from each other.
+
+    Args:
+        evidence: What is known.
+        largest: Root mean square of an input from which on it counts as large: first weights are made for 1.
+        uneven: Largest ratio between the inputs' sizes that is left to the optimizer. (LeCun et al., 1998)
+    """
+    if evidence.data is None:
+        return _NO_DATA
+    sizes = np.hypot(evidence.data.centre, evidence.data.deviation)
+    sizes = sizes[np.isfinite(sizes) & (sizes > 0)]
+    if not len(sizes):
+        return NotApplicable("no input varies")
+    numbers = {"largest root mean square": float(sizes.max()), "smallest": float(sizes.min())}
+    if sizes.max() > largest or sizes.max() > uneven * sizes.min() or sizes.max() < 1 / uneven:
+        return Found(
+            f"Inputs have sizes from {sizes.min():.3g} to {sizes.max():.3g} (root mean square); networks begin as if "
+            f"each were about 1.",
+            0.6,
+            None,
+            numbers,
+        )
+    return Clear(
+        f"Inputs have sizes from {sizes.min():.3g} to {sizes.max():.3g} (root mean square).", numbers
+    )
+
+
+def unscaled_target(evidence: Evidence, *, largest: float = 10.0, smallest: float = 0.01) -> Outcome:
+    """A regression's target is far from zero mean and unit spread.
+
+    Args:
+        evidence: What is known.
+        largest: Mean or standard deviation from which on a target counts as large: last layers begin with outputs
+            of about 1, and the gradient of a squared error grows with the distance.
+        smallest: Standard deviation below which it counts as small.
+    """
+    if evidence.data is None:
+        return _NO_DATA
+    if evidence.data.n_classes:
+        return NotApplicable("the target is a class")
+    centre, deviation = evidence.data.target_centre, evidence.data.target_deviation
+    numbers = {"mean": centre, "standard deviation": deviation}
+    sentence = f"The target has mean {centre:.3g} and standard deviation {deviation:.3g}"
+    if abs(centre) > largest or deviation > largest or 0 < deviation < smallest:
+        return Found(f"{sentence}; networks begin as if they were about 0 and 1.", 0.6, None, numbers)
+    return Clear(f"{sentence}.", numbers)
+
+
+def outliers(evidence: Evidence, *, far: float = 30.0) -> Outcome:
+    """Single inputs lie extremely far out.
+
+    Args:
+        evidence: What is known.
+        far: Distance from the median in interquartile ranges; one of a normal variable's million values lies 3.6 out.
+    """
+    if evidence.data is None:
+        return _NO_DATA
+    furthest = float(np.nanmax(evidence.data.extreme, initial=0.0))
+    sentence = f"The furthest input lies {furthest:.3g} interquartile ranges from its median"
+    if furthest > far:
+        return Found(f"{sentence}; it rules the sums that it enters.", 0.4, None, {"furthest": furthest})
+    return Clear(f"{sentence}.", {"furthest": furthest})
+
+
+def imbalance(evidence: Evidence, *, share: float = 0.1) -> Outcome:
+    """A class is rare.
+
+    Args:
+        evidence: What is known.
+        share: Of the rows, divided by the even share times two: for two classes, rarer than this.
+    """
+    if evidence.data is None:
+        return _NO_DATA
+    if not evidence.data.n_classes:
+        return NotApplicable("the target is a quantity")
+    rarest = min(evidence.data.class_shares)
+    limit = 2 * share / evidence.data.n_classes
+    if rarest < limit:
+        return Found(f"The rarest class has {rarest:.1%} of the rows.", 0.3, None, {"rarest": rarest})
+    return Clear(f"The rarest class has {rarest:.1%} of the rows.", {"rarest": rarest})
+
+
+def contradictions(evidence: Evidence, *, share: float = 0.05) -> Outcome:
+    """Equal inputs have different classes.
+
+    Args:
+        evidence: What is known.
+        share: Of the rows that may contradict another one.
+    """
+    if evidence.data is None:
+        return _NO_DATA
+    if not evidence.data.n_classes:
+        return NotApplicable("the target is a quantity")
+    found = evidence.data.contradictory
+    sentence = f"{found:.1%} of the rows have the same inputs as a row of another class."
+    if found > share:
+        return Found(sentence, 0.3, None, {"share": found})
+    return Clear(sentence, {"share": found})
+
+
+def few_rows(evidence: Evidence, *, parameters: float = 10.0, rows: int = 200) -> Outcome:
+    """There are few rows for so large a network.
+
+    Args:
+        evidence: What is known.
+        parameters: Per row; networks with more than one per row are usual, far more overfit small tables easily.
+        rows: Tables of more rows are not small.
+    """
+    if evidence.model is None:
+        return _NO_DATA
+    ratio = evidence.model.parameters / max(1, evidence.model.rows)
+    sentence = (
+        f"The network has {evidence.model.parameters:,} parameters for {evidence.model.rows:,} training rows."
+    )
+    if ratio > parameters and evidence.model.rows < rows:
+        return Found(sentence, 0.2, None, {"parameters per row": ratio})
+    return Clear(sentence, {"parameters per row": ratio})
+
+
+DATA = (
+    Check("D01", "Numbers are missing or infinite", "learning", "nan_loss", not_finite),
+    Check("D02", "The inputs are not scaled", "learning", "unscaled_input", unscaled_inputs),
+    Check("D03", "The target is not scaled", "learning", "unscaled_target", unscaled_target),
+    Check("D04", "The inputs have extreme outliers", "learning", "unscaled_input", outliers),
+    Check("D05", "A class is rare", "learning", "class_imbalance", imbalance),
+    Check("D06", "Labels contradict each other", "generalization", "corrupted_labels", contradictions),
+    Check("D07", "There are few rows for the network", "generalization", "train_set_too_small", few_rows),
+)

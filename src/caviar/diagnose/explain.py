@@ -1,0 +1,157 @@
+"""Which of the things that checks saw cost performance? Told by what changed when their causes were taken away."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from caviar.diagnose.contract import Check
+from caviar.diagnose.diagnosis import CHECKS, concluded
+from caviar.remedies.contract import Remedy
+from caviar.run.record import ComparisonRecord, DiagnosisRecord, FindingRecord
+
+_BY_CODE: dict[str, Check] = {check.code: check for check in CHECKS}
+_STATIC = "SD"
+"""First letters of checks that look at the model and the data, which name causes, not symptoms."""
+
+
+@dataclass(frozen=True)
+class _Explanation:
+    """A check whose fault a helping remedy takes away."""
+
+    finding: FindingRecord
+    remedy: Remedy
+    gain: float
+
+    @property
+    def fault(self) -> str:
+        """In one word: that of the check where it names a cause, else that of the remedy that helps."""
+        check = _BY_CODE[self.finding.code]
+        return check.fault if check.specific or not self.remedy.cures else self.remedy.cures
+
+    @property
+    def rank(self) -> tuple[bool, bool, bool]:
+        """Lower explains better: a cause seen in the model or the data, and its own remedy, come first."""
+        check = _BY_CODE[self.finding.code]
+        return check.code[0] not in _STATIC, self.remedy.cures != check.fault, not check.specific
+
+
+def candidates(diagnosis: DiagnosisRecord, remedies: Sequence[Remedy]) -> list[str]:
+    """Remedies that would take away what was seen: the first of every check, then the second, and so on."""
+    seen = [f for f in diagnosis.findings if f.outcome in {"found", "suspected"}]
+    known = {remedy.name for remedy in remedies}
+    longest = max((len(finding.remedies) for finding in seen), default=0)
+    names = [f.remedies[i] for i in range(longest) for f in seen if i < len(f.remedies)]
+    return [name for name in dict.fromkeys(names) if name in known]
+
+
+def is_clear(
+    diagnosis: DiagnosisRecord,
+    comparisons: Sequence[ComparisonRecord],
+    remedies: Sequence[Remedy],
+    distance: float,
+    *,
+    enough: float = 0.5,
+) -> bool:
+    """Whether a cause seen in the model or the data already explains most of what is wrong.
+
+    Args:
+        diagnosis: What the checks saw.
+        comparisons: Each remedy tried beside the baseline.
+        remedies: All remedies.
+        distance: From no skill to the best that anything reached.
+        enough: Share of it that taking the cause away must bring.
+    """
+    by_name = {remedy.name: remedy for remedy in remedies}
+    pairs = _pairs(diagnosis, comparisons, by_name)
+    return any(not pair.rank[0] and pair.gain > enough * distance for pair in pairs)
+
+
+def _pairs(
+    diagnosis: DiagnosisRecord, comparisons: Sequence[ComparisonRecord], by_name: Mapping[str, Remedy]
+) -> list[_Explanation]:
+    """Everything that was seen with every remedy that answers it and helps."""
+    gains = {
+        c.remedy: c.difference.value for c in comparisons if c.verdict == "helps" and c.remedy in by_name
+    }
+    seen = [f for f in diagnosis.findings if f.outcome in {"found", "suspected"}]
+    return [_Explanation(f, by_name[name], gains[name]) for f in seen for name in f.remedies if name in gains]
+
+
+def explained(
+    diagnosis: DiagnosisRecord,
+    comparisons: Sequence[ComparisonRecord],
+    remedies: Sequence[Remedy],
+    *,
+    tied: float = 0.15,
+) -> DiagnosisRecord:
+    """The diagnosis after the trial of the remedies it asked for.
+
+    What a helping remedy takes away is found. Where several help about equally, the cause that was seen in the model
+    or the data explains best. What is left unexplained stays found where it is bad in itself, and is harmless where
+    all that answers it was tried and nothing helped.
+
+    Args:
+        diagnosis: What the checks saw.
+        comparisons: Each remedy tried beside the baseline.
+        remedies: All remedies.
+        tied: Share of the best gain that others may lack and still help about equally.
+    """
+    by_name = {remedy.name: remedy for remedy in remedies}
+    pairs = _pairs(diagnosis, comparisons, by_name)
+    gains = {pair.remedy.name: pair.gain for pair in pairs}
+    main = _main(pairs, tied)
+    causes = [main] if main else []
+    if main:
+        causes += _others(pairs, main, tied)
+    told = {cause.finding.code: cause for cause in causes}
+    tried = {c.remedy for c in comparisons}
+    findings = [_judged(f, told, gains, tried) for f in diagnosis.findings]
+    if diagnosis.area == "no signal":
+        return concluded(findings, signal=False)
+    return concluded(findings)
+
+
+def _main(pairs: Sequence[_Explanation], tied: float) -> _Explanation | None:
+    if not pairs:
+        return None
+    best = max(pair.gain for pair in pairs)
+    close = [pair for pair in pairs if pair.gain >= (1 - tied) * best]
+    return min(close, key=lambda pair: (pair.rank, -pair.gain))
+
+
+def _others(pairs: Sequence[_Explanation], main: _Explanation, tied: float) -> list[_Explanation]:
+    """Causes seen in the model or the data whose own remedies help too, but less than the main one."""
+    others: dict[str, _Explanation] = {}
+    for pair in pairs:
+        own = pair.rank[0] is False and pair.remedy.cures == pair.finding.fault
+        less = pair.gain < (1 - tied) * main.gain and pair.remedy.family != main.remedy.family
+        if own and less and pair.finding.fault != main.fault:
+            others.setdefault(pair.finding.code, pair)
+    return list(others.values())
+
+
+def _judged(
+    finding: FindingRecord,
+    told: Mapping[str, _Explanation],
+    gains: Mapping[str, float],
+    tried: set[str],
+) -> FindingRecord:
+    """One finding after the trial."""
+    if finding.outcome not in {"found", "suspected"}:
+        return finding
+    if finding.code in told:
+        cause = told[finding.code]
+        sentence = f"{finding.sentence} Taking it away ({cause.remedy.title}) helps."
+        return finding.model_copy(
+            update={
+                "outcome": "found",
+                "fault": cause.fault,
+                "sentence": sentence,
+                "remedies": sorted(finding.remedies, key=lambda name: -gains.get(name, -1e300)),
+            }
+        )
+    evident = _BY_CODE[finding.code].evident
+    if evident and not told:
+        return finding
+    # Beside a cause that was found, a symptom may be its effect: the next look, after the remedy, will tell.
+    untried = [name for name in finding.remedies if name not in tried]
+    return finding.model_copy(update={"outcome": "suspected" if evident or untried else "harmless"})

@@ -1,0 +1,428 @@
+"""Is the model put together as its target and its loss need it? Read off before anything trains."""
+
+from itertools import pairwise
+
+import numpy as np
+
+from caviar.diagnose.contract import Check, Clear, Found, NotApplicable, Outcome
+from caviar.diagnose.evidence import Evidence
+from caviar.diagnose.facts import DataFacts, LayerFacts, ModelFacts
+
+_NO_MODEL = NotApplicable("the model was not looked into")
+_BOUNDED = ("sigmoid", "hard_sigmoid", "tanh", "softsign")
+_LOSES_ALL = ("exponential", "softmax", "log_softmax", "threshold")
+_PER_ROW = ("crossentropy", "meansquared", "meanabsolute", "logcosh", "huber", "poisson", "hinge")
+
+
+def last_activation(evidence: Evidence) -> Outcome:
+    """The outputs cannot be what the target and the loss take them for."""
+    if evidence.model is None or evidence.data is None:
+        return _NO_MODEL
+    model, data = evidence.model, evidence.data
+    if not model.last_activation:
+        return NotApplicable("the model's own code decides what its outputs are")
+    why = _wrong_for_classes(model, data) if data.n_classes else _wrong_for_values(model, data)
+    numbers = {"outputs": float(model.outputs)}
+    if why:
+        return Found(why, 0.9, None, numbers)
+    return Clear(f"The last activation ({model.last_activation}) suits the target and the loss.", numbers)
+
+
+def _wrong_for_classes(model: ModelFacts, data: DataFacts) -> str:
+    last, entropy = model.last_activation, model.is_loss("crossentropy")
+    if last == "softmax" and model.outputs == 1:
+        return "A softmax over one output is always 1; take a sigmoid, or one output per class."
+    if entropy and model.from_logits and last in {"sigmoid", "softmax"}:
+        return f"The loss has from_logits=True, but the outputs already pass through {last}: it is applied twice."
+    if entropy and not model.from_logits and last not in {"sigmoid", "softmax", "hard_sigmoid"}:
+        return (
+            f"The loss takes the outputs for probabilities, but the last activation is {last}; "
+            f"take softmax or sigmoid, or from_logits=True."
+        )
+    if model.is_loss("categorical") and last == "sigmoid" and data.n_classes > 2:
+        return (
+            f"{data.n_classes} classes exclude each other, but a sigmoid gives each its own probability, which need "
+            f"not add up to 1; take softmax."
+        )
+    if model.is_loss("hinge") and last in {"sigmoid", "softmax", "relu"}:
+        return f"A hinge loss takes scores below and above zero, but the last activation is {last}."
+    return ""
+
+
+def _wrong_for_values(model: ModelFacts, data: DataFacts, *, slack: float = 0.01) -> str:
+    low, high = model.bounds
+    if model.last_activation == "softmax":
+        return "A softmax gives shares that add up to 1 in every row, whatever the target is; take no activation."
+    room = slack * max(data.target_high - data.target_low, 1e-12)
+    if data.target_low < low - room or data.target_high > high + room:
+        return (
+            f"The target runs from {data.target_low:.4g} to {data.target_high:.4g}, but the last activation "
+            f"({model.last_activation}) gives {low:g} to {high:g} only."
+        )
+    return ""
+
+
+def loss_function(evidence: Evidence) -> Outcome:
+    """The loss is one for another kind of target."""
+    if evidence.model is None or evidence.data is None:
+        return _NO_MODEL
+    model, data = evidence.model, evidence.data
+    entropy = model.is_loss("crossentropy")
+    why = ""
+    if not data.n_classes and entropy:
+        why = "The target is a quantity, but the loss is a cross-entropy, which is for classes."
+    elif not data.n_classes and model.is_loss("hinge"):
+        why = "The target is a quantity, but the loss is a hinge loss, which is for classes."
+    elif data.n_classes and model.is_loss("meansquared", "meanabsolute", "huber", "logcosh"):
+        why = "The target is a class, but the loss is one for quantities; take a cross-entropy."
+    elif data.n_classes > 2 and model.is_loss("binary") and model.outputs == 1:
+        why = f"The target has {data.n_classes} classes, but the loss is for two."
+    elif data.n_classes and model.is_loss("categorical") and model.outputs == 1:
+        why = "A categorical cross-entropy over one output is always 0; take the binary one, or one output per class."
+    if why:
+        return Found(why, 0.7, None, {})
+    return Clear(f"The loss ({model.loss.split()[0]}) is one for this kind of target.", {})
+
+
+def output_shape(evidence: Evidence) -> Outcome:
+    """The model gives another number of outputs than the target has."""
+    if evidence.model is None or evidence.data is None:
+        return _NO_MODEL
+    model, data = evidence.model, evidence.data
+    numbers = {"outputs": float(model.outputs)}
+    if data.n_classes:
+        fits = model.outputs == data.n_classes or (model.outputs == 1 and data.n_classes == 2)
+        needs = "1 or 2" if data.n_classes == 2 else str(data.n_classes)
+        what = f"{data.n_classes} classes"
+    else:
+        fits, needs = model.outputs == data.n_outputs, str(data.n_outputs)
+        what = f"{data.n_outputs} target column{'s' if data.n_outputs > 1 else ''}"
+    if fits:
+        return Clear(f"{model.outputs} outputs suit {what}.", numbers)
+    return Found(
+        f"The model gives {model.outputs} numbers per row, but {what} need {needs}.", 1.0, None, numbers
+    )
+
+
+def target_encoding(evidence: Evidence) -> Outcome:
+    """The target is written down in another way than the loss reads it, or says nothing."""
+    if evidence.model is None or evidence.data is None:
+        return _NO_MODEL
+    model, data = evidence.model, evidence.data
+    why = ""
+    if max(data.class_shares, default=0.0) == 1 or (not data.n_classes and data.target_deviation == 0):
+        why = "All rows have the same target: there is nothing to learn."
+    elif data.given and data.target_kind == "codes" and model.outputs == data.n_classes:
+        if not model.is_loss("sparse"):
+            why = (
+                "The target holds class numbers, but the loss compares the outputs with one column per class; take "
+                "sparse_categorical_crossentropy, or keras.utils.to_categorical(y)."
+            )
+    elif data.given and data.target_kind == "one-hot" and (model.is_loss("sparse") or model.outputs == 1):
+        why = (
+            "The target has one column per class, but the loss reads class numbers; take y.argmax(axis=1), or "
+            "categorical_crossentropy."
+        )
+    if why:
+        return Found(why, 1.0, None, {})
+    return Clear("The target is written as the loss reads it.", {})
+
+
+def mixes_rows(evidence: Evidence, *, tolerance: float = 0.01) -> Outcome:
+    """The loss of several rows is not the mean of their losses: shapes were broadcast, or sums taken."""
+    if evidence.model is None:
+        return _NO_MODEL
+    whole, single = evidence.model.loss_of_batch, evidence.model.loss_of_rows
+    if evidence.model.is_loss(*_PER_ROW) and "function" not in evidence.model.loss:
+        return Clear("The loss is one of Keras' own, a mean over rows.", {})
+    if not np.isfinite([whole, single]).all():
+        return NotApplicable("the loss could not be computed for single rows")
+    numbers = {"loss of rows together": whole, "mean of single losses": single}
+    if abs(whole - single) > tolerance * max(abs(single), 1e-9):
+        return Found(
+            f"The loss of 32 rows together is {whole:.4g}, the mean of their single losses {single:.4g}: it adds "
+            f"rows up, or sets (n,) against (n, 1), so that each row meets the targets of all.",
+            0.8,
+            None,
+            numbers,
+        )
+    return Clear("The loss of several rows is the mean of their losses.", numbers)
+
+
+def no_hidden_activation(evidence: Evidence) -> Outcome:
+    """Layers follow each other without an activation, so that they are one linear layer."""
+    if evidence.model is None:
+        return _NO_MODEL
+    names, before = [], None
+    for layer in evidence.model.layers:
+        if layer.kind != "Dense" and layer.activation not in {"", "linear"}:
+            before = None
+        elif layer.kind == "Dense":
+            if before is not None:
+                names.append(before.name)
+            before = layer if layer.activation == "linear" else None
+    if names:
+        return Found(
+            f"No activation follows {_listed(names)}, so the next layer adds nothing that one linear layer could not "
+            f"do.",
+            0.6,
+            None,
+            {"layers": float(len(names))},
+        )
+    return Clear("Every hidden layer has an activation.", {})
+
+
+def unusual_hidden_activation(evidence: Evidence, *, deep: int = 4) -> Outcome:
+    """Hidden layers squash or blow up what passes through them.
+
+    Args:
+        evidence: What is known.
+        deep: From so many bounded hidden layers on, gradients shrink by at least 4 to that power with sigmoids
+            (whose slope is at most 1/4; Glorot & Bengio, 2010).
+    """
+    if evidence.model is None:
+        return _NO_MODEL
+    hidden = [layer for layer in evidence.model.kernels[:-1] if layer.activation]
+    wild = [layer for layer in hidden if layer.activation in _LOSES_ALL]
+    flat = [layer for layer in hidden if layer.activation in {"sigmoid", "hard_sigmoid"}]
+    squashed = [layer for layer in hidden if layer.activation in _BOUNDED]
+    numbers = {"hidden layers": float(len(hidden)), "bounded": float(len(squashed))}
+    if wild:
+        return Found(
+            f"{_listed([layer.name for layer in wild])} use{'s' if len(wild) == 1 else ''} {wild[0].activation} as a "
+            f"hidden activation; take relu, elu or tanh.",
+            0.8,
+            None,
+            numbers,
+        )
+    if len(flat) >= deep:
+        return Found(
+            f"{len(flat)} sigmoid layers follow each other; each multiplies the gradient by at most 1/4.",
+            0.7,
+            None,
+            numbers,
+        )
+    return Clear("The hidden activations are usual ones.", numbers)
+
+
+def initial_weights(evidence: Evidence, *, small: float = 0.3, large: float = 3.0) -> Outcome:
+    """First weights are all alike, or far from the size that keeps signals alive.
+
+    Args:
+        evidence: What is known.
+        small: Kernels with less than this share of Glorot's deviation, in a network with three hidden layers or
+            more, shrink what passes by that much at every layer.
+        large: Kernels with more than this multiple blow it up. (Glorot & Bengio, 2010; He et al., 2015)
+    """
+    if evidence.model is None:
+        return _NO_MODEL
+    kernels = evidence.model.kernels
+    alike = [layer for layer in kernels if layer.deviation == 0 and np.prod(layer.fans) > 1]
+    if alike:
+        return Found(
+            f"All first weights of {_listed([layer.name for layer in alike])} are {alike[0].mean:g}: its units learn "
+            f"the same and stay one unit.",
+            0.7,
+            None,
+            {"layers": float(len(alike))},
+        )
+    ratios = np.array([_size(layer) for layer in kernels])
+    numbers = {
+        "smallest, times Glorot's": float(ratios.min(initial=1)),
+        "largest": float(ratios.max(initial=1)),
+    }
+    off = [layer.name for layer, ratio in zip(kernels, ratios, strict=True) if ratio > large]
+    weak = [layer.name for layer, ratio in zip(kernels, ratios, strict=True) if ratio < small]
+    shifted = [layer.name for layer in kernels if abs(layer.mean) > layer.deviation and layer.fans[0] > 2]
+    if shifted:
+        return Found(
+            f"First weights of {_listed(shifted)} do not lie around zero, so that units begin saturated or alike.",
+            0.6,
+            None,
+            numbers,
+        )
+    if off or len(weak) >= 3:
+        which, how = (off, "large") if off else (weak, "small")
+        return Found(
+            f"First weights of {_listed(which)} are too {how} for its numbers of inputs and outputs "
+            f"({ratios.max() if off else ratios.min():.2g} times Glorot's); take he_normal or glorot_uniform.",
+            0.6,
+            None,
+            numbers,
+        )
+    return Clear("First weights have a usual size.", numbers)
+
+
+def _size(layer: LayerFacts) -> float:
+    """Root mean square of the first weights, in units of Glorot's."""
+    return float(np.hypot(layer.deviation, layer.mean) / np.sqrt(2 / sum(layer.fans)))
+
+
+_USUAL_RATES = {"SGD": (1e-4, 0.5), "Adadelta": (1e-2, 10.0), "Adagrad": (1e-3, 0.5), "Ftrl": (1e-4, 0.5)}
+
+
+def negative_rate(evidence: Evidence) -> Outcome:
+    """The learning rate is below zero: training climbs the loss."""
+    rate = None if evidence.model is None else evidence.model.rate
+    if rate is None:
+        return NotApplicable("the learning rate is no number")
+    if rate < 0:
+        return Found(f"The learning rate is {rate:g}: training climbs the loss.", 1.0, None, {"rate": rate})
+    return Clear(f"The learning rate, {rate:g}, is above zero.", {"rate": rate})
+
+
+def large_rate(evidence: Evidence) -> Outcome:
+    """The learning rate is above what the optimizer usually takes."""
+    return _rate(evidence, above=True)
+
+
+def small_rate(evidence: Evidence) -> Outcome:
+    """The learning rate is below what the optimizer usually takes."""
+    return _rate(evidence, above=False)
+
+
+def _rate(evidence: Evidence, *, above: bool) -> Outcome:
+    if evidence.model is None or evidence.model.rate is None:
+        return NotApplicable("the learning rate is no number")
+    low, high = _USUAL_RATES.get(evidence.model.optimizer, (3e-5, 2e-2))
+    rate = evidence.model.rate
+    numbers, sentence = (
+        {"rate": rate},
+        f"The learning rate is {rate:g}; {evidence.model.optimizer} usually takes ",
+    )
+    if (rate > high) if above else (0 <= rate < low):
+        return Found(f"{sentence}{low:g} to {high:g}.", 0.5, None, numbers)
+    return Clear(f"{sentence}{low:g} to {high:g}.", numbers)
+
+
+def dropout(evidence: Evidence, *, most: float = 0.5) -> Outcome:
+    """Units are dropped where that does harm: more than half of them, right before a batch normalization, at the end.
+
+    Args:
+        evidence: What is known.
+        most: Larger rates than this one are unusual (Srivastava et al., 2014). Dropout before batch normalization
+            shifts its variance between training and inference (Li et al., 2019).
+    """
+    if evidence.model is None:
+        return _NO_MODEL
+    layers = evidence.model.layers
+    heavy = [layer for layer in layers if layer.rate > most]
+    pairs = [a.name for a, b in pairwise(layers) if a.rate > 0 and b.kind == "BatchNormalization"]
+    last = layers[-1].name if layers and layers[-1].rate > 0 else ""
+    clauses = []
+    if heavy:
+        clauses.append(
+            f"{_listed([x.name for x in heavy])} drops {max(x.rate for x in heavy):.0%} of the units"
+        )
+    if pairs:
+        clauses.append(f"{_listed(pairs)} stands right before a batch normalization")
+    if last:
+        clauses.append(f"{last} drops outputs")
+    if clauses:
+        return Found(f"{'; '.join(clauses)}.", 0.4, None, {"largest rate": max(x.rate for x in layers)})
+    return Clear("Dropout stands where it belongs, if there is any.", {})
+
+
+def over_regularised(evidence: Evidence, *, most: float = 0.009) -> Outcome:
+    """Penalties on the weights are strong.
+
+    Args:
+        evidence: What is known.
+        most: Penalty factors up to 0.01 are usual; tutorials and Keras' own default take 0.01 or less.
+    """
+    if evidence.model is None:
+        return _NO_MODEL
+    largest = max((layer.penalty for layer in evidence.model.layers), default=0.0)
+    if largest > most:
+        return Found(f"Weights are penalised by {largest:g}.", 0.5, None, {"largest factor": largest})
+    return Clear("Penalties on the weights are small, if there are any.", {"largest factor": largest})
+
+
+def normalization_at_the_end(evidence: Evidence) -> Outcome:
+    """The outputs are normalised, so that they cannot have the target's mean and spread for single rows."""
+    if evidence.model is None:
+        return _NO_MODEL
+    kinds = [
+        layer.kind
+        for layer in evidence.model.layers
+        if layer.kind not in {"Activation", "Flatten", "Reshape"}
+    ]
+    last = len(kinds) - 1 - kinds[::-1].index("Dense") if "Dense" in kinds else len(kinds)
+    if "BatchNormalization" in kinds[last:]:
+        return Found("A batch normalization stands behind the last layer.", 0.4, None, {})
+    return Clear("No normalization stands behind the last layer.", {})
+
+
+def batch_size(evidence: Evidence, *, fewest: int = 4, most: float = 0.5) -> Outcome:
+    """Steps are taken on very few rows, or on nearly all of them.
+
+    Args:
+        evidence: What is known.
+        fewest: Batches of fewer rows give steps that are mostly noise (Masters & Luschi, 2018: 2 to 32 suffice).
+        most: Larger shares of the rows leave one or two steps per epoch.
+    """
+    if evidence.model is None:
+        return _NO_MODEL
+    size, rows = evidence.model.batch_size, evidence.model.rows
+    numbers = {"batch size": float(size), "rows": float(rows)}
+    if size < fewest:
+        return Found(f"Each step sees {size} row{'s' if size > 1 else ''} only.", 0.5, None, numbers)
+    if size > most * rows and rows >= 100:
+        return Found(
+            f"Each step sees {size:,} of {rows:,} rows: {-(-rows // size)} per epoch.", 0.3, None, numbers
+        )
+    return Clear(f"Each step sees {size} of {rows:,} rows.", numbers)
+
+
+def metrics_lie(evidence: Evidence, *, share: float = 0.8) -> Outcome:
+    """Accuracy says little where one class is most of the rows.
+
+    Args:
+        evidence: What is known.
+        share: From this share of one class on, a constant is right that often.
+    """
+    if evidence.model is None or evidence.data is None:
+        return _NO_MODEL
+    accuracy = [name for name in evidence.model.metrics if "acc" in name.lower()]
+    most = max(evidence.data.class_shares, default=0.0)
+    if accuracy and not evidence.data.n_classes:
+        return Found("Accuracy is measured, but the target is a quantity.", 0.1, None, {})
+    if accuracy and most > share:
+        return Found(
+            f"Accuracy is measured, but {most:.0%} of the rows have one class.", 0.1, None, {"share": most}
+        )
+    return Clear("The metrics suit the target.", {})
+
+
+def _listed(names: list[str], most: int = 3) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+STATIC = (
+    Check(
+        "S01", "The last activation does not suit the target", "learning", "last_activation", last_activation
+    ),
+    Check("S02", "The loss does not suit the target", "learning", "loss_function", loss_function),
+    Check("S03", "The number of outputs is wrong", "learning", "output_shape", output_shape),
+    Check("S04", "The target is encoded in another way", "learning", "target_encoding", target_encoding),
+    Check("S05", "The loss mixes rows", "learning", "loss_reduction", mixes_rows),
+    Check(
+        "S06", "A hidden activation is missing", "learning", "missing_hidden_activation", no_hidden_activation
+    ),
+    Check(
+        "S07",
+        "The hidden activation is unsuitable",
+        "learning",
+        "hidden_activation",
+        unusual_hidden_activation,
+    ),
+    Check("S08", "The first weights are unsuitable", "learning", "init", initial_weights),
+    Check("S09", "The learning rate is negative", "learning", "learning_rate_negative", negative_rate),
+    Check("S10", "The learning rate is unusually high", "learning", "learning_rate_high", large_rate),
+    Check("S11", "The learning rate is unusually low", "learning", "learning_rate_low", small_rate),
+    Check("S12", "Dropout is misplaced or too strong", "learning", "dropout_misuse", dropout),
+    Check("S13", "The weights are penalised strongly", "learning", "over_regularised", over_regularised),
+    Check("S14", "The outputs are normalised", "learning", "redundant_activation", normalization_at_the_end),
+    Check("S15", "The batch size is unusual", "learning", "batch_size", batch_size),
+    Check("S16", "A metric says little here", "prediction", "metric_mismatch", metrics_lie),
+)

@@ -1,0 +1,196 @@
+"""The doctor: looks at a model as it is, and names what costs it performance."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import keras
+import numpy as np
+
+from caviar.data.dataset import Dataset
+from caviar.data.split import make_splits
+from caviar.errors import ModelError, OptionError
+from caviar.evaluate.estimate import Estimate
+from caviar.evaluate.metrics import Metric, shown_metrics
+from caviar.examination import FOLDS, REPEATS, Examination, Findings
+from caviar.given import deciding_metric, make_recipe, read_arrays
+from caviar.measure import Arm, Bench
+from caviar.population import devices
+from caviar.population.template import sketch
+from caviar.progress import Clock, OutOfTime, Voice
+from caviar.recipe.builder import Builder, load_builder
+from caviar.recipe.recipe import Recipe
+from caviar.run.record import DiagnosisRecord, FindingRecord
+from caviar.treatment import Treatment, treat, treat_refused
+
+
+@dataclass(frozen=True, eq=False)
+class Diagnosis:
+    """What is wrong with a model, and what shows it.
+
+    Attributes:
+        area: "learning", "generalization", "prediction", "healthy" or "no signal".
+        sentence: The same in words.
+        findings: What costs measurable performance, most severe first.
+        notes: What is there and costs nothing measurable, or was not tried.
+        record: The outcome of every check.
+        score: Score of the model as it is, with its interval; None where Keras refuses to train it.
+        metric: What the score is called.
+        seconds: What the diagnosis took.
+    """
+
+    area: str
+    sentence: str
+    findings: list[FindingRecord]
+    notes: list[FindingRecord]
+    record: DiagnosisRecord
+    score: Estimate | None
+    metric: str
+    seconds: float
+    _recipe: Recipe
+    _first: Findings | None
+    _examination: Examination
+
+    def __repr__(self) -> str:
+        lines = [self.sentence]
+        if self.score is not None:
+            lines.append(
+                f"{self.metric}: {self.score.value:.4g} ({self.score.low:.4g} to {self.score.high:.4g})"
+            )
+        lines += [f"{f.code} {f.title} ({f.fault}): {f.sentence}" for f in self.findings]
+        lines += [f"Note: {f.title}. {f.sentence}" for f in self.notes]
+        return "\n".join(lines)
+
+    def treat(self, minutes: float | None = None) -> Treatment:
+        """Try remedies, accept what helps, look again, until nothing helps any more.
+
+        Args:
+            minutes: Bound on the treatment; none if not given.
+
+        Returns:
+            The repaired recipe, how it compares, and the story.
+
+        Raises:
+            ModelError: Keras refuses to train the model, and no remedy changes that.
+        """
+        examination = replace(self._examination, clock=Clock(minutes))
+        if self._first is None:
+            return treat_refused(examination, self._recipe, self.sentence)
+        return treat(examination, self._first)
+
+
+def diagnose(
+    build: str | Builder,
+    x: Any,  # noqa: ANN401
+    y: Any,  # noqa: ANN401
+    *,
+    batch_size: int = 32,
+    epochs: int = 1,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    sample_weight: Any = None,  # noqa: ANN401
+    task: str | None = None,
+    metric: str | None = None,
+    minutes: float | None = None,
+    seed: int = 0,
+    verbose: int = 1,
+) -> Diagnosis:
+    """Find out what costs a model performance: a learning, a generalization or a prediction problem.
+
+    The model and its fit arguments are taken as they are; nothing is prepared. It is trained on 5 folds in 3 repeats
+    with several seeds. What looks wrong is then taken away, one thing at a time on the same folds and seeds: only
+    what costs measurable performance is a finding.
+
+    Args:
+        build: A builder (or `"file.py:function"`) that takes nothing, `hp`, or `n_inputs, n_outputs` and returns a
+            compiled Keras model.
+        x: Inputs (row, column).
+        y: Target, as `fit` would get it: (row,) or (row, column).
+        batch_size: As in `fit`.
+        epochs: As in `fit`.
+        callbacks: As in `fit`; `val_` is watched on 20 % of a fold's training rows.
+        sample_weight: Weight of each row (row,).
+        task: "classification" or "regression", where the target's numbers could be taken for the other.
+        metric: The score that decides; log-loss for classes, RMSE or MAE for quantities if not given.
+        minutes: Bound on the time; none if not given.
+        seed: Where all seeds start.
+        verbose: 0 for silence.
+
+    Returns:
+        Area, findings and notes; `treat()` repairs.
+
+    Raises:
+        CaviarError: One sentence on what was expected, what was seen, and what to do.
+
+    Example:
+        >>> diagnosis = caviar.diagnose(build, x, y, epochs=100)  # doctest: +SKIP
+        >>> diagnosis.area, [finding.fault for finding in diagnosis.findings]  # doctest: +SKIP
+        ('learning', ['unscaled_input'])
+    """
+    began = time.monotonic()
+    for name, value in (("batch_size", batch_size), ("epochs", epochs)):
+        if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 1:
+            raise OptionError(f"Expected {name} to be a whole number of at least 1, got {value!r}. Raise it.")
+    devices.start()
+    builder = load_builder(build) if isinstance(build, str) else build
+    if not callable(builder):
+        raise OptionError(
+            f"Expected a function that returns a compiled model, got {type(builder).__name__}. Pass a builder."
+        )
+    dataset, _ = read_arrays(x, y, task, sample_weight)
+    title = build if isinstance(build, str) else getattr(build, "__name__", "your model")
+    recipe = make_recipe(
+        builder, dataset, name=title, batch_size=int(batch_size), epochs=int(epochs), callbacks=callbacks
+    )
+    model = sketch(recipe.build(dataset.features.shape[1], dataset.n_outputs))
+    bench = _bench(dataset, deciding_metric(model, dataset, metric), seed)
+    examination = Examination(bench, Voice(quiet=not verbose), Clock(minutes, began))
+    first: Findings | None = None
+    try:
+        first = examination.tell(examination.look(_first_arm(examination, recipe)))
+        record = first.record
+    except ModelError as error:
+        record = examination.refused(recipe)
+        if record.area == "healthy":  # the reason lies elsewhere
+            raise
+        record.sentence = f"{record.sentence} Keras refuses to train it: {error}"
+    return _concluded(examination, recipe, first, record, time.monotonic() - began)
+
+
+def _bench(dataset: Dataset, metric: Metric, seed: int) -> Bench:
+    others = tuple(m for m in shown_metrics(dataset.task) if m != metric)
+    folds = FOLDS
+    if dataset.is_classification:
+        folds = int(min(FOLDS, np.bincount(dataset.target).min()))
+    # So few members are trained before other ways of spreading them have been compiled.
+    splits = make_splits(dataset, max(2, folds), REPEATS, seed)
+    return Bench(dataset, splits, metric, others, seed, spread="vmap")
+
+
+def _first_arm(examination: Examination, recipe: Recipe) -> Arm:
+    try:
+        return examination.baseline(recipe)
+    except OutOfTime:
+        raise OptionError(
+            "Expected the time given to suffice for measuring the model as it is, but it did not. Give more minutes."
+        ) from None
+
+
+def _concluded(
+    examination: Examination, recipe: Recipe, first: Findings | None, record: DiagnosisRecord, seconds: float
+) -> Diagnosis:
+    metric = examination.bench.metric
+    findings = [f for f in record.findings if f.outcome == "found"]
+    return Diagnosis(
+        area=record.area,
+        sentence=record.sentence,
+        findings=[] if record.area == "no signal" else sorted(findings, key=lambda f: -f.severity),
+        notes=[f for f in record.findings if f.outcome in {"suspected", "harmless"}],
+        record=record,
+        score=None if first is None else first.trial.baseline.record.scores[metric.name],
+        metric=metric.title,
+        seconds=seconds,
+        _recipe=recipe,
+        _first=first,
+        _examination=examination,
+    )

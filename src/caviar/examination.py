@@ -1,0 +1,272 @@
+"""One look at a measured recipe: what checks see, and what changes when its causes are taken away."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from caviar.anatomy import model_facts
+from caviar.data.prepare import PreparationPlan
+from caviar.diagnose.diagnosis import BEFORE_TRAINING, concluded, diagnose
+from caviar.diagnose.evidence import Evidence
+from caviar.diagnose.explain import candidates, explained, is_clear
+from caviar.diagnose.facts import DataFacts, ModelFacts, data_facts
+from caviar.evaluate.compare import rope_of
+from caviar.evaluate.estimate import Estimate
+from caviar.evaluate.intervals import mean_estimate
+from caviar.evaluate.reference import REFERENCES, no_skill_scores, score_references
+from caviar.evaluate.variance import spread
+from caviar.measure import Arm, Bench, measure
+from caviar.pace import Pace
+from caviar.population.job import Monitor
+from caviar.progress import Clock, Voice
+from caviar.recipe.recipe import Recipe
+from caviar.remedies.contract import Remedy
+from caviar.remedies.table import REMEDIES
+from caviar.run.record import ComparisonRecord, DiagnosisRecord
+from caviar.trial import Budget, Trial, combination, judge_trial, try_some
+
+FOLDS, REPEATS, SEEDS, FIRST_SEEDS = 5, 3, 3, 5
+"""Folds, repeats and seeds per fold of an examination, and seeds of the first repeat, which tell seed from split."""
+MOST_REMEDIES = 12
+"""Remedies that a diagnosis tries, to tell causes from harmless oddities."""
+
+_REFERENCE_INPUTS = PreparationPlan(scaling="robust")
+
+
+@dataclass(frozen=True, eq=False)
+class Findings:
+    """What a round of examination saw and tried.
+
+    Attributes:
+        record: The diagnosis, with the outcome of every check.
+        trial: The model as it was, and the remedies that were tried on it.
+        comparisons: Each of them beside the model as it was.
+        evidence: What the checks read.
+    """
+
+    record: DiagnosisRecord
+    trial: Trial
+    comparisons: list[ComparisonRecord]
+    evidence: Evidence
+
+
+@dataclass
+class Examination:
+    """A model on a bench, and everything that was learned of it.
+
+    Attributes:
+        bench: Rows, splits, seeds and scores.
+        voice: Says what happens.
+        clock: How long it may take.
+    """
+
+    bench: Bench
+    voice: Voice
+    clock: Clock
+    _references: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
+
+    def baseline(self, recipe: Recipe) -> Arm:
+        """A recipe as it is, with curves, probes, and several seeds on the folds of the first repeat."""
+        return measure(
+            self.bench,
+            recipe,
+            first_repeat_seeds=FIRST_SEEDS,
+            seeds=SEEDS,
+            ask_fit=True,
+            probe=True,
+            monitor=Pace(self.voice, self.clock, recipe.title, reserve=float("-inf")),
+            what="The recipe as it is.",
+        )
+
+    def look(self, arm: Arm) -> Findings:
+        """What checks see in a measured recipe; nothing is tried yet."""
+        evidence = self.evidence(arm)
+        sign = 1 if evidence.higher_is_better else -1
+        worst = evidence.no_skill - sign * evidence.distance
+        return Findings(
+            diagnose(evidence, REMEDIES), Trial(arm, worst=worst, higher_is_better=sign > 0), [], evidence
+        )
+
+    def tell(self, seen: Findings, *, most: int = MOST_REMEDIES) -> Findings:
+        """Take away what was seen, one thing at a time, and tell causes from harmless oddities.
+
+        Args:
+            seen: What was seen.
+            most: Remedies to try.
+        """
+        if seen.record.area == "no signal":
+            return seen
+        by_name = {remedy.name: remedy for remedy in REMEDIES}
+        asked_for = [by_name[name] for name in candidates(seen.record, REMEDIES)]
+        tried = self.tried(seen, asked_for, most=most, until_clear=True)
+        return Findings(
+            explained(tried.record, tried.comparisons, REMEDIES),
+            tried.trial,
+            tried.comparisons,
+            tried.evidence,
+        )
+
+    def tried(
+        self,
+        seen: Findings,
+        remedies: list[Remedy],
+        *,
+        most: int = len(REMEDIES),
+        until_clear: bool = False,
+    ) -> Findings:
+        """The same after some more remedies, and what helps in combination.
+
+        Args:
+            seen: What was seen and tried before.
+            remedies: What to try; what was tried before is not tried again.
+            most: Remedies to try, with those tried before.
+            until_clear: Stop as soon as a cause that was seen explains most of what is wrong.
+        """
+        trial, rope = seen.trial, seen.evidence.rope
+        done = {arm.recipe.name for arm in trial.arms} | {skip.remedy for skip in trial.skipped}
+        left = [remedy for remedy in remedies if remedy.name not in done]
+        with self.voice.bar("remedies", 0):
+            # One family at a time: what differs only in numbers trains as one population.
+            for family in dict.fromkeys(remedy.family for remedy in left):
+                room = max(0, most - len(trial.arms))
+                self._try(trial, [[remedy] for remedy in left if remedy.family == family][:room])
+                judged = judge_trial(self.bench, trial, rope)
+                if until_clear and is_clear(seen.record, judged, REMEDIES, seen.evidence.distance):
+                    break
+            together = combination(judge_trial(self.bench, trial, rope), REMEDIES)
+            if together and "+".join(remedy.name for remedy in together) not in done:
+                self._try(trial, [together])
+        return Findings(seen.record, trial, judge_trial(self.bench, trial, rope), seen.evidence)
+
+    def _try(self, trial: Trial, choices: list[list[Remedy]]) -> None:
+        try_some(
+            self.bench,
+            trial,
+            choices,
+            Budget(self.clock.left),
+            self._monitor,
+            self._said,
+            seeds=SEEDS,
+            show=False,
+        )
+
+    def _monitor(self, recipe: Recipe) -> Monitor:
+        return Pace(self.voice, self.clock, recipe.title)
+
+    def _said(self, arm: Arm) -> None:
+        score = arm.record.scores[self.bench.metric.name]
+        self.voice.say(f"  {arm.recipe.title}: {self.bench.metric.title} {score.value:.4g}")
+
+    def refused(self, recipe: Recipe) -> DiagnosisRecord:
+        """What checks see in a model that Keras refuses to train on this target: what does not fit is found."""
+        nothing = np.full(self.bench.shape, np.nan)
+        evidence = Evidence(
+            loss=np.full((1, 1), np.nan),
+            held_out_loss=None,
+            scores=nothing,
+            fit_scores=None,
+            seed_scores=None,
+            flips=None,
+            failed=np.ones(1, bool),
+            higher_is_better=self.bench.metric.higher_is_better,
+            no_skill=np.nan,
+            best_reference=None,
+            rope=np.nan,
+            spread=None,
+            metric=self.bench.metric.title,
+            model=self._model_facts(
+                recipe, self.bench.inputs(recipe.preparation)[0], self.bench.dataset.target
+            ),
+            data=self._data_facts(
+                recipe, self.bench.inputs(recipe.preparation)[0], self.bench.dataset.target
+            ),
+        )
+        seen = diagnose(evidence, REMEDIES, BEFORE_TRAINING)
+        unfit = {"last_activation", "loss_function", "output_shape", "target_encoding"}
+        findings = [
+            f.model_copy(update={"outcome": "found"}) if f.outcome == "suspected" and f.fault in unfit else f
+            for f in seen.findings
+        ]
+        return concluded(findings)
+
+    def evidence(self, arm: Arm) -> Evidence:
+        """Everything that checks may read of a measured recipe."""
+        bench, data = self.bench, self.bench.dataset
+        metric = bench.metric
+        best = self._best_reference()
+        no_skill = no_skill_scores(data, [metric], bench.splits)[metric.name]
+        flips = None
+        if arm.seed_oof is not None and data.is_classification:
+            known = np.isfinite(arm.seed_oof).all(axis=(0, 2))
+            labels = arm.seed_oof[:, known].argmax(axis=2)
+            flips = float((labels != labels[0]).any(axis=0).mean()) if known.any() else None
+        assert arm.sample is not None
+        x, y = arm.sample
+        return Evidence(
+            loss=arm.history["loss"].values,
+            held_out_loss=arm.history["held_out_loss"].values if "held_out_loss" in arm.history else None,
+            scores=arm.scores[metric.name],
+            fit_scores=arm.fit_scores,
+            seed_scores=arm.seed_scores,
+            flips=flips,
+            failed=arm.failed,
+            higher_is_better=metric.higher_is_better,
+            no_skill=no_skill,
+            best_reference=best.value,
+            rope=rope_of(no_skill, best.value, perfect=1.0 if metric.higher_is_better else 0.0),
+            spread=None if arm.seed_scores is None else spread(arm.seed_scores),
+            metric=metric.title,
+            reference=best,
+            model=self._model_facts(arm.recipe, x, y),
+            data=self._data_facts(
+                arm.recipe, x, data.target if data.is_classification else y.reshape(len(y), -1)
+            ),
+            probes=arm.probes,
+            one_class=arm.one_class,
+        )
+
+    def _model_facts(self, recipe: Recipe, x: np.ndarray, y: np.ndarray) -> ModelFacts:
+        train = self.bench.splits[0].train
+        build = recipe.build(x.shape[1], self.bench.dataset.n_outputs)
+        return model_facts(recipe, build, (x[train], y[train]), len(train))
+
+    def _data_facts(self, recipe: Recipe, x: np.ndarray, target: np.ndarray) -> DataFacts:
+        data = self.bench.dataset
+        classes = len(data.schema.classes)
+        raw = data.given
+        hot = classes > 0 and raw is not None and raw.ndim > 1 and raw.shape[1] > 1
+        return data_facts(
+            x,
+            target,
+            task=data.task,
+            n_classes=classes,
+            raw=raw,
+            kind="one-hot" if hot else "codes" if classes else "values",
+            given=recipe.given,
+            identical=data.identical,
+        )
+
+    def _best_reference(self) -> Estimate:
+        """The best score of a simple predictor, on the folds of the first repeat."""
+        bench = self.bench
+        if not self._references:
+            splits = [split for split in bench.splits if split.repeat == 0]
+            inputs = bench.inputs(_REFERENCE_INPUTS)
+            places = {id(split): i for i, split in enumerate(bench.splits)}
+            self._references = score_references(
+                bench.dataset,
+                splits,
+                [bench.metric],
+                lambda split: inputs[places[id(split)] if len(inputs) > 1 else 0],
+            )
+        scores = [
+            mean_estimate(
+                self._references[reference.name][bench.metric.name],
+                bench.test_share,
+                n_rows=bench.dataset.n_rows,
+                bounds=bench.metric.bounds,
+            )
+            for reference in REFERENCES
+        ]
+        known = [score for score in scores if np.isfinite(score.value)]
+        return (max if bench.metric.higher_is_better else min)(known, key=lambda score: score.value)

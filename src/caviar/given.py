@@ -1,0 +1,187 @@
+"""Arrays, a builder and fit arguments as a person has them, made ready to be measured as they are."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from caviar.data.dataset import Dataset
+from caviar.data.prepare import PreparationPlan
+from caviar.data.schema import Column, Schema, Task
+from caviar.errors import ModelError, OptionError
+from caviar.evaluate.metrics import Metric, default_metric, find_metric
+from caviar.population.template import first_line, sketch
+from caviar.recipe.builder import Builder
+from caviar.recipe.heads import loss_of, network_target
+from caviar.recipe.recipe import Recipe
+
+_MOST_CLASSES = 20
+_SQUARED = ("meansquared", "mse")
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """What a target holds.
+
+    Attributes:
+        task: What is predicted.
+        values: Class codes (row,) or values (row, output).
+        classes: Names of the classes, in the order of their codes.
+        kind: How it was given: "one-hot", "codes" or "values".
+    """
+
+    task: Task
+    values: np.ndarray
+    classes: tuple[str, ...]
+    kind: str
+
+
+def read_target(y: np.ndarray, task: str | None = None) -> Target:
+    """What a target holds, by its numbers alone.
+
+    Args:
+        y: As it would be given to `fit`: (row,) or (row, column).
+        task: "classification" or "regression", where the numbers could be taken for the other.
+
+    >>> read_target(np.array([[0, 1], [1, 0], [0, 1]])).task, read_target(np.array([0.5, 1.5, 2.0])).task
+    ('binary', 'regression')
+    """
+    upright = y if y.ndim > 1 else y[:, None]
+    whole = bool((upright == np.round(upright)).all())
+    hot = (
+        upright.shape[1] > 1
+        and whole
+        and bool((upright.sum(axis=1) == 1).all())
+        and set(np.unique(upright)) <= {0, 1}
+    )
+    if hot and task != "regression":
+        codes = upright.argmax(axis=1).astype(np.int64)
+        names = tuple(str(i) for i in range(upright.shape[1]))
+        return Target("binary" if len(names) == 2 else "multiclass", codes, names, "one-hot")
+    levels = np.unique(upright)
+    few = upright.shape[1] == 1 and whole and 2 <= len(levels) <= _MOST_CLASSES
+    again = few and (len(levels) == 2 or len(levels) < 0.05 * len(upright))
+    if task == "classification" or (again and task != "regression"):
+        if upright.shape[1] > 1:
+            raise OptionError(
+                f"Expected one column of classes, or columns of 0 and 1 that add up to 1, got y of shape {y.shape}. "
+                f"Pass class numbers."
+            )
+        codes = np.searchsorted(levels, upright[:, 0]).astype(np.int64)
+        names = tuple(f"{level:g}" for level in levels)
+        return Target("binary" if len(names) <= 2 else "multiclass", codes, names, "codes")
+    several = upright.shape[1] > 1
+    return Target(
+        "multi-output regression" if several else "regression", upright.astype(np.float64), (), "values"
+    )
+
+
+def read_arrays(x: Any, y: Any, task: str | None, sample_weight: Any = None) -> tuple[Dataset, Target]:  # noqa: ANN401
+    """A dataset of arrays as they are, and what its target holds.
+
+    Raises:
+        OptionError: They are no table: not (row, column), of different lengths, or not numbers.
+    """
+    inputs, raw = _numbers(x, "x"), _numbers(y, "y")
+    if inputs.ndim != 2:
+        raise OptionError(
+            f"Expected x as (row, column), got shape {inputs.shape}. Flatten it in front of the model, or train with "
+            f"caviar.fit, which takes any shape."
+        )
+    if raw.ndim > 2 or len(raw) != len(inputs):
+        raise OptionError(
+            f"Expected y with one entry, or one row, for each of the {len(inputs):,} rows of x, got shape {raw.shape}."
+            f" Pass both for the same rows."
+        )
+    if not np.isfinite(raw).all():
+        raise OptionError(
+            f"Expected finite targets, got {int((~np.isfinite(raw)).sum()):,} that are not. Leave these rows out."
+        )
+    if len(inputs) < 10:
+        raise OptionError(
+            f"Expected 10 rows or more, got {len(inputs)}. Cross-validation needs rows to hold out."
+        )
+    target = read_target(raw, task)
+    if target.classes and np.bincount(target.values).min() < 2:
+        rare = target.classes[int(np.bincount(target.values).argmin())]
+        raise OptionError(
+            f"Expected two rows or more of every class, but class {rare} has fewer. Leave it out, or pass "
+            f"task='regression' if y is a quantity."
+        )
+    columns = tuple(
+        Column(name=f"x{i + 1}", kind="numeric", has_missing=bool(~np.isfinite(inputs[:, i]).all()))
+        for i in range(inputs.shape[1])
+    )
+    names = tuple(f"y{i + 1}" for i in range(1 if target.classes else target.values.shape[1]))
+    schema = Schema(task=target.task, task_reason="", columns=columns, targets=names, classes=target.classes)
+    weight = None if sample_weight is None else _numbers(sample_weight, "sample_weight").reshape(-1)
+    if weight is not None and (len(weight) != len(inputs) or (weight < 0).any()):
+        raise OptionError(
+            f"Expected sample_weight with a number of at least 0 for each of the {len(inputs):,} rows, got "
+            f"{len(weight):,}. Pass one per row."
+        )
+    return Dataset("arrays", inputs, target.values, schema, weight=weight, given=raw), target
+
+
+def _numbers(values: Any, name: str) -> np.ndarray:  # noqa: ANN401
+    try:
+        array = np.asarray(values)
+        array = array if array.dtype.kind in "biuf" else array.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise OptionError(
+            f"Expected {name} to be an array of numbers, but: {first_line(error)} Convert it."
+        ) from error
+    return array.astype(np.float64) if array.dtype.kind == "f" else array
+
+
+def make_recipe(
+    build: Builder,
+    dataset: Dataset,
+    *,
+    name: str,
+    batch_size: int,
+    epochs: int,
+    callbacks: Sequence[keras.callbacks.Callback],
+) -> Recipe:
+    """A person's builder and fit arguments as a recipe that adds nothing of its own."""
+    recipe = Recipe(
+        "baseline",
+        name,
+        build,
+        batch_size,
+        epochs,
+        PreparationPlan(),
+        callbacks=tuple(callbacks),
+        task=dataset.task,
+        n_outputs=dataset.n_outputs,
+    )
+    model = sketch(recipe.build(dataset.features.shape[1], dataset.n_outputs))
+    return recipe if _reads_as_given(model, dataset) else Recipe(**{**vars(recipe), "given": True})
+
+
+def _reads_as_given(model: keras.Model, dataset: Dataset) -> bool:
+    """Whether the target, encoded for this model, is the one that was given."""
+    raw = dataset.given
+    assert raw is not None
+    classes = len(dataset.schema.classes)
+    try:
+        coded = network_target(model, dataset.target, dataset.task, classes, dataset.features.shape[1])
+    except ModelError:
+        return False
+    if classes and raw.ndim > 1 and raw.shape[1] > 1:
+        return coded.ndim > 1 and coded.shape[1] == raw.shape[1]
+    if coded.ndim > 1 and coded.shape[1] > 1 and classes:
+        return False
+    return bool(np.allclose(coded.reshape(len(raw), -1), raw.reshape(len(raw), -1), rtol=1e-5))
+
+
+def deciding_metric(model: keras.Model, dataset: Dataset, metric: str | None) -> Metric:
+    """The score that decides: the one asked for, else log-loss, or the error that the model's loss measures."""
+    if metric is not None:
+        return find_metric(metric, dataset.task)
+    if dataset.is_classification:
+        return default_metric(dataset.task)
+    squared = any(part in loss_of(model)[1] for part in _SQUARED)
+    return find_metric("rmse" if squared else "mae", dataset.task)

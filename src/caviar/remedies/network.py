@@ -1,0 +1,359 @@
+"""Remedies that change how a network is put together: its last layer, activations, first weights and size."""
+
+import functools
+from typing import Any
+
+import keras
+
+from caviar.recipe.heads import loss_of, suits
+from caviar.recipe.recipe import Recipe
+from caviar.remedies.contract import NotApplicable, Remedy
+from caviar.remedies.rewrite import hidden_layers, recast, recompiled
+
+_HEADS: dict[str, tuple[str, str]] = {
+    "binary": ("sigmoid", "binary_crossentropy"),
+    "multiclass": ("softmax", "sparse_categorical_crossentropy"),
+}
+_PENALTIES = ("kernel_regularizer", "bias_regularizer", "activity_regularizer", "recurrent_regularizer")
+
+
+def head(recipe: Recipe) -> Recipe:
+    """Give the network the last layer, loss and target encoding that the task needs."""
+    if not recipe.task:
+        raise NotApplicable("the task is not known")
+
+    def rewrite(model: keras.Model) -> keras.Model:
+        outputs = recipe.n_outputs
+        activation, loss = _HEADS.get(recipe.task, ("linear", None))
+        *_, last = [layer for layer in model.layers if isinstance(layer, keras.layers.Dense)] or [None]
+        if last is None:
+            raise NotApplicable("the network does not end with a Dense layer")
+        if not recipe.given and _has_head(model, last, recipe.task, outputs):
+            raise NotApplicable("the last layer and the loss already suit the target")
+        behind = model.layers[model.layers.index(last) + 1 :]
+
+        def change(layer: Any, config: dict[str, Any]) -> dict[str, Any] | None:  # noqa: ANN401
+            if layer is last:
+                return config | {"units": outputs, "activation": activation}
+            if any(layer is other for other in behind):
+                return _passing_on(layer, config)
+            return None
+
+        if loss is None:
+            loss = model.loss if suits(model, recipe.task) else "mean_squared_error"
+        metrics = ["accuracy"] if recipe.task in _HEADS else ["mean_absolute_error"]
+        return recast(model, change, loss=loss, metrics=metrics, weighted_metrics=None, loss_weights=None)
+
+    activation, loss = _HEADS.get(recipe.task, ("linear", "a squared or absolute error"))
+    words = f"{activation}, {recipe.n_outputs} output{'s' if recipe.n_outputs > 1 else ''}, {loss}"
+    return recipe.changed(("last layer", words), rewrites=(*recipe.rewrites, rewrite), given=False)
+
+
+def _has_head(model: keras.Model, last: Any, task: str, outputs: int) -> bool:  # noqa: ANN401
+    loss, name = loss_of(model)
+    if last is not model.layers[-1] or not suits(model, task):
+        return False
+    activation = getattr(last.activation, "__name__", "")
+    if task not in _HEADS:
+        return bool(last.units == outputs and activation == "linear")
+    if getattr(loss, "from_logits", False):
+        return bool(activation == "linear" and last.units in {outputs, 2 if task == "binary" else outputs})
+    wanted = "softmax" if last.units > 1 else "sigmoid"
+    kinds = "categorical" in name if last.units > 1 else "binary" in name
+    return bool(
+        activation == wanted and kinds and last.units in {outputs, 2 if task == "binary" else outputs}
+    )
+
+
+def _passing_on(layer: Any, config: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN401
+    """A layer behind the last weights, made to pass on what it gets."""
+    if isinstance(layer, keras.layers.Activation):
+        return config | {"activation": "linear"}
+    if isinstance(layer, keras.layers.Dropout):
+        return config | {"rate": 0.0}
+    if isinstance(layer, (keras.layers.Flatten, keras.layers.Reshape)):
+        return config
+    raise NotApplicable(f"{layer.name} ({type(layer).__name__}) stands behind the last layer")
+
+
+def hidden_activation(
+    recipe: Recipe, *, activation: str, initializer: str, slope: float | None = None
+) -> Recipe:
+    """Give all hidden layers another activation, and the first weights that go with it."""
+
+    def rewrite(model: keras.Model) -> keras.Model:
+        hidden = hidden_layers(model)
+        wanted: Any = activation
+        if slope is not None:
+            wanted = keras.saving.serialize_keras_object(keras.layers.LeakyReLU(negative_slope=slope))
+        apart = [layer for layer in model.layers if isinstance(layer, keras.layers.Activation)]
+        if apart and apart[-1] is model.layers[-1]:
+            apart.pop()
+        changed = []
+
+        def change(layer: Any, config: dict[str, Any]) -> dict[str, Any] | None:  # noqa: ANN401
+            if any(layer is other for other in apart):
+                changed.append(layer.name)
+                return config | {"activation": wanted}
+            if layer.name not in hidden or "activation" not in config:
+                return None
+            same = config["activation"] == wanted and _made_by(layer, initializer)
+            behind = apart and config["activation"] == "linear"
+            if not same:
+                changed.append(layer.name)
+            new = {"kernel_initializer": initializer} | ({} if behind else {"activation": wanted})
+            return config | (new if "kernel_initializer" in config else {"activation": wanted})
+
+        new = recast(model, change)
+        if not changed:
+            raise NotApplicable(f"the hidden layers already have {activation} and {initializer}")
+        return new
+
+    name = f"LeakyReLU({slope:g})" if slope is not None else activation
+    return recipe.changed(
+        ("hidden activation", f"{name}, first weights {initializer}"), rewrites=(*recipe.rewrites, rewrite)
+    )
+
+
+def _made_by(layer: Any, initializer: str) -> bool:  # noqa: ANN401
+    wanted = keras.initializers.get(initializer)
+    return type(getattr(layer, "kernel_initializer", None)) is type(wanted)
+
+
+_FITTING = {
+    "selu": "lecun_normal",
+    "tanh": "glorot_uniform",
+    "sigmoid": "glorot_uniform",
+    "linear": "glorot_uniform",
+}
+
+
+def first_weights(recipe: Recipe) -> Recipe:
+    """Give each layer the first weights that go with its activation: He, Glorot or LeCun."""
+
+    def rewrite(model: keras.Model) -> keras.Model:
+        changed = []
+
+        def change(layer: Any, config: dict[str, Any]) -> dict[str, Any] | None:  # noqa: ANN401
+            if "kernel_initializer" not in config:
+                return None
+            activation = getattr(getattr(layer, "activation", None), "__name__", "")
+            bounded = activation in {"softmax", "softsign", "hard_sigmoid"}
+            wanted = "glorot_uniform" if bounded else _FITTING.get(activation, "he_normal")
+            if _usual(layer):
+                return None
+            changed.append(layer.name)
+            return config | {"kernel_initializer": wanted, "bias_initializer": "zeros"}
+
+        new = recast(model, change)
+        if not changed:
+            raise NotApplicable("the first weights already have a usual size")
+        return new
+
+    return recipe.changed(
+        ("first weights", "He, Glorot or LeCun, by activation"), rewrites=(*recipe.rewrites, rewrite)
+    )
+
+
+def _usual(layer: Any) -> bool:  # noqa: ANN401
+    """Whether a layer's first weights are scaled by its number of inputs."""
+    kind = type(layer.kernel_initializer)
+    return issubclass(kind, (keras.initializers.VarianceScaling, keras.initializers.Orthogonal))
+
+
+def wider(recipe: Recipe, *, times: float) -> Recipe:
+    """Give hidden layers more, or fewer, units."""
+
+    def rewrite(model: keras.Model) -> keras.Model:
+        hidden = hidden_layers(model)
+
+        def change(layer: Any, config: dict[str, Any]) -> dict[str, Any] | None:  # noqa: ANN401
+            if layer.name not in hidden or not isinstance(layer, keras.layers.Dense):
+                return None
+            return config | {"units": max(1, round(config["units"] * times))}
+
+        return recast(model, change)
+
+    return recipe.changed(("width", f"hidden layers times {times:g}"), rewrites=(*recipe.rewrites, rewrite))
+
+
+def less_regularization(recipe: Recipe) -> Recipe:
+    """Take away penalties on the weights, dropout and noise."""
+
+    def rewrite(model: keras.Model) -> keras.Model:
+        changed = []
+
+        def change(layer: Any, config: dict[str, Any]) -> dict[str, Any] | None:  # noqa: ANN401
+            new: dict[str, Any] = {name: None for name in _PENALTIES if config.get(name) is not None}
+            if isinstance(layer, keras.layers.Dropout) and layer.rate:
+                new["rate"] = 0.0
+            if isinstance(layer, keras.layers.GaussianNoise) and layer.stddev:
+                new["stddev"] = 0.0
+            if new:
+                changed.append(layer.name)
+            return config | new if new else None
+
+        new = recast(model, change)
+        if not changed:
+            raise NotApplicable("the network has no penalty, dropout or noise")
+        return new
+
+    return recipe.changed(("regularization", "none"), rewrites=(*recipe.rewrites, rewrite))
+
+
+def adam(recipe: Recipe, *, rate: float = 1e-3) -> Recipe:
+    """Train with Adam at its usual rate."""
+
+    def rewrite(model: keras.Model) -> keras.Model:
+        now = model.optimizer
+        own = getattr(now, "learning_rate", None)
+        if type(now) is keras.optimizers.Adam and abs(float(own if own is not None else 0) - rate) < 1e-9:
+            raise NotApplicable("the optimizer already is Adam at this rate")
+        return recompiled(model, optimizer=keras.optimizers.Adam(rate))
+
+    return recipe.changed(("optimizer", f"Adam({rate:g})"), rewrites=(*recipe.rewrites, rewrite))
+
+
+def clipped(recipe: Recipe, *, norm: float = 1.0) -> Recipe:
+    """Clip each gradient's norm."""
+
+    def rewrite(model: keras.Model) -> keras.Model:
+        optimizer = model.optimizer
+        if any(getattr(optimizer, name, None) for name in ("clipnorm", "clipvalue", "global_clipnorm")):
+            raise NotApplicable("gradients are already clipped")
+        config = optimizer.get_config() | {"clipnorm": norm}
+        return recompiled(model, optimizer=optimizer.__class__.from_config(config))
+
+    return recipe.changed(("clipping", f"clipnorm={norm:g}"), rewrites=(*recipe.rewrites, rewrite))
+
+
+def moderate_batches(recipe: Recipe, *, size: int = 32) -> Recipe:
+    """Take batches of 32 rows."""
+    if 8 <= recipe.batch_size <= 2 * size:
+        raise NotApplicable("the batch size is already a moderate one")
+    return recipe.changed(("batch size", f"{recipe.batch_size} → {size}"), batch_size=size)
+
+
+_HE = "He et al., Delving deep into rectifiers (2015); Glorot & Bengio (2010)"
+_STUCK = ("not_trained", "vanishing_gradient", "underfitting", "slow_convergence", "saturated")
+
+NETWORK = (
+    Remedy(
+        "head",
+        "Last layer and loss for this target",
+        "head",
+        "Gives the network the last activation, number of outputs, loss and target encoding that the task needs.",
+        "Bishop, Pattern recognition and machine learning (2006), section 4.3.6: canonical links",
+        (
+            "last_activation",
+            "loss_function",
+            "output_shape",
+            "target_encoding",
+            "loss_reduction",
+            "redundant_activation",
+            "nan_loss",
+        ),
+        head,
+        cures="last_activation",
+        on_demand=True,
+    ),
+    Remedy(
+        "relu",
+        "ReLU in hidden layers",
+        "activation",
+        "Gives hidden layers the activation relu and He's first weights.",
+        _HE,
+        ("hidden_activation", "missing_hidden_activation", "exploding_gradient", *_STUCK, "init"),
+        functools.partial(hidden_activation, activation="relu", initializer="he_normal"),
+        cures="hidden_activation",
+        on_demand=True,
+    ),
+    Remedy(
+        "leaky-relu",
+        "Leaky ReLU in hidden layers",
+        "activation",
+        "Gives hidden layers LeakyReLU with slope 0.1 and He's first weights: units cannot die.",
+        "Maas et al., Rectifier nonlinearities improve neural network acoustic models (2013)",
+        ("dead_relu", "hidden_activation", "vanishing_gradient", "not_trained"),
+        functools.partial(hidden_activation, activation="leaky_relu", initializer="he_normal", slope=0.1),
+        cures="hidden_activation",
+        on_demand=True,
+    ),
+    Remedy(
+        "first-weights",
+        "First weights of a usual size",
+        "initializer",
+        "Draws first weights by He, Glorot or LeCun, as the activation asks for.",
+        _HE,
+        ("init", "symmetry", "exploding_gradient", "dead_relu", *_STUCK),
+        first_weights,
+        cures="init",
+        on_demand=True,
+    ),
+    Remedy(
+        "less-regularization",
+        "No penalties, no dropout",
+        "less",
+        "Takes away penalties on the weights, dropout and noise.",
+        "Goodfellow et al., Deep learning (2016), section 11.4.1",
+        ("over_regularised", "dropout_misuse", "underfitting", "not_trained"),
+        less_regularization,
+        cures="over_regularised",
+        on_demand=True,
+    ),
+    Remedy(
+        "adam",
+        "Adam at 0.001",
+        "rate",
+        "Trains with Adam at its usual rate.",
+        "Kingma & Ba, Adam (2015)",
+        ("optimizer", "oscillating_loss", "diverging", "learning_rate_high", *_STUCK),
+        adam,
+        cures="optimizer",
+        on_demand=True,
+    ),
+    Remedy(
+        "clip-norm",
+        "Clip gradients",
+        "clipping",
+        "Shortens each gradient to norm 1.",
+        "Pascanu et al., On the difficulty of training recurrent neural networks (2013)",
+        ("exploding_gradient", "diverging", "nan_loss"),
+        clipped,
+        cures="exploding_gradient",
+        on_demand=True,
+    ),
+    Remedy(
+        "batch-32",
+        "Batches of 32",
+        "batch",
+        "Takes gradient steps on batches of 32 rows.",
+        "Masters & Luschi, Revisiting small batch training (2018)",
+        ("batch_size", "oscillating_loss", "slow_convergence"),
+        moderate_batches,
+        cures="batch_size",
+        on_demand=True,
+    ),
+    Remedy(
+        "wider",
+        "Four times as wide",
+        "width",
+        "Gives hidden layers four times as many units.",
+        "Goodfellow et al., Deep learning (2016), section 11.4.1",
+        ("capacity_too_small", "underfitting"),
+        functools.partial(wider, times=4.0),
+        cures="capacity_too_small",
+        on_demand=True,
+    ),
+    Remedy(
+        "narrower",
+        "A quarter as wide",
+        "width",
+        "Gives hidden layers a quarter of their units.",
+        "Goodfellow et al., Deep learning (2016), section 7.8",
+        ("capacity_too_large", "train_set_too_small"),
+        functools.partial(wider, times=0.25),
+        cures="capacity_too_large",
+        on_demand=True,
+    ),
+)

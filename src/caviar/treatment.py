@@ -1,0 +1,161 @@
+"""Treat a model: accept what helps, look again, until nothing helps any more; then tell the story."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from caviar.diagnose.diagnosis import SENTENCES
+from caviar.errors import ModelError
+from caviar.evaluate.compare import compare, judge
+from caviar.evaluate.estimate import Estimate
+from caviar.examination import Examination, Findings
+from caviar.measure import Arm
+from caviar.progress import OutOfTime
+from caviar.recipe.recipe import Recipe
+from caviar.remedies.contract import NotApplicable
+from caviar.remedies.table import REMEDIES
+from caviar.run.record import ComparisonRecord
+from caviar.trial import Trial, choose, corrected_score
+
+MOST_ROUNDS = 4
+"""How often the doctor looks again after an accepted remedy."""
+
+
+@dataclass(frozen=True, eq=False)
+class Treatment:
+    """What a treatment came to.
+
+    Attributes:
+        recipe: The repaired recipe; the person's own where nothing was shown to help.
+        accepted: What it holds, in the order in which it was accepted.
+        comparison: The repaired recipe beside the person's own, on the same folds and seeds; None where they are the
+            same.
+        score: Score of the repaired recipe with its interval, corrected for having been chosen among others.
+        area: What is left: "healthy", "at the ceiling", "no signal", or the area of what still costs performance.
+        story: What was found and done, one sentence each, in order.
+        rounds: Every look: what was seen and tried.
+    """
+
+    recipe: Recipe
+    accepted: list[str]
+    comparison: ComparisonRecord | None
+    score: Estimate
+    area: str
+    story: list[str]
+    rounds: list[Findings]
+
+    def __repr__(self) -> str:
+        return "\n".join(self.story)
+
+
+def treat(examination: Examination, first: Findings) -> Treatment:
+    """Treat a model that was looked at.
+
+    What checks asked for comes first. When nothing of it helps any more, the remedies that may help anybody follow.
+
+    Args:
+        examination: Its bench, and the time left.
+        first: What the diagnosis saw and tried.
+    """
+    bench = examination.bench
+    own, now = first.trial.baseline, first
+    arms, rounds, story = Trial(own), [first], [_seen(first)]
+    accepted: list[str] = []
+    general = [remedy for remedy in REMEDIES if not remedy.on_demand]
+    while now.record.area != "no signal" and len(accepted) < MOST_ROUNDS:
+        best = _best(examination, now)
+        if best is None:
+            now = rounds[-1] = examination.tried(now, general)
+            best = _best(examination, now)
+        arms.arms += [arm for arm in now.trial.arms if not any(arm is other for other in arms.arms)]
+        if best is None:
+            break
+        accepted.append(best.recipe.title)
+        verdict = next(c for c in now.comparisons if c.remedy == best.recipe.name)
+        story.append(f"Accepted: {best.recipe.title}. {verdict.sentence}")
+        try:
+            measured = examination.baseline(replace(best.recipe, name=f"repaired-{len(accepted)}"))
+        except OutOfTime:
+            now = Findings(now.record, Trial(best), [], now.evidence)
+            story.append("The time given was used up before the doctor could look again.")
+            break
+        now = examination.tell(examination.look(measured))
+        rounds.append(now)
+        story.append(_seen(now))
+    last = now.trial.baseline
+    comparison = None
+    if accepted:
+        comparison = _compared(examination, first.trial, own, last, first.evidence.rope)
+        story.append(f"In all: {comparison.sentence}")
+    arms.arms.append(last)
+    corrected = corrected_score(bench, arms)
+    score = corrected[1] if corrected is not None and accepted else last.record.scores[bench.metric.name]
+    area = _left(now)
+    if area == "at the ceiling":
+        story.append(SENTENCES[area])
+    return Treatment(last.recipe, accepted, comparison, score, area, story, rounds)
+
+
+def treat_refused(examination: Examination, recipe: Recipe, why: str) -> Treatment:
+    """Treat a model that Keras refuses to train: give it a last layer and loss that fit, then treat what that gives.
+
+    Args:
+        examination: Its bench, and the time left.
+        recipe: The person's own.
+        why: What was seen, and what Keras said.
+    """
+    head = next(remedy for remedy in REMEDIES if remedy.name == "head")
+    try:
+        changed = head.apply(recipe)
+        first = examination.tell(examination.look(examination.baseline(changed)))
+    except NotApplicable as reason:
+        raise ModelError(
+            f"Expected a model that can be given another last layer, but {reason}. {why}"
+        ) from None
+    rest = treat(examination, first)
+    story = [why, f"Accepted: {head.title}.", *rest.story]
+    return replace(rest, accepted=[head.title, *rest.accepted], story=story)
+
+
+def _best(examination: Examination, now: Findings) -> Arm | None:
+    """The remedy, or combination, to accept; None where nothing was shown to help."""
+    name, _ = choose(examination.bench, now.trial, now.comparisons, now.evidence.rope)
+    return None if name == "baseline" else now.trial.arm(name)
+
+
+def _seen(now: Findings) -> str:
+    found = [
+        f"{f.title.lower()} ({f.fault.replace('_', ' ')})"
+        for f in now.record.findings
+        if f.outcome == "found"
+    ]
+    return now.record.sentence + (f" Found: {'; '.join(found)}." if found else "")
+
+
+def _left(now: Findings) -> str:
+    """What is left when nothing helps any more."""
+    if now.record.area != "healthy" or now.evidence.best_reference is None:
+        return now.record.area
+    scores = now.evidence.scores[np.isfinite(now.evidence.scores)]
+    ahead = now.evidence.better_by(scores, now.evidence.best_reference)
+    suspected = any(f.outcome in {"suspected", "harmless"} for f in now.record.findings)
+    tried = bool(now.comparisons)
+    behind = len(ahead) > 0 and float(ahead.mean()) >= -now.evidence.rope
+    return "at the ceiling" if tried and suspected and behind else "healthy"
+
+
+def _compared(examination: Examination, both: Trial, own: Arm, last: Arm, rope: float) -> ComparisonRecord:
+    bench = examination.bench
+    one = compare(
+        "repaired",
+        both.scores(own),
+        both.scores(last),
+        by_seed=both.by_seed(own, last),
+        higher_is_better=bench.metric.higher_is_better,
+        test_share=bench.test_share,
+        n_rows=bench.dataset.n_rows,
+        rope=rope,
+        metric_title=bench.metric.title,
+        can_repeat=True,
+    )
+    return judge([one])[0]

@@ -1,0 +1,117 @@
+"""What a trial says of what was seen: causes are found, oddities are harmless, symptoms wait for the next look."""
+
+import pytest
+
+from caviar.diagnose.diagnosis import diagnose
+from caviar.diagnose.explain import candidates, explained, is_clear
+from caviar.evaluate.estimate import Estimate
+from caviar.remedies.table import REMEDIES
+from caviar.run.record import ComparisonRecord, DiagnosisRecord
+from tests.diagnose.test_diagnosis import healthy
+
+CHECKED = {finding.code: finding for finding in diagnose(healthy(), REMEDIES).findings}
+
+
+def seen(**faults: str) -> DiagnosisRecord:
+    """A diagnosis in which some checks, by code, saw a fault; the others saw nothing."""
+    findings = []
+    for code, finding in CHECKED.items():
+        if code in faults:
+            outcome = "found" if code in {"L01", "L02", "G01", "P01"} else "suspected"
+            answers = [r for r in REMEDIES if faults[code] in r.answers]
+            names = [r.name for r in sorted(answers, key=lambda r: r.cures != faults[code])]
+            findings.append(
+                finding.model_copy(update={"outcome": outcome, "fault": faults[code], "remedies": names})
+            )
+        else:
+            findings.append(finding)
+    areas = [f.area for f in findings if f.outcome == "found"]
+    return DiagnosisRecord(area=areas[0] if areas else "healthy", sentence="", findings=findings)
+
+
+def compared(**gains: float) -> list[ComparisonRecord]:
+    """Comparisons by remedy (`_` for `-`); a gain of 0 means that it does not help."""
+    return [
+        ComparisonRecord(
+            remedy=name.replace("_", "-"),
+            difference=Estimate(value=gain, low=gain, high=gain, method="planted", n=15),
+            narrow=Estimate(value=gain, low=gain, high=gain, method="planted", n=15),
+            p=0.001,
+            p_holm=0.001,
+            verdict="helps" if gain > 0 else "no practical difference",
+            sentence="",
+        )
+        for name, gain in gains.items()
+    ]
+
+
+def found(diagnosis: DiagnosisRecord) -> dict[str, str]:
+    return {f.code: f.fault for f in diagnosis.findings if f.outcome == "found"}
+
+
+def outcome(diagnosis: DiagnosisRecord, code: str) -> str:
+    return next(f.outcome for f in diagnosis.findings if f.code == code)
+
+
+def test_remedies_of_all_checks_take_turns():
+    names = candidates(seen(D02="unscaled_input", S08="init"), REMEDIES)
+    assert names[:2] == ["first-weights", "scaling"] or names[:2] == ["scaling", "first-weights"]
+    assert len(names) == len(set(names))
+    assert candidates(seen(), REMEDIES) == []
+
+
+def test_a_cause_seen_in_the_data_explains_a_symptom_that_it_takes_away():
+    told = explained(
+        seen(D02="unscaled_input", L02="not_trained"), compared(scaling=0.5, lower_rate=0.48), REMEDIES
+    )
+    assert found(told) == {"D02": "unscaled_input"}
+    assert told.area == "learning"
+    assert outcome(told, "L02") == "suspected"
+
+
+def test_an_oddity_whose_removal_changes_nothing_is_harmless():
+    told = explained(seen(S13="over_regularised"), compared(less_regularization=0.0), REMEDIES)
+    assert told.area == "healthy"
+    assert outcome(told, "S13") == "harmless"
+
+
+def test_what_was_not_tried_stays_suspected():
+    told = explained(seen(D02="unscaled_input"), [], REMEDIES)
+    assert outcome(told, "D02") == "suspected"
+    assert told.area == "healthy"
+
+
+def test_a_symptom_without_a_cause_that_was_seen_is_named_by_what_takes_it_away():
+    told = explained(seen(L02="not_trained"), compared(much_higher_rate=0.5, longer=0.1), REMEDIES)
+    assert found(told) == {"L02": "learning_rate_low"}
+
+
+def test_a_specific_symptom_keeps_its_name():
+    told = explained(seen(L07="dead_relu"), compared(leaky_relu=0.3), REMEDIES)
+    assert found(told) == {"L07": "dead_relu"}
+
+
+def test_the_larger_gain_explains_if_they_differ_clearly():
+    told = explained(
+        seen(D02="unscaled_input", L03="slow_convergence"),
+        compared(scaling=0.1, longer=0.5, higher_rate=0.2),
+        REMEDIES,
+    )
+    assert found(told)["L03"] == "epochs_too_few"
+    assert found(told)["D02"] == "unscaled_input"  # its own remedy helps as well, but less
+
+
+def test_what_is_bad_in_itself_stays_found_where_nothing_helps():
+    told = explained(seen(L01="diverging"), compared(scaling=0.0), REMEDIES)
+    assert found(told) == {"L01": "diverging"}
+
+
+def test_no_signal_stays_no_signal():
+    nothing = seen(D02="unscaled_input").model_copy(update={"area": "no signal"})
+    assert explained(nothing, [], REMEDIES).area == "no signal"
+
+
+@pytest.mark.parametrize(("gain", "clear"), [(0.6, True), (0.4, False)])
+def test_it_is_clear_when_a_cause_that_was_seen_explains_most(gain, clear):
+    assert is_clear(seen(D02="unscaled_input"), compared(scaling=gain), REMEDIES, 1.0) is clear
+    assert not is_clear(seen(L02="not_trained"), compared(scaling=0.9), REMEDIES, 1.0)
