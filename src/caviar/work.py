@@ -21,7 +21,7 @@ from caviar.evaluate.estimate import Estimate
 from caviar.evaluate.intervals import mean_estimate
 from caviar.evaluate.metrics import Metric
 from caviar.evaluate.reference import REFERENCES, no_skill_scores, score_references
-from caviar.evaluate.variance import spread
+from caviar.evaluate.variance import class_flips, spread
 from caviar.finish import Kept, finish, score_kept
 from caviar.measure import Arm, Bench, measure
 from caviar.pace import Pace, TooSlow
@@ -429,11 +429,6 @@ def _perfect(metric: Metric) -> float:
 
 def _evidence(bench: Bench, arm: Arm, record: Record, rope: float | None) -> Evidence:
     no_skill, best = _anchors(bench, record)
-    flips = None
-    if arm.seed_oof is not None and bench.dataset.is_classification:
-        known = np.isfinite(arm.seed_oof).all(axis=(0, 2))
-        labels = arm.seed_oof[:, known].argmax(axis=2)
-        flips = float((labels != labels[0]).any(axis=0).mean()) if known.any() else None
     curves = arm.history
     return Evidence(
         loss=curves["loss"].values,
@@ -441,7 +436,7 @@ def _evidence(bench: Bench, arm: Arm, record: Record, rope: float | None) -> Evi
         scores=arm.scores[bench.metric.name],
         fit_scores=arm.fit_scores,
         seed_scores=arm.seed_scores,
-        flips=flips,
+        flips=class_flips(arm.seed_oof) if bench.dataset.is_classification else None,
         failed=arm.failed,
         higher_is_better=bench.metric.higher_is_better,
         no_skill=no_skill,
