@@ -227,6 +227,18 @@ def common_facts(bench: Bench, seeds: int, scale: Scale, clock: Clock, voice: Vo
     }
 
 
+def remarks_on(arm: Arm) -> Iterator[str]:
+    """What a person should know about how a recipe was trained, one sentence each."""
+    if arm.record.engine == "loop":
+        yield f"The network was trained one model at a time, because {arm.history.attrs['why']}."
+    if arm.fixed:
+        names = ", ".join(arm.fixed[:3])
+        yield (
+            f"The builder fixes the seed of {names}{' …' if len(arm.fixed) > 3 else ''}: "
+            f"that part does not vary between seeds, so the spread due to the seed is understated."
+        )
+
+
 def score_of(bench: Bench, name: str, arm: Arm, scores: np.ndarray) -> RecipeScore:
     """A measured recipe as a study's record keeps it.
 

@@ -28,6 +28,7 @@ from caviar.table import (
     keras_speaks_plainly,
     name_of,
     read_recipe,
+    remarks_on,
     score_of,
     try_fitting,
 )
@@ -142,6 +143,9 @@ def compare(
             title=f"{len(recipes)} recipes",
             least=1 if repeats is None else None,
         )
+        for arm in arms:
+            for remark in remarks_on(arm):
+                voice.note(f"{arm.recipe.name}: {remark}")
     return compared(bench, arms, scale, seeds, limit, voice)
 
 

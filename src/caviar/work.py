@@ -36,6 +36,7 @@ from caviar.remedies.table import REMEDIES
 from caviar.report.page import write_report
 from caviar.run.folder import RECORD, REPORT, RunFolder
 from caviar.run.record import PlanRecord, Record, RowRecord, TrialRecord
+from caviar.table import remarks_on
 from caviar.trial import (
     Budget,
     Trial,
@@ -129,16 +130,8 @@ class Work:
                 self.voice.note(plan.why)
             plan = self._baseline(recipe, bench, plan, epochs_given=epochs_given)
             bench, arm = self._measured()
-            if arm.record.engine == "loop":
-                self.voice.note(
-                    f"The network was trained one model at a time, because {arm.history.attrs['why']}."
-                )
-            if arm.fixed:
-                names = ", ".join(arm.fixed[:3])
-                self.voice.note(
-                    f"The builder fixes the seed of {names}{' …' if len(arm.fixed) > 3 else ''}: "
-                    f"that part does not vary between seeds, so the spread due to the seed is understated."
-                )
+            for remark in remarks_on(arm):
+                self.voice.note(remark)
             arm.record.history = self.folder.save_history("baseline", arm.history)
             self.save(
                 baseline=arm.record,

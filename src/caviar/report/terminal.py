@@ -10,7 +10,7 @@ from rich.text import Text
 from caviar.report import verdict as found
 from caviar.report import wording
 from caviar.run.record import ComparisonRecord, DataRecord, Record
-from caviar.run.studies import CompareRecord, Study
+from caviar.run.studies import CompareRecord, StabilityRecord, Study
 
 _MARKS = {
     "helps": ("▲", "green"),
@@ -320,3 +320,74 @@ def _seeds(record: Study) -> str:
         if isinstance(record, CompareRecord)
         else f"{seeds} per fold in the first"
     )
+
+
+def stability(record: StabilityRecord, folder: Path | None = None) -> RenderableType:
+    """What a study of stability found, as something a rich console prints.
+
+    Args:
+        record: What was found.
+        folder: Where its page lies; None leaves that out.
+    """
+    named = [
+        ("± 1.96 standard errors", record.normal),
+        ("Bootstrap over repeats", record.bootstrap),
+        ("Corrected (Nadeau and Bengio)", record.recipe.score),
+    ]
+    decimals = wording.common_decimals(estimate for _, estimate in named[:2])
+    means = _table(f"Mean {record.metric.title}", ">score", ">95 % interval")
+    for title, estimate in named:
+        means.add_row(
+            Text(title),
+            Text(wording.value_of(estimate, decimals)),
+            Text(wording.interval_of(estimate, decimals)),
+        )
+    for title, value in _simple(record):
+        means.add_row(Text(title), Text(wording.number(value, decimals)), Text())
+    spread = _table("Standard deviation due to", f">{record.metric.title}", ">95 % interval")
+    decimals = wording.common_decimals([record.spread.split, record.spread.seed])
+    for title, estimate in (("the split", record.spread.split), ("the seed", record.spread.seed)):
+        spread.add_row(
+            Text(title),
+            Text(wording.value_of(estimate, decimals)),
+            Text(wording.interval_of(estimate, decimals)),
+        )
+    failed = record.failed
+    trainings = wording.count(record.recipe.members, "training")
+    parts: list[RenderableType] = [
+        Text(),
+        Text(record.sentence, style="bold"),
+        Text(),
+        *_study(record),
+        Text(),
+        means,
+        Text(record.why_they_differ, style="dim"),
+        Text(),
+        spread,
+        Text(),
+        _line("Luck", record.spread.sentence),
+        _line("Normal?", record.normality.sentence),
+        _line(
+            "Failed",
+            f"{record.recipe.failed_members} of {trainings} ({wording.percent(failed.low)} to "
+            f"{wording.percent(failed.high)}, Wilson's 95 % interval)",
+        ),
+    ]
+    if record.flips is not None:
+        share = wording.percent(record.flips)
+        parts.append(
+            _line("Flips", f"{share} of the rows get another class from another seed on the same folds")
+        )
+    parts.append(
+        _line(
+            "Counts",
+            f"differences up to {wording.number(record.scale.rope)} count as none: {record.scale.reason}",
+        )
+    )
+    if folder is not None:
+        parts += [
+            Text(),
+            _line("Page", str(folder / "report.html")),
+            _line("Numbers", str(folder / "stability.json")),
+        ]
+    return Group(*parts, Text())

@@ -135,6 +135,7 @@ class StabilityRecord(Study):
         fold_scores: Deciding score by repeat, then fold.
         repeat_scores: The mean over the folds of each repeat.
         seed_scores: Deciding score of the first repeat by fold, then seed.
+        test_share: Held-out rows divided by training rows.
         mean: Mean of the repeats' scores.
         deviation: Their standard deviation.
         standard_error: The deviation divided by the root of the number of repeats.
@@ -154,6 +155,7 @@ class StabilityRecord(Study):
     fold_scores: list[list[float]]
     repeat_scores: list[float]
     seed_scores: list[list[float]]
+    test_share: float
     mean: float
     deviation: float
     standard_error: float
