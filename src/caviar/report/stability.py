@@ -198,7 +198,7 @@ def quantiles(record: StabilityRecord) -> Quantiles:
 
 def draw_quantiles(facts: Quantiles, record: StabilityRecord) -> Figure:
     """Draw points, and the line on which they would lie."""
-    figure = _plain("quantile of the standard normal distribution", record.metric.title)
+    figure = _plain("standard normal quantile", record.metric.title)
     ends = [facts.normal[0], facts.normal[-1]]
     figure["data"] = [
         _line(
