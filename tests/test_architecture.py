@@ -37,11 +37,15 @@ LAYERS = (
     "fit",
     "measure",
     "trial",
+    "bounded",
+    "table",
     "given",
     "examination",
     "treatment",
     "doctor",
+    "versus",
     "report",
+    "stability",
     "model",
     "finish",
     "results",
@@ -69,7 +73,7 @@ KNOWS_KERAS = (
     "anatomy",
     "given",
     "doctor",
-    "improve",
+    "table",
 )
 # Swaps layers in a graph, for which Keras has no public name.
 KNOWS_KERAS_INTERNALS = ("population", "remedies.rewrite")
@@ -180,7 +184,7 @@ def test_no_module_is_a_drawer_for_everything(name):
 def test_public_names_stay_functions_whatever_is_imported_first():
     """`import caviar.look` would put the module in the place of the function of that name."""
     program = (
-        "import caviar.look, caviar.predict, caviar.improve\n"
+        "import caviar.look, caviar.predict, caviar.improve, caviar.stability, caviar.evaluate.compare\n"
         "import caviar\n"
         "names = [name for name in caviar.__all__ if name != 'schedules']\n"
         "for name in names:\n    assert callable(getattr(caviar, name)), name\n"

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from caviar.recipe import schedules
     from caviar.results import Run, open_run
     from caviar.resume import resume
+    from caviar.stability import stability
+    from caviar.versus import compare
 
 # Before anybody imports keras: a population is a JAX program.
 choose_backend()
@@ -32,6 +34,7 @@ _HOMES = {
     "CaviarError": "caviar.errors",
     "History": "caviar.history",
     "Run": "caviar.results",
+    "compare": "caviar.versus",
     "diagnose": "caviar.doctor",
     "fit": "caviar.fit",
     "improve": "caviar.improve",
@@ -41,12 +44,14 @@ _HOMES = {
     "predict": "caviar.predict",
     "resume": "caviar.resume",
     "schedules": "caviar.recipe.schedules",
+    "stability": "caviar.stability",
 }
 
 __all__ = [
     "CaviarError",
     "History",
     "Run",
+    "compare",
     "diagnose",
     "fit",
     "improve",
@@ -56,6 +61,7 @@ __all__ = [
     "predict",
     "resume",
     "schedules",
+    "stability",
 ]
 
 

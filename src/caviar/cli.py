@@ -42,6 +42,13 @@ Task = Annotated[
 ]
 Test = Annotated[Path | None, typer.Option("--test", help="Rows kept apart, scored once at the end.")]
 Model = Annotated[str | None, typer.Option("--model", help="Your builder, as file.py:function.")]
+Metric = Annotated[str | None, typer.Option(help="Score that decides; log-loss or mae by default.")]
+Epochs = Annotated[int | None, typer.Option(help="Passes over the training rows.")]
+BatchSize = Annotated[int | None, typer.Option(help="Rows per gradient step.")]
+Folds = Annotated[int | None, typer.Option(help="Folds of the cross-validation; 10 by default.")]
+Rope = Annotated[float | None, typer.Option(help="Smallest difference that counts, in the metric's unit.")]
+Minutes = Annotated[float | None, typer.Option(help="Bound on the whole command.")]
+Seed = Annotated[int, typer.Option(help="Where all seeds start.")]
 
 
 @app.command()
@@ -57,18 +64,14 @@ def improve(
     task: Task = None,
     test: Test = None,
     model: Model = None,
-    metric: Annotated[
-        str | None, typer.Option(help="Score that decides; log-loss or mae by default.")
-    ] = None,
-    epochs: Annotated[int | None, typer.Option(help="Passes over the training rows.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Rows per gradient step.")] = None,
-    folds: Annotated[int | None, typer.Option(help="Folds of the cross-validation; 10 by default.")] = None,
+    metric: Metric = None,
+    epochs: Epochs = None,
+    batch_size: BatchSize = None,
+    folds: Folds = None,
     repeats: Annotated[int | None, typer.Option(help="Repeats of it; 3 by default.")] = None,
-    rope: Annotated[
-        float | None, typer.Option(help="Smallest difference that counts, in the metric's unit.")
-    ] = None,
-    minutes: Annotated[float | None, typer.Option(help="Bound on the whole command.")] = None,
-    seed: Annotated[int, typer.Option(help="Where all seeds start.")] = 0,
+    rope: Rope = None,
+    minutes: Minutes = None,
+    seed: Seed = 0,
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder of the run; runs/<table>-<time> by default.")
     ] = None,
@@ -103,6 +106,125 @@ def improve(
         began=_BEGAN,
     )
     Console(highlight=False).print(summary(run.record, run.path))
+
+
+@app.command()
+def compare(
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="BUILDERS... TABLE",
+            help="Two builders or more as file.py:function, the first being the one that the others are compared "
+            "with, and one table: a CSV or Parquet file, or sample:breast-cancer|wine|iris|digits|diabetes.",
+        ),
+    ],
+    target: Target = None,
+    header: Header = None,
+    sep: Sep = None,
+    drop: Drop = None,
+    group: Group = None,
+    time: Time = None,
+    weight: Weight = None,
+    task: Task = None,
+    metric: Metric = None,
+    epochs: Epochs = None,
+    batch_size: BatchSize = None,
+    folds: Folds = None,
+    repeats: Annotated[int | None, typer.Option(help="Repeats of it; 3 by default.")] = None,
+    seeds: Annotated[int, typer.Option(help="Seeds per fold.")] = 3,
+    rope: Rope = None,
+    minutes: Minutes = None,
+    seed: Seed = 0,
+) -> None:
+    """Say which of several recipes is better, on the same folds and seeds."""
+    from rich.console import Console
+
+    import caviar
+    from caviar.report.terminal import comparison
+    from caviar.versus import builders_and_table
+
+    builders, table = builders_and_table(names)
+    found = caviar.compare(
+        builders,
+        table,
+        target or None,
+        task=task,
+        header=header,
+        sep=sep,
+        drop=drop or (),
+        group=group,
+        time=time,
+        weight=weight,
+        metric=metric,
+        epochs=epochs,
+        batch_size=batch_size,
+        folds=folds,
+        repeats=repeats,
+        seeds=seeds,
+        rope=rope,
+        minutes=minutes,
+        seed=seed,
+        began=_BEGAN,
+    )
+    Console(highlight=False).print(comparison(found))
+
+
+@app.command()
+def stability(
+    table: Table,
+    target: Target = None,
+    header: Header = None,
+    sep: Sep = None,
+    drop: Drop = None,
+    group: Group = None,
+    time: Time = None,
+    weight: Weight = None,
+    task: Task = None,
+    model: Model = None,
+    metric: Metric = None,
+    epochs: Epochs = None,
+    batch_size: BatchSize = None,
+    folds: Folds = None,
+    repeats: Annotated[int | None, typer.Option(help="Repeats of it; 30 by default.")] = None,
+    seeds: Annotated[int, typer.Option(help="Seeds per fold of the first repeat.")] = 5,
+    rope: Rope = None,
+    minutes: Minutes = None,
+    seed: Seed = 0,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Folder of the page; runs/<table>-stability-<time> by default."),
+    ] = None,
+) -> None:
+    """Say how far seed and split move a score, and how many repeats are enough."""
+    from rich.console import Console
+
+    import caviar
+    from caviar.report.terminal import stability as summary
+
+    found = caviar.stability(
+        table,
+        target or None,
+        model=model,
+        task=task,
+        header=header,
+        sep=sep,
+        drop=drop or (),
+        group=group,
+        time=time,
+        weight=weight,
+        metric=metric,
+        epochs=epochs,
+        batch_size=batch_size,
+        folds=folds,
+        repeats=repeats,
+        seeds=seeds,
+        rope=rope,
+        minutes=minutes,
+        seed=seed,
+        out=out,
+        began=_BEGAN,
+    )
+    Console(highlight=False).print(summary(found.record, found.path))
 
 
 @app.command()

@@ -14,7 +14,7 @@ from caviar.evaluate.compare import rope_of
 from caviar.evaluate.estimate import Estimate
 from caviar.evaluate.intervals import mean_estimate
 from caviar.evaluate.reference import REFERENCES, no_skill_scores, score_references
-from caviar.evaluate.variance import spread
+from caviar.evaluate.variance import class_flips, spread
 from caviar.measure import Arm, Bench, measure
 from caviar.pace import Pace
 from caviar.population.job import Monitor
@@ -195,11 +195,6 @@ class Examination:
         metric = bench.metric
         best = self._best_reference()
         no_skill = no_skill_scores(data, [metric], bench.splits)[metric.name]
-        flips = None
-        if arm.seed_oof is not None and data.is_classification:
-            known = np.isfinite(arm.seed_oof).all(axis=(0, 2))
-            labels = arm.seed_oof[:, known].argmax(axis=2)
-            flips = float((labels != labels[0]).any(axis=0).mean()) if known.any() else None
         assert arm.sample is not None
         x, y = arm.sample
         return Evidence(
@@ -208,7 +203,7 @@ class Examination:
             scores=arm.scores[metric.name],
             fit_scores=arm.fit_scores,
             seed_scores=arm.seed_scores,
-            flips=flips,
+            flips=class_flips(arm.seed_oof) if data.is_classification else None,
             failed=arm.failed,
             higher_is_better=metric.higher_is_better,
             no_skill=no_skill,

@@ -4,38 +4,32 @@ import importlib.metadata
 import os
 import platform
 import time as clock
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from caviar.data.dataset import Dataset
 from caviar.data.load import load, load_test
-from caviar.data.prepare import PreparationPlan
 from caviar.data.split import make_splits
-from caviar.errors import OptionError
-from caviar.evaluate.metrics import Metric, default_metric, find_metric, shown_metrics
+from caviar.evaluate.metrics import Metric
 from caviar.finish import Kept
-from caviar.measure import Bench, make_fitting, seats_for
+from caviar.measure import Bench
 from caviar.model.finished import can_be_kept
 from caviar.plan import Plan, first_plan
-from caviar.population import devices
-from caviar.population.template import make_template
 from caviar.progress import Clock, Voice
-from caviar.recipe.builder import Builder, load_builder
-from caviar.recipe.recipe import Recipe
-from caviar.recipe.table_model import table_recipe, usual_training
+from caviar.recipe.builder import Builder
 from caviar.results import Run
 from caviar.run.folder import RunFolder, make_run_folder
 from caviar.run.record import MetricRecord, Record
+from caviar.table import (
+    TABLE_OPTIONS,
+    check_numbers,
+    find_metrics,
+    keras_speaks_plainly,
+    read_recipe,
+    try_fitting,
+)
 from caviar.work import Work
-
-# Members' seeds follow from it, and NumPy takes at most 2**32 - 1.
-_LARGEST_SEED = 1_000_000_000
-_TABLE_OPTIONS = ("task", "header", "sep", "drop", "group", "time", "weight")
 
 
 def improve(
@@ -119,16 +113,12 @@ def carry_out(
         began: What `time.monotonic()` said when the command began.
         unfinished: The folder of an earlier attempt to go on with.
     """
-    _check_numbers(given)
+    check_numbers(given)
     limit, voice, seed = Clock(given.get("minutes"), began), Voice(quiet=quiet), given.get("seed", 0)
-    dataset = load(
-        given["source"], given.get("target"), **{k: given[k] for k in _TABLE_OPTIONS if k in given}
-    )
+    dataset = load(given["source"], given.get("target"), **{k: given[k] for k in TABLE_OPTIONS if k in given})
     kept = Kept(*load_test(given["test"], dataset.schema)) if "test" in given else None
-    metric = given.get("metric")
-    deciding = default_metric(dataset.task) if metric is None else find_metric(metric, dataset.task)
-    others = tuple(m for m in (default_metric(dataset.task), *shown_metrics(dataset.task)) if m != deciding)
-    recipe = _recipe(
+    deciding, others = find_metrics(dataset, given.get("metric"))
+    recipe = read_recipe(
         dataset,
         given.get("model"),
         given.get("epochs"),
@@ -136,9 +126,9 @@ def carry_out(
         absolute=deciding.name == "mae",
     )
     plan = first_plan(dataset, given.get("folds"), given.get("repeats"))
-    with _keras_speaks_plainly():
+    with keras_speaks_plainly():
         bench = _bench(dataset, plan, deciding, others, seed)
-        loading = _try_builder(bench, recipe)
+        loading = can_be_kept(try_fitting(bench, recipe))
         folder = unfinished or make_run_folder(dataset.name, given.get("out"))
         if unfinished is None:
             folder.notes.put("arguments", _written(given))
@@ -191,27 +181,6 @@ def _files(given: Mapping[str, Any]) -> dict[str, str]:
     return {name: str(path.resolve()) for name, path in paths.items() if path.is_file()}
 
 
-def _check_numbers(given: Mapping[str, Any]) -> None:
-    """Refuse numbers that mean nothing."""
-    least = {"epochs": 1, "batch_size": 1, "folds": 2, "repeats": 1, "seed": 0}
-    for name, low in least.items():
-        value, option = given.get(name), f"--{name.replace('_', '-')}"
-        if value is not None and (isinstance(value, bool) or int(value) != value or value < low):
-            raise OptionError(
-                f"Expected {option} to be a whole number of at least {low}, got {value}. Raise it."
-            )
-    if given.get("seed", 0) > _LARGEST_SEED:
-        raise OptionError(
-            f"Expected --seed to be at most {_LARGEST_SEED:,}, got {given['seed']:,}. Choose a smaller one."
-        )
-    for option in ("--rope", "--minutes"):
-        number = given.get(option[2:])
-        if number is not None and not (np.isfinite(number) and number > 0):
-            raise OptionError(
-                f"Expected {option} to be a number above 0, got {number}. Leave it out for the default."
-            )
-
-
 def _shown(value: object) -> str:
     """An option's value for the record: names and numbers, never the data themselves."""
     if isinstance(value, (str, int, float, Path)):
@@ -221,52 +190,8 @@ def _shown(value: object) -> str:
     return getattr(value, "__qualname__", type(value).__name__)
 
 
-def _recipe(
-    dataset: Dataset,
-    model: str | Builder | None,
-    epochs: int | None,
-    batch_size: int | None,
-    *,
-    absolute: bool,
-) -> Recipe:
-    """The person's model with plain preparation, or the table network with its own."""
-    if model is None:
-        recipe = table_recipe(dataset.task, dataset.n_rows, absolute=absolute)
-    else:
-        devices.start()  # the person's file may import keras: on JAX, by then
-        builder = load_builder(model) if isinstance(model, str) else model
-        if not callable(builder):
-            raise OptionError(
-                f"Expected model to be a function or file.py:function, got {type(model).__name__}. Pass a builder."
-            )
-        usual = usual_training(dataset.n_rows)
-        title = f"Your model ({model if isinstance(model, str) else getattr(model, '__name__', 'builder')})"
-        recipe = Recipe("baseline", title, builder, usual.batch_size, usual.epochs, PreparationPlan())
-    return replace(
-        recipe,
-        epochs=recipe.epochs if epochs is None else int(epochs),
-        batch_size=recipe.batch_size if batch_size is None else int(batch_size),
-        task=dataset.task,
-        n_outputs=dataset.n_outputs,
-    )
-
-
 def _bench(dataset: Dataset, plan: Plan, metric: Metric, others: Sequence[Metric], seed: int) -> Bench:
     return Bench(dataset, make_splits(dataset, plan.folds, plan.repeats, seed), metric, others, seed)
-
-
-def _try_builder(bench: Bench, recipe: Recipe) -> str:
-    """Find out before anything is written whether the model fits the table and can be saved.
-
-    Returns:
-        What a person should know about loading the saved model; empty if nothing.
-    """
-    devices.start()
-    first = replace(bench, splits=bench.splits[:1])
-    seats, places = seats_for(first, recipe, [1])
-    x, prepared = first.inputs(recipe.preparation), first.prepared(recipe.preparation)
-    fitting = make_fitting(recipe, bench.dataset, x, prepared, seats, places, ask_fit=False, show=False)
-    return can_be_kept(make_template(fitting.build, fitting.job.sample()).model)
 
 
 def _new_record(options: dict[str, str], metric: Metric, others: Sequence[Metric]) -> Record:
@@ -285,18 +210,3 @@ def _new_record(options: dict[str, str], metric: Metric, others: Sequence[Metric
             others=[m.name for m in others],
         ),
     )
-
-
-@contextmanager
-def _keras_speaks_plainly() -> Iterator[None]:
-    """Keras' own filtered tracebacks hide the message that a person needs; put the setting back afterwards."""
-    devices.start()
-    import keras
-
-    filtered = keras.config.is_traceback_filtering_enabled()
-    keras.config.disable_traceback_filtering()
-    try:
-        yield
-    finally:
-        if filtered:
-            keras.config.enable_traceback_filtering()

@@ -174,18 +174,18 @@ def make_fitting(
     """
     n_inputs = x.shape[2]
     build = recipe.build(n_inputs, dataset.n_outputs)
-    probe = sketch(build)
+    model = sketch(build)
     n_classes = len(dataset.schema.classes) if dataset.is_classification else 0
     targets = (
         [prepared[0].target(dataset.target)] if n_classes else [p.target(dataset.target) for p in prepared]
     )
     if all(np.array_equal(targets[0], other) for other in targets[1:]):
         targets = targets[:1]
-    width = output_width(probe, n_inputs)
+    width = output_width(model, n_inputs)
     if recipe.given and dataset.given is not None:
         y = given_target(dataset.given)[None]
     else:
-        y = np.stack([network_target(probe, t, dataset.task, n_classes, n_inputs) for t in targets])
+        y = np.stack([network_target(model, t, dataset.task, n_classes, n_inputs) for t in targets])
     rows = max((len(seat.scored) for seat in seats), default=0)
     job = Job(
         build=build,
@@ -202,7 +202,7 @@ def make_fitting(
     )
     if probe:
         job = replace(job, probe=seldom_enough([job]))
-    return Fitting(job, build, link_of(probe, dataset.task, width), places, n_classes or dataset.n_outputs)
+    return Fitting(job, build, link_of(model, dataset.task, width), places, n_classes or dataset.n_outputs)
 
 
 def seats_for(bench: Bench, recipe: Recipe, seeds: Sequence[int]) -> tuple[list[Seat], list[tuple[int, int]]]:

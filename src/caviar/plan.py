@@ -50,8 +50,7 @@ def first_plan(dataset: Dataset, folds: int | None, repeats: int | None) -> Plan
         return Plan(folds or FOLDS, 1, is_final=True, why=why)
     if folds is not None or repeats is not None:
         return Plan(folds or FOLDS, repeats or REPEATS, is_final=True)
-    inputs = sum(max(1, len(column.categories)) for column in dataset.schema.columns)
-    room = _PREPARED_BYTES // (4 * inputs * dataset.n_rows)
+    room = splits_with_room(dataset)
     if room >= FOLDS * REPEATS:
         return Plan(FOLDS, REPEATS)
     folds, repeats = next((s for s in _SMALLER if s[0] * s[1] <= room), _SMALLER[-1])
@@ -60,6 +59,12 @@ def first_plan(dataset: Dataset, folds: int | None, repeats: int | None) -> Plan
         f"--folds and --repeats overrule this"
     )
     return _instead(folds, repeats, why)
+
+
+def splits_with_room(dataset: Dataset) -> int:
+    """How many splits' prepared inputs fit into memory."""
+    inputs = sum(max(1, len(column.categories)) for column in dataset.schema.columns)
+    return _PREPARED_BYTES // (4 * inputs * dataset.n_rows)
 
 
 def hurried_plan(plan: Plan, spent: float, minutes: float) -> Plan:

@@ -69,9 +69,9 @@ class Trial:
     def by_seed(self, one: Arm, other: Arm) -> float:
         """Variance of a paired difference of two arms' scores that is due to their seeds; 0 where it is not known."""
         return sum(
-            float(np.nanmean(each.var(axis=2, ddof=1))) / each.shape[2]
+            float(np.nanmean(variances)) / each.shape[2]
             for each in (self.each(one), self.each(other))
-            if each.shape[2] > 1 and np.isfinite(each).any()
+            if each.shape[2] > 1 and np.isfinite(variances := each.var(axis=2, ddof=1)).any()
         )
 
     def each(self, arm: Arm) -> np.ndarray:

@@ -21,7 +21,7 @@ from caviar.evaluate.estimate import Estimate
 from caviar.evaluate.intervals import mean_estimate
 from caviar.evaluate.metrics import Metric
 from caviar.evaluate.reference import REFERENCES, no_skill_scores, score_references
-from caviar.evaluate.variance import spread
+from caviar.evaluate.variance import class_flips, spread
 from caviar.finish import Kept, finish, score_kept
 from caviar.measure import Arm, Bench, measure
 from caviar.pace import Pace, TooSlow
@@ -36,6 +36,7 @@ from caviar.remedies.table import REMEDIES
 from caviar.report.page import write_report
 from caviar.run.folder import RECORD, REPORT, RunFolder
 from caviar.run.record import PlanRecord, Record, RowRecord, TrialRecord
+from caviar.table import remarks_on
 from caviar.trial import (
     Budget,
     Trial,
@@ -129,16 +130,8 @@ class Work:
                 self.voice.note(plan.why)
             plan = self._baseline(recipe, bench, plan, epochs_given=epochs_given)
             bench, arm = self._measured()
-            if arm.record.engine == "loop":
-                self.voice.note(
-                    f"The network was trained one model at a time, because {arm.history.attrs['why']}."
-                )
-            if arm.fixed:
-                names = ", ".join(arm.fixed[:3])
-                self.voice.note(
-                    f"The builder fixes the seed of {names}{' …' if len(arm.fixed) > 3 else ''}: "
-                    f"that part does not vary between seeds, so the spread due to the seed is understated."
-                )
+            for remark in remarks_on(arm):
+                self.voice.note(remark)
             arm.record.history = self.folder.save_history("baseline", arm.history)
             self.save(
                 baseline=arm.record,
@@ -429,11 +422,6 @@ def _perfect(metric: Metric) -> float:
 
 def _evidence(bench: Bench, arm: Arm, record: Record, rope: float | None) -> Evidence:
     no_skill, best = _anchors(bench, record)
-    flips = None
-    if arm.seed_oof is not None and bench.dataset.is_classification:
-        known = np.isfinite(arm.seed_oof).all(axis=(0, 2))
-        labels = arm.seed_oof[:, known].argmax(axis=2)
-        flips = float((labels != labels[0]).any(axis=0).mean()) if known.any() else None
     curves = arm.history
     return Evidence(
         loss=curves["loss"].values,
@@ -441,7 +429,7 @@ def _evidence(bench: Bench, arm: Arm, record: Record, rope: float | None) -> Evi
         scores=arm.scores[bench.metric.name],
         fit_scores=arm.fit_scores,
         seed_scores=arm.seed_scores,
-        flips=flips,
+        flips=class_flips(arm.seed_oof) if bench.dataset.is_classification else None,
         failed=arm.failed,
         higher_is_better=bench.metric.higher_is_better,
         no_skill=no_skill,

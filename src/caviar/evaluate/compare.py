@@ -55,6 +55,7 @@ class Comparison:
         neither: Folds with no score from either.
         can_repeat: Whether the rows can be split anew.
         by_seed: Variance of one paired difference that is due to its seeds.
+        arms: How sentences point to the two arms, the remedy first.
     """
 
     remedy: str
@@ -75,6 +76,7 @@ class Comparison:
     neither: int
     can_repeat: bool = True
     by_seed: float = 0.0
+    arms: tuple[str, str] = ("with the remedy", "without the remedy")
 
 
 def compare(
@@ -89,6 +91,7 @@ def compare(
     metric_title: str,
     can_repeat: bool = True,
     by_seed: float = 0.0,
+    arms: tuple[str, str] = ("with the remedy", "without the remedy"),
 ) -> Comparison:
     """The paired difference of a remedy to the baseline.
 
@@ -103,6 +106,7 @@ def compare(
         metric_title: What sentences call the score.
         can_repeat: Whether the rows can be split anew; not where the order of time decides.
         by_seed: Variance of one paired difference that is due to its seeds, where several were trained per fold.
+        arms: How sentences point to the two arms, the remedy first.
 
     >>> rng = np.random.default_rng(0)
     >>> before = rng.normal(0.5, 0.02, (3, 10))
@@ -141,6 +145,7 @@ def compare(
         neither=int((~trained & ~trained_before).sum()),
         can_repeat=can_repeat,
         by_seed=by_seed,
+        arms=arms,
     )
 
 
@@ -311,8 +316,8 @@ def _failures(comparison: Comparison) -> str:
     told = [
         f"{count} of {comparison.repeats * comparison.folds} folds have {what} and are left out"
         for count, what in (
-            (comparison.only_remedy, "a score only with the remedy"),
-            (comparison.only_baseline, "a score only without the remedy"),
+            (comparison.only_remedy, f"a score only {comparison.arms[0]}"),
+            (comparison.only_baseline, f"a score only {comparison.arms[1]}"),
             (comparison.neither, "no score from either arm"),
         )
         if count

@@ -78,6 +78,23 @@ def spread(scores: np.ndarray, level: float = 0.95) -> SpreadRecord:
     return SpreadRecord(split=split, seed=seed, sentence=_sentence(split, seed, dominant))
 
 
+def class_flips(predictions: np.ndarray | None) -> float | None:
+    """Share of rows whose predicted class is not the same with every seed; None where it is not known.
+
+    Args:
+        predictions: Out-of-fold class probabilities [seed, row, class]; rows without one from every seed are left
+            out. None where one seed was trained.
+
+    >>> class_flips(np.array([[[0.9, 0.1], [0.6, 0.4]], [[0.8, 0.2], [0.4, 0.6]]]))
+    0.5
+    """
+    if predictions is None:
+        return None
+    known = np.isfinite(predictions).all(axis=(0, 2))
+    labels = predictions[:, known].argmax(axis=2)
+    return float((labels != labels[0]).any(axis=0).mean()) if known.any() else None
+
+
 _UNKNOWN_SENTENCE = (
     "The spread due to the split and the spread due to the seed cannot be told apart: "
     "that takes two folds or more that each hold two trained seeds or more."

@@ -23,7 +23,7 @@ def load_builder(reference: str) -> Builder:
     path_text, separator, name = reference.rpartition(":")
     if not separator or not path_text or not name.isidentifier():
         raise ModelError(
-            f"Expected --model as file.py:function, got {reference!r}. For example my_model.py:build."
+            f"Expected a model as file.py:function, got {reference!r}. For example my_model.py:build."
         )
     path = Path(path_text).expanduser()
     if not path.is_file():

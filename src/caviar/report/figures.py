@@ -7,7 +7,7 @@ from typing import Any
 from caviar.evaluate.estimate import Estimate
 from caviar.report import verdict as found
 from caviar.report import wording
-from caviar.run.record import Record
+from caviar.run.record import Record, SpreadRecord
 
 Figure = dict[str, Any]
 
@@ -161,7 +161,7 @@ def score_facts(record: Record) -> Rows | None:
         band=None,
         low=low,
         high=high,
-        description=_described("Scores with 95 % intervals", rows),
+        description=described("Scores with 95 % intervals", rows),
     )
 
 
@@ -193,7 +193,7 @@ def comparison_facts(record: Record) -> Rows | None:
         band=record.trial.rope if math.isfinite(record.trial.rope) else None,
         low=low,
         high=high,
-        description=_described("Improvement by each remedy with 95 % intervals", rows),
+        description=described("Improvement by each remedy with 95 % intervals", rows),
     )
 
 
@@ -201,8 +201,13 @@ def spread_facts(record: Record) -> Rows | None:
     """How far the score moves with the split and with the seed; None if that was not measured."""
     if record.spread is None or record.metric is None:
         return None
-    decimals = wording.common_decimals([record.spread.split, record.spread.seed])
-    named = [("Other split, same seed", record.spread.split), ("Other seed, same split", record.spread.seed)]
+    return spread_rows(record.spread, record.metric.title)
+
+
+def spread_rows(spread: SpreadRecord, metric_title: str) -> Rows:
+    """The two standard deviations below each other, with their intervals."""
+    decimals = wording.common_decimals([spread.split, spread.seed])
+    named = [("Other split, same seed", spread.split), ("Other seed, same split", spread.seed)]
     rows = [
         Row(title, estimate, wording.with_interval(estimate, decimals), symbol, colour)
         for (title, estimate), symbol, colour in zip(
@@ -214,16 +219,17 @@ def spread_facts(record: Record) -> Rows | None:
     return Rows(
         rows=tuple(rows),
         unknown=tuple(title for title, estimate in named if not math.isfinite(estimate.value)),
-        axis=f"standard deviation of {record.metric.title}",
+        axis=f"standard deviation of {metric_title}",
         line=None,
         band=None,
         low=0.0,
         high=high,
-        description=_described("Spread of the score with 95 % intervals", rows),
+        description=described("Spread of the score with 95 % intervals", rows),
     )
 
 
-def _described(what: str, rows: list[Row]) -> str:
+def described(what: str, rows: list[Row]) -> str:
+    """A figure of intervals in one sentence, for readers who cannot see it."""
     said = "; ".join(f"{row.title}: {wording.with_interval(row.estimate)}" for row in rows)
     return f"{what}. {said or 'Nothing to show'}."
 

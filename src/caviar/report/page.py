@@ -97,13 +97,10 @@ def render(record: Record, histories: dict[str, xr.Dataset], *, run: str, proble
         "comparisons": figures.comparison_facts(record),
         "spread": figures.spread_facts(record),
     }
-    parts = {name: _part(name) for name in ("page.css", "page.js")}
-    bundle, bundle_hash = _plotly()
-    data = {
-        "figures": {name: _figure(facts) for name, facts in rows.items() if facts and facts.rows},
-        "curves": {arm.name: _curve_figures(arm) for arm in shown},
-    }
-    return _template().render(
+    return filled(
+        "page.html.jinja",
+        {name: rows_figure(facts) for name, facts in rows.items() if facts and facts.rows},
+        {arm.name: _curve_figures(arm) for arm in shown},
         record=record,
         run=run,
         verdict=found.verdict(record, run),
@@ -114,11 +111,31 @@ def render(record: Record, histories: dict[str, xr.Dataset], *, run: str, proble
         curve_problems=problems,
         chosen=found.chosen_name(record),
         baseline=found.BASELINE,
-        figures_json=embedded_json(data),
-        plotly=bundle,
-        css=parts["page.css"],
-        js=parts["page.js"],
-        script_hashes=[_hash(parts["page.js"]), bundle_hash],
+    )
+
+
+def filled(template: str, drawings: dict[str, Any], arms: dict[str, Any], /, **context: Any) -> str:  # noqa: ANN401
+    """A template filled in, with style, script and drawing library inside: a page that needs no network.
+
+    Args:
+        template: A file of this package.
+        drawings: Figures by the name that the template gives their places.
+        arms: Learning curves by arm name.
+        context: What else the template reads.
+    """
+    script = _part("page.js")
+    bundle, bundle_hash = _plotly()
+    return (
+        _environment()
+        .get_template(template)
+        .render(
+            **context,
+            figures_json=embedded_json({"figures": drawings, "curves": arms}),
+            plotly=bundle,
+            css=_part("page.css"),
+            js=script,
+            script_hashes=[_hash(script), bundle_hash],
+        )
     )
 
 
@@ -135,7 +152,8 @@ def _arm_curves(record: Record, histories: dict[str, xr.Dataset]) -> list[ArmCur
     return shown
 
 
-def _figure(facts: figures.Rows) -> dict[str, Any]:
+def rows_figure(facts: figures.Rows) -> dict[str, Any]:
+    """A figure of intervals as the page's script takes it: for wide and for narrow places."""
     return {
         "wide": figures.draw_rows(facts, is_wide=True),
         "narrow": figures.draw_rows(facts, is_wide=False),
@@ -181,9 +199,13 @@ def _part(name: str) -> str:
 
 
 @cache
-def _template() -> jinja2.Template:
+def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=jinja2.FunctionLoader(_part),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters |= {
         "number": wording.number,
@@ -204,4 +226,4 @@ def _template() -> jinja2.Template:
     }
     environment.globals |= {"zip": zip}
     environment.tests |= {"known": wording.is_known, "finite": wording.is_finite}
-    return environment.from_string(_part("page.html.jinja"))
+    return environment

@@ -10,6 +10,7 @@ from rich.text import Text
 from caviar.report import verdict as found
 from caviar.report import wording
 from caviar.run.record import ComparisonRecord, DataRecord, Record
+from caviar.run.studies import CompareRecord, StabilityRecord, Study
 
 _MARKS = {
     "helps": ("▲", "green"),
@@ -17,6 +18,7 @@ _MARKS = {
     "no practical difference": ("■", "default"),
     "not enough data": ("○", "blue"),
 }
+_BESIDE_ANOTHER = {"helps": "better", "harms": "worse"}
 _TITLE_LENGTH = 60
 
 
@@ -241,3 +243,151 @@ def _places(record: Record, run_folder: Path | None) -> list[RenderableType]:
             parts.append(_line("Model", str((run_folder / record.final.files[0]).parent)))
         parts.append(_line("Predict", f"caviar predict {found.quoted(str(run_folder))} new_rows.csv"))
     return [Padding(Group(*parts), (0, 0, 1, 0))]
+
+
+def comparison(record: CompareRecord) -> RenderableType:
+    """What comparing recipes found, as something a rich console prints: scores, verdicts, and each of them in words."""
+    decimals = wording.common_decimals(recipe.score for recipe in record.recipes)
+    scores = _table(_score_title(record), ">score", ">95 % interval")
+    for recipe in record.recipes:
+        scores.add_row(
+            Text(_named(recipe.name)),
+            Text(wording.value_of(recipe.score, decimals)),
+            Text(wording.interval_of(recipe.score, decimals)),
+        )
+    for title, value in _simple(record):
+        scores.add_row(Text(title), Text(wording.number(value, decimals)), Text())
+    first = record.recipes[0].name
+    verdicts = _table(f"Beside {_named(first)}", "verdict", ">better by", ">95 % interval")
+    decimals = wording.common_decimals(one.difference for one in record.comparisons)
+    for one in record.comparisons:
+        mark, colour = _MARKS[one.verdict]
+        word = _BESIDE_ANOTHER.get(one.verdict) or _short_verdict(one)
+        verdicts.add_row(
+            Text(_named(one.remedy)),
+            Text(f"{mark} {word}", style=colour),
+            Text(wording.signed(one.difference, decimals)),
+            Text(wording.interval_of(one.difference, decimals)),
+        )
+    note = (
+        f"{record.metric.title}; differences up to {wording.number(record.scale.rope)} count as none: "
+        f"{record.scale.reason}. Intervals are unadjusted; verdicts are adjusted for the number of comparisons (Holm)."
+    )
+    parts: list[RenderableType] = [Text(), Text(record.sentence, style="bold"), Text(), *_study(record)]
+    parts += [Text(), scores]
+    for recipe in record.recipes:
+        if recipe.failed_members:
+            trainings = wording.count(recipe.members, "training")
+            parts.append(Text(f"{recipe.failed_members} of {trainings} of {recipe.name} failed."))
+    parts += [Text(), verdicts, Text(note, style="dim"), Text()]
+    parts += [Text(one.sentence) for one in record.comparisons]
+    return Group(*parts, Text())
+
+
+def _named(name: str) -> str:
+    """The end of a recipe's name: of a long path, the file and the function."""
+    return name if len(name) <= _TITLE_LENGTH else f"…{name[1 - _TITLE_LENGTH :]}"
+
+
+def _score_title(record: Study) -> str:
+    direction = "higher" if record.metric.higher_is_better else "lower"
+    return f"{record.metric.title} on held-out rows ({direction} is better)"
+
+
+def _simple(record: Study) -> list[tuple[str, float]]:
+    """What a network has to beat."""
+    scale = record.scale
+    best = [(wording.capitalized(scale.reference_title), scale.reference)] if scale.reference_title else []
+    return [*best, ("No skill", scale.no_skill)]
+
+
+def _study(record: Study) -> list[RenderableType]:
+    """What was learned from, how it was measured, and what a person should know about that."""
+    table, plan = record.table, record.plan
+    columns = wording.count(table.columns, "input column")
+    repeats, folds = wording.count(plan.repeats, "repeat"), wording.count(plan.folds, "fold")
+    parts: list[RenderableType] = [
+        _line("Data", f"{table.name}: {wording.count(table.rows, 'row')}, {columns}, {table.task}"),
+        _line("Measured", f"{repeats} of {folds}, {_seeds(record)}; took {wording.duration(record.seconds)}"),
+    ]
+    return parts + [_line("Note", message) for message in record.messages]
+
+
+def _seeds(record: Study) -> str:
+    seeds = wording.count(record.plan.seeds, "seed")
+    return (
+        f"{seeds} per fold, the same for all"
+        if isinstance(record, CompareRecord)
+        else f"{seeds} per fold in the first"
+    )
+
+
+def stability(record: StabilityRecord, folder: Path | None = None) -> RenderableType:
+    """What a study of stability found, as something a rich console prints.
+
+    Args:
+        record: What was found.
+        folder: Where its page lies; None leaves that out.
+    """
+    named = [
+        ("± 1.96 standard errors", record.normal),
+        ("Bootstrap over repeats", record.bootstrap),
+        ("Corrected (Nadeau and Bengio)", record.recipe.score),
+    ]
+    decimals = wording.common_decimals(estimate for _, estimate in named[:2])
+    means = _table(f"Mean {record.metric.title}", ">score", ">95 % interval")
+    for title, estimate in named:
+        means.add_row(
+            Text(title),
+            Text(wording.value_of(estimate, decimals)),
+            Text(wording.interval_of(estimate, decimals)),
+        )
+    for title, value in _simple(record):
+        means.add_row(Text(title), Text(wording.number(value, decimals)), Text())
+    spread = _table("Standard deviation due to", f">{record.metric.title}", ">95 % interval")
+    decimals = wording.common_decimals([record.spread.split, record.spread.seed])
+    for title, estimate in (("the split", record.spread.split), ("the seed", record.spread.seed)):
+        spread.add_row(
+            Text(title),
+            Text(wording.value_of(estimate, decimals)),
+            Text(wording.interval_of(estimate, decimals)),
+        )
+    failed = record.failed
+    trainings = wording.count(record.recipe.members, "training")
+    parts: list[RenderableType] = [
+        Text(),
+        Text(record.sentence, style="bold"),
+        Text(),
+        *_study(record),
+        Text(),
+        means,
+        Text(record.why_they_differ, style="dim"),
+        Text(),
+        spread,
+        Text(),
+        _line("Luck", record.spread.sentence),
+        _line("Normal?", record.normality.sentence),
+        _line(
+            "Failed",
+            f"{record.recipe.failed_members} of {trainings} ({wording.percent(failed.low)} to "
+            f"{wording.percent(failed.high)}, Wilson's 95 % interval)",
+        ),
+    ]
+    if record.flips is not None:
+        share = wording.percent(record.flips)
+        parts.append(
+            _line("Flips", f"{share} of the rows get another class from another seed on the same folds")
+        )
+    parts.append(
+        _line(
+            "Counts",
+            f"differences up to {wording.number(record.scale.rope)} count as none: {record.scale.reason}",
+        )
+    )
+    if folder is not None:
+        parts += [
+            Text(),
+            _line("Page", str(folder / "report.html")),
+            _line("Numbers", str(folder / "stability.json")),
+        ]
+    return Group(*parts, Text())

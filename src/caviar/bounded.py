@@ -1,0 +1,84 @@
+"""Trains as many repeats as the time given allows; all folds of each, so that what is measured stays the same."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TypeVar
+
+from caviar.errors import OptionError
+from caviar.measure import Bench
+from caviar.pace import Pace, TooSlow
+from caviar.population.job import Monitor
+from caviar.progress import Clock, OutOfTime, Voice
+
+# Fewer members take less than proportionally less time, and what is known of the pace is an estimate.
+_SPARE = 1.3
+
+Measured = TypeVar("Measured")
+
+
+class _Share(Pace):
+    """Each of several populations may take the part of the time left that its steps are of those left."""
+
+    def __init__(self, voice: Voice, clock: Clock, title: str, steps: int, *, may_stop: bool) -> None:
+        super().__init__(voice, clock, title)
+        self._ahead, self._may_stop = steps, may_stop
+
+    def begin(self, steps: int) -> None:
+        """Find out how long this population may take, and show a bar."""
+        if self._may_stop:
+            self._allowed = self._clock.left() * steps / max(steps, self._ahead)
+        self._ahead -= steps
+        super().begin(steps)
+
+
+def measure_within(
+    bench: Bench,
+    measure: Callable[[Bench, Monitor], Measured],
+    steps: Callable[[Bench], int],
+    *,
+    voice: Voice,
+    clock: Clock,
+    title: str,
+    least: int | None,
+) -> tuple[Bench, Measured]:
+    """Measure on a bench, or on its first repeats where the time given does not suffice for all.
+
+    Args:
+        bench: Rows and splits of all repeats.
+        measure: Trains on a bench, and tells the monitor of it.
+        steps: Gradient steps that this takes.
+        voice: Says what happens.
+        clock: The time given.
+        title: What trains, for the bar.
+        least: Fewest repeats to fall back to; None where their number is not to be changed.
+
+    Returns:
+        The bench that was measured on, and what measuring gave.
+
+    Raises:
+        OptionError: Not even those can be trained in the time given.
+    """
+    while True:
+        repeats = bench.shape[0]
+        may_stop = least is not None and repeats > least and clock.minutes is not None
+        try:
+            return bench, measure(bench, _Share(voice, clock, title, steps(bench), may_stop=may_stop))
+        except TooSlow as slow:
+            assert least is not None
+            afforded = int(repeats * clock.left() / (_SPARE * slow.seconds))
+            fewer = max(least, min(repeats - 1, afforded))
+            voice.note(
+                f"{fewer} repeats instead of {repeats}, because those would have taken longer than the "
+                f"{clock.minutes:g} minutes given (--minutes)."
+            )
+            bench = first_repeats(bench, fewer)
+        except OutOfTime:
+            raise OptionError(
+                f"Expected the time given to suffice for {repeats} × {bench.shape[1]} folds, but {clock.minutes:g} "
+                f"minutes did not. Give more --minutes, or fewer --epochs or --repeats."
+            ) from None
+
+
+def first_repeats(bench: Bench, repeats: int) -> Bench:
+    """The same bench with fewer repeats."""
+    return replace(bench, splits=[split for split in bench.splits if split.repeat < repeats])
