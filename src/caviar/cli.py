@@ -228,6 +228,51 @@ def stability(
 
 
 @app.command()
+def diagnose(
+    table: Table,
+    target: Target = None,
+    header: Header = None,
+    sep: Sep = None,
+    drop: Drop = None,
+    group: Group = None,
+    time: Time = None,
+    weight: Weight = None,
+    task: Task = None,
+    model: Model = None,
+    metric: Metric = None,
+    epochs: Epochs = None,
+    batch_size: BatchSize = None,
+    minutes: Minutes = None,
+    seed: Seed = 0,
+) -> None:
+    """Say what costs a model performance, without repairing it."""
+    from rich.console import Console
+
+    from caviar.doctor import diagnose_table
+    from caviar.report.terminal import diagnosis
+
+    found = diagnose_table(
+        table,
+        target or None,
+        model=model,
+        task=task,
+        header=header,
+        sep=sep,
+        drop=drop or (),
+        group=group,
+        time=time,
+        weight=weight,
+        metric=metric,
+        epochs=epochs,
+        batch_size=batch_size,
+        minutes=minutes,
+        seed=seed,
+        began=_BEGAN,
+    )
+    Console(highlight=False).print(diagnosis(found.record, found.score, found.metric, found.seconds))
+
+
+@app.command()
 def look(
     table: Table,
     target: Target = None,

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from caviar.data.dataset import Dataset
+from caviar.data.load import load
 from caviar.data.split import make_splits
 from caviar.errors import ModelError, OptionError
 from caviar.evaluate.estimate import Estimate
@@ -22,6 +23,7 @@ from caviar.progress import Clock, OutOfTime, Voice
 from caviar.recipe.builder import Builder, load_builder
 from caviar.recipe.recipe import Recipe
 from caviar.run.record import DiagnosisRecord, FindingRecord
+from caviar.table import check_numbers, find_metrics, keras_speaks_plainly, read_recipe
 from caviar.treatment import Treatment, treat, treat_refused
 
 
@@ -143,7 +145,58 @@ def diagnose(
         builder, dataset, name=title, batch_size=int(batch_size), epochs=int(epochs), callbacks=callbacks
     )
     model = sketch(recipe.build(dataset.features.shape[1], dataset.n_outputs))
-    bench = _bench(dataset, deciding_metric(model, dataset, metric), seed)
+    return _diagnosed(
+        _bench(dataset, deciding_metric(model, dataset, metric), seed), recipe, minutes, began, verbose
+    )
+
+
+def diagnose_table(
+    source: object,
+    target: str | int | Sequence[str | int] | None = None,
+    *,
+    model: str | Builder | None = None,
+    metric: str | None = None,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    minutes: float | None = None,
+    seed: int = 0,
+    quiet: bool = False,
+    began: float | None = None,
+    **reading: Any,  # noqa: ANN401
+) -> Diagnosis:
+    """The same for a table: what the command `caviar diagnose` does.
+
+    Args:
+        source: CSV or Parquet file, pandas or polars frame, `(X, y)` arrays, or `"sample:breast-cancer"`.
+        target: Column to predict, by name or position; several of them for multi-output regression.
+        model: A builder, or `"file.py:function"`; Caviar's table network, which scales its inputs, if not given.
+        metric: The score that decides; log-loss or MAE if not given.
+        epochs: Passes over the training rows.
+        batch_size: Rows per gradient step.
+        minutes: Bound on the time; none if not given.
+        seed: Where all seeds start.
+        quiet: Print nothing.
+        began: What `time.monotonic()` said when the command began; now if not given.
+        reading: How the table is read: task, header, sep, drop, group, time, weight, as in `improve`.
+
+    Raises:
+        CaviarError: One sentence on what was expected, what was seen, and what to do.
+    """
+    began = time.monotonic() if began is None else began
+    check_numbers({"epochs": epochs, "batch_size": batch_size, "minutes": minutes, "seed": seed})
+    dataset = load(source, target, **reading)
+    if dataset.time is not None:
+        raise OptionError(
+            "Expected rows in any order, because the doctor repeats its folds, got --time. Leave it out, or use "
+            "`caviar improve`, which respects it."
+        )
+    deciding, _ = find_metrics(dataset, metric)
+    recipe = read_recipe(dataset, model, epochs, batch_size, absolute=deciding.name == "mae")
+    with keras_speaks_plainly():
+        return _diagnosed(_bench(dataset, deciding, seed), recipe, minutes, began, int(not quiet))
+
+
+def _diagnosed(bench: Bench, recipe: Recipe, minutes: float | None, began: float, verbose: int) -> Diagnosis:
     examination = Examination(bench, Voice(quiet=not verbose), Clock(minutes, began))
     first: Findings | None = None
     try:

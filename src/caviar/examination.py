@@ -159,6 +159,8 @@ class Examination:
 
     def refused(self, recipe: Recipe) -> DiagnosisRecord:
         """What checks see in a model that Keras refuses to train on this target: what does not fit is found."""
+        inputs = self.bench.inputs(recipe.preparation)[0]
+        model, given = facts(self.bench, recipe, inputs, self.bench.dataset.target)
         nothing = np.full(self.bench.shape, np.nan)
         evidence = Evidence(
             loss=np.full((1, 1), np.nan),
@@ -174,12 +176,8 @@ class Examination:
             rope=np.nan,
             spread=None,
             metric=self.bench.metric.title,
-            model=self._model_facts(
-                recipe, self.bench.inputs(recipe.preparation)[0], self.bench.dataset.target
-            ),
-            data=self._data_facts(
-                recipe, self.bench.inputs(recipe.preparation)[0], self.bench.dataset.target
-            ),
+            model=model,
+            data=given,
         )
         seen = diagnose(evidence, REMEDIES, BEFORE_TRAINING)
         unfit = {"last_activation", "loss_function", "output_shape", "target_encoding"}
@@ -196,7 +194,7 @@ class Examination:
         best = self._best_reference()
         no_skill = no_skill_scores(data, [metric], bench.splits)[metric.name]
         assert arm.sample is not None
-        x, y = arm.sample
+        model, given = facts(bench, arm.recipe, *arm.sample)
         return Evidence(
             loss=arm.history["loss"].values,
             held_out_loss=arm.history["held_out_loss"].values if "held_out_loss" in arm.history else None,
@@ -212,33 +210,10 @@ class Examination:
             spread=None if arm.seed_scores is None else spread(arm.seed_scores),
             metric=metric.title,
             reference=best,
-            model=self._model_facts(arm.recipe, x, y),
-            data=self._data_facts(
-                arm.recipe, x, data.target if data.is_classification else y.reshape(len(y), -1)
-            ),
+            model=model,
+            data=given,
             probes=arm.probes,
             one_class=arm.one_class,
-        )
-
-    def _model_facts(self, recipe: Recipe, x: np.ndarray, y: np.ndarray) -> ModelFacts:
-        train = self.bench.splits[0].train
-        build = recipe.build(x.shape[1], self.bench.dataset.n_outputs)
-        return model_facts(recipe, build, (x[train], y[train]), len(train))
-
-    def _data_facts(self, recipe: Recipe, x: np.ndarray, target: np.ndarray) -> DataFacts:
-        data = self.bench.dataset
-        classes = len(data.schema.classes)
-        raw = data.given
-        hot = classes > 0 and raw is not None and raw.ndim > 1 and raw.shape[1] > 1
-        return data_facts(
-            x,
-            target,
-            task=data.task,
-            n_classes=classes,
-            raw=raw,
-            kind="one-hot" if hot else "codes" if classes else "values",
-            given=recipe.given,
-            identical=data.identical,
         )
 
     def _best_reference(self) -> Estimate:
@@ -265,3 +240,28 @@ class Examination:
         ]
         known = [score for score in scores if np.isfinite(score.value)]
         return (max if bench.metric.higher_is_better else min)(known, key=lambda score: score.value)
+
+
+def facts(bench: Bench, recipe: Recipe, x: np.ndarray, y: np.ndarray) -> tuple[ModelFacts, DataFacts]:
+    """What a recipe's model is made of, and what it is given on a bench.
+
+    Args:
+        bench: Rows and splits.
+        recipe: Whose model.
+        x: Inputs of all rows as the network gets them (row, input).
+        y: Targets of all rows, likewise.
+    """
+    data, train = bench.dataset, bench.splits[0].train
+    classes, raw = len(data.schema.classes), data.given
+    hot = classes > 0 and raw is not None and raw.ndim > 1 and raw.shape[1] > 1
+    build = recipe.build(x.shape[1], data.n_outputs)
+    return model_facts(recipe, build, (x[train], y[train]), len(train)), data_facts(
+        x,
+        data.target if classes else y.reshape(len(y), -1),
+        task=data.task,
+        n_classes=classes,
+        raw=raw,
+        kind="one-hot" if hot else "codes" if classes else "values",
+        given=recipe.given,
+        identical=data.identical,
+    )

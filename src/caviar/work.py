@@ -22,6 +22,7 @@ from caviar.evaluate.intervals import mean_estimate
 from caviar.evaluate.metrics import Metric
 from caviar.evaluate.reference import REFERENCES, no_skill_scores, score_references
 from caviar.evaluate.variance import class_flips, spread
+from caviar.examination import facts
 from caviar.finish import Kept, finish, score_kept
 from caviar.measure import Arm, Bench, measure
 from caviar.pace import Pace, TooSlow
@@ -258,6 +259,10 @@ class Work:
             for finding in found.findings:
                 if finding.outcome == "found":
                     self.voice.say(f"  {finding.code} {finding.title}: {finding.sentence}")
+                elif finding.outcome == "suspected":
+                    self.voice.say(
+                        f"  {finding.code} {finding.title}: {finding.sentence} The trial will tell."
+                    )
             reason = rope_reason(
                 *_anchors(bench, self.record), bench.metric.title, perfect=_perfect(bench.metric)
             )
@@ -423,6 +428,8 @@ def _perfect(metric: Metric) -> float:
 def _evidence(bench: Bench, arm: Arm, record: Record, rope: float | None) -> Evidence:
     no_skill, best = _anchors(bench, record)
     curves = arm.history
+    assert arm.sample is not None
+    model, given = facts(bench, arm.recipe, *arm.sample)
     return Evidence(
         loss=curves["loss"].values,
         held_out_loss=curves["held_out_loss"].values if "held_out_loss" in curves else None,
@@ -438,6 +445,9 @@ def _evidence(bench: Bench, arm: Arm, record: Record, rope: float | None) -> Evi
         spread=record.spread,
         metric=bench.metric.title,
         reference=_best_reference(bench, record),
+        model=model,
+        data=given,
+        one_class=arm.one_class,
     )
 
 

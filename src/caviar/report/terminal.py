@@ -7,9 +7,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from caviar.evaluate.estimate import Estimate
 from caviar.report import verdict as found
 from caviar.report import wording
-from caviar.run.record import ComparisonRecord, DataRecord, Record
+from caviar.run.record import ComparisonRecord, DataRecord, DiagnosisRecord, Record
 from caviar.run.studies import CompareRecord, StabilityRecord, Study
 
 _MARKS = {
@@ -243,6 +244,28 @@ def _places(record: Record, run_folder: Path | None) -> list[RenderableType]:
             parts.append(_line("Model", str((run_folder / record.final.files[0]).parent)))
         parts.append(_line("Predict", f"caviar predict {found.quoted(str(run_folder))} new_rows.csv"))
     return [Padding(Group(*parts), (0, 0, 1, 0))]
+
+
+def diagnosis(record: DiagnosisRecord, score: Estimate | None, metric: str, seconds: float) -> RenderableType:
+    """What the doctor found, as something a rich console prints: the area, findings with what helps, and notes."""
+    parts: list[RenderableType] = [Text(), Text(record.sentence, style="bold")]
+    if score is not None:
+        decimals = wording.common_decimals([score])
+        text = f"{metric} {wording.value_of(score, decimals)} ({wording.interval_of(score, decimals)})"
+        parts.append(_line("As it is", text))
+    known = [] if record.area == "no signal" else record.findings
+    for outcome, mark in (("found", "!"), ("suspected", "?"), ("harmless", "○")):
+        for finding in sorted((f for f in known if f.outcome == outcome), key=lambda f: -f.severity):
+            name = f"{finding.title} ({finding.fault.replace('_', ' ')})"
+            parts.append(_line(f"{mark} {finding.code}", f"{name}: {finding.sentence}"))
+            if outcome == "found" and finding.remedies:
+                parts.append(_line("", f"May help: {', '.join(finding.remedies[:3])}."))
+    clear = sum(finding.outcome == "clear" for finding in record.findings)
+    note = (
+        f"{clear} other checks found nothing; {seconds:.0f} s. ! costs performance; ? may be an effect of it, or was "
+        f"not shown to cost anything; ○ taking it away changed nothing. `caviar improve` repairs."
+    )
+    return Group(*parts, Text(), Text(note, style="dim"), Text())
 
 
 def comparison(record: CompareRecord) -> RenderableType:
