@@ -72,7 +72,8 @@ def treat(examination: Examination, first: Findings) -> Treatment:
             break
         accepted.append(best.recipe.title)
         verdict = next(c for c in now.comparisons if c.remedy == best.recipe.name)
-        story.append(f"Accepted: {best.recipe.title}. {verdict.sentence}")
+        calm = f" It leaves {verdict.steadier:.0%} of the spread between seeds." if verdict.steadier else ""
+        story.append(f"Accepted: {best.recipe.title}. {verdict.sentence}{calm}")
         try:
             measured = examination.baseline(replace(best.recipe, name=f"repaired-{len(accepted)}"))
         except OutOfTime:
@@ -120,7 +121,12 @@ def treat_refused(examination: Examination, recipe: Recipe, why: str) -> Treatme
 def _best(examination: Examination, now: Findings) -> Arm | None:
     """The remedy, or combination, to accept; None where nothing was shown to help."""
     name, _ = choose(examination.bench, now.trial, now.comparisons, now.evidence.rope)
-    return None if name == "baseline" else now.trial.arm(name)
+    if name != "baseline":
+        return now.trial.arm(name)
+    if not any(f.area == "prediction" and f.outcome == "found" for f in now.record.findings):
+        return None
+    steady = [c for c in now.comparisons if c.steadier is not None and c.difference.value >= 0]
+    return now.trial.arm(min(steady, key=lambda c: c.steadier or 0.0).remedy) if steady else None
 
 
 def _seen(now: Findings) -> str:

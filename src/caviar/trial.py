@@ -6,10 +6,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from caviar.errors import CaviarError
-from caviar.evaluate.compare import compare, judge
+from caviar.evaluate.compare import ALPHA, compare, judge
 from caviar.evaluate.estimate import Estimate
 from caviar.evaluate.metrics import Metric
 from caviar.evaluate.selection import corrected_winner, corrected_winner_by_score
+from caviar.evaluate.variance import steadier
 from caviar.measure import Arm, Bench, measure_all, try_building
 from caviar.population.job import Monitor
 from caviar.population.keep import Keep
@@ -63,17 +64,18 @@ class Trial:
 
     def scores(self, arm: Arm) -> np.ndarray:
         """An arm's deciding scores (repeat, fold), as they are compared: means over seeds."""
-        return np.asarray(self._each(arm).mean(axis=2))
+        return np.asarray(self.each(arm).mean(axis=2))
 
     def by_seed(self, one: Arm, other: Arm) -> float:
         """Variance of a paired difference of two arms' scores that is due to their seeds; 0 where it is not known."""
         return sum(
             float(np.nanmean(variances)) / each.shape[2]
-            for each in (self._each(one), self._each(other))
+            for each in (self.each(one), self.each(other))
             if each.shape[2] > 1 and np.isfinite(variances := each.var(axis=2, ddof=1)).any()
         )
 
-    def _each(self, arm: Arm) -> np.ndarray:
+    def each(self, arm: Arm) -> np.ndarray:
+        """An arm's deciding scores (repeat, fold, seed), as they are compared."""
         if self.worst is None:
             return arm.each
         held = np.maximum if self.higher_is_better else np.minimum
@@ -199,7 +201,7 @@ def _expected_seconds(trial: Trial, bench: Bench, recipes: Sequence[Recipe]) -> 
 
 def judge_trial(bench: Bench, trial: Trial, rope: float) -> list[ComparisonRecord]:
     """Every arm against the baseline, with Holm's correction over all of them."""
-    return judge(
+    judged = judge(
         [
             compare(
                 arm.recipe.name,
@@ -216,6 +218,14 @@ def judge_trial(bench: Bench, trial: Trial, rope: float) -> list[ComparisonRecor
             for arm in trial.arms
         ]
     )
+    # One of so many by chance is one too many: Bonferroni.
+    alpha = ALPHA / max(1, len(trial.arms))
+    return [
+        one.model_copy(
+            update={"steadier": steadier(trial.each(trial.baseline), trial.each(arm), alpha=alpha)}
+        )
+        for one, arm in zip(judged, trial.arms, strict=True)
+    ]
 
 
 def helpers(comparisons: Sequence[ComparisonRecord]) -> list[str]:

@@ -115,3 +115,15 @@ def test_no_signal_stays_no_signal():
 def test_it_is_clear_when_a_cause_that_was_seen_explains_most(gain, clear):
     assert is_clear(seen(D02="unscaled_input"), compared(scaling=gain), REMEDIES, 1.0) is clear
     assert not is_clear(seen(L02="not_trained"), compared(scaling=0.9), REMEDIES, 1.0)
+
+
+def test_what_makes_seeds_agree_explains_why_they_did_not():
+    """No remedy is better on average, but a lower rate takes most of the spread between seeds away."""
+    unsteady = seen(P01="seed_variance", S10="learning_rate_high")
+    for finding in unsteady.findings:
+        if finding.code == "P01":
+            finding.evidence["standard deviation due to the seed"] = 0.1
+    calm = [c.model_copy(update={"steadier": 0.2}) for c in compared(lower_rate=0.0)]
+    assert found(explained(unsteady, calm, REMEDIES)) == {"S10": "learning_rate_high"}
+    assert found(explained(unsteady, compared(lower_rate=0.0), REMEDIES)) == {"P01": "seed_variance"}
+    assert found(explained(seen(S10="learning_rate_high"), calm, REMEDIES)) == {}

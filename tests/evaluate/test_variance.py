@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from caviar.evaluate.variance import spread
+from caviar.evaluate.variance import spread, steadier
 
 
 def effects(split, seed, rng, folds=10, seeds=3):
@@ -99,3 +99,21 @@ def test_intervals_are_ordered(seed):
     for estimate in (record.split, record.seed):
         assert 0 <= estimate.low <= estimate.high
     assert record.seed.low <= record.seed.value <= record.seed.high
+
+
+def test_a_change_without_effect_is_rarely_called_steadier():
+    """At 5 % one-sided, and with the ratio asked for on top: well below 5 % even where failures spread a lot."""
+    rng = np.random.default_rng(3)
+
+    def drawn(calm: float) -> np.ndarray:
+        return rng.normal(0, calm, (3, 5, 3)) + 5 * (rng.random((3, 5, 3)) < 0.05)
+
+    called = [steadier(drawn(1.0), drawn(1.0)) is not None for _ in range(400)]
+    assert np.mean(called) < 0.05
+    seen = [steadier(drawn(1.0), rng.normal(0, 0.2, (3, 5, 3))) is not None for _ in range(100)]
+    assert np.mean(seen) > 0.9
+
+
+def test_one_seed_tells_nothing_of_steadiness():
+    one = np.zeros((3, 5, 1))
+    assert steadier(one, one) is None

@@ -72,8 +72,23 @@ def _pairs(
     gains = {
         c.remedy: c.difference.value for c in comparisons if c.verdict == "helps" and c.remedy in by_name
     }
+    for name, gain in _steadying(diagnosis, comparisons).items():
+        gains[name] = max(gain, gains.get(name, 0.0))
     seen = [f for f in diagnosis.findings if f.outcome in {"found", "suspected"}]
     return [_Explanation(f, by_name[name], gains[name]) for f in seen for name in f.remedies if name in gains]
+
+
+def _steadying(diagnosis: DiagnosisRecord, comparisons: Sequence[ComparisonRecord]) -> dict[str, float]:
+    """By remedy, how much of the standard deviation due to the seed it takes away, where that is what is wrong."""
+    seed = next((f for f in diagnosis.findings if f.code == "P01" and f.outcome == "found"), None)
+    if seed is None:
+        return {}
+    size = seed.evidence.get("standard deviation due to the seed", 0.0)
+    return {
+        c.remedy: size * (1 - c.steadier)
+        for c in comparisons
+        if c.steadier is not None and c.verdict != "harms" and "+" not in c.remedy
+    }
 
 
 def explained(

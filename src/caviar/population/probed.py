@@ -141,9 +141,10 @@ def loss_spikes(losses: np.ndarray, *, share: float = 0.5, changes: float = 7.0)
     array([1, 0])
     """
     least = np.fmin.accumulate(losses, axis=1)
-    above = losses[:, 1:] - least[:, :-1]
-    gained = losses[:, :1] - least[:, :-1]
-    climbed = np.diff(losses, axis=1)
+    with np.errstate(invalid="ignore"):  # a member that ran to infinity
+        above = losses[:, 1:] - least[:, :-1]
+        gained = losses[:, :1] - least[:, :-1]
+        climbed = np.diff(losses, axis=1)
     changed = [np.abs(member[np.isfinite(member)]) for member in climbed]
     usual = np.array([np.median(member) if len(member) else np.nan for member in changed])
     return ((climbed > changes * usual[:, None]) & (above > share * gained)).sum(axis=1)

@@ -134,6 +134,9 @@ def recast(
         return layer.__class__.from_config(config if changed is None else changed)
 
     _graph(model)  # refuses subclassed models in plain words
+    model.compiled = (
+        False  # or Keras would write down the loss and read it back, which a person's own may not survive
+    )
     try:
         new = keras.models.clone_model(model, clone_function=again)
     except (ValueError, TypeError) as error:

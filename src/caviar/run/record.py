@@ -151,7 +151,10 @@ class DiagnosisRecord(_Value):
 
 
 class ComparisonRecord(_Value):
-    """The paired difference of one remedy to the baseline; positive means the remedy is better."""
+    """The paired difference of one remedy to the baseline; positive means the remedy is better.
+
+    `steadier` is the share of the spread between seeds that it leaves, where that is surely less and at most half.
+    """
 
     remedy: str
     difference: Estimate
@@ -160,6 +163,7 @@ class ComparisonRecord(_Value):
     p_holm: float
     verdict: Literal["helps", "harms", "no practical difference", "not enough data"]
     repeats_needed: int | None = None
+    steadier: float | None = None
     sentence: str
 
 
