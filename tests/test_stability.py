@@ -2,6 +2,7 @@
 
 import importlib
 import math
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -223,25 +224,28 @@ def test_the_command_leaves_a_page_and_its_numbers(tmp_path):
 
 
 def test_repeats_are_given_up_before_folds_where_time_is_short(tmp_path, monkeypatch):
-    """A clock that soon runs out leaves fewer repeats, and says so."""
-    from caviar.pace import TooSlow
-
-    tried = []
+    """A training of which the first steps show that it would take hours is begun again with fewer repeats."""
     door = importlib.import_module("caviar.stability")
-    original = door._measured
+    tried, original = [], door._measured
 
-    def slow_at_first(bench, *others):
+    def slow_at_first(bench, recipe, seeds, monitor):
         tried.append(bench.shape)
         if len(tried) == 1:
-            raise TooSlow(6000.0)
-        return original(bench, *others)
+            monitor.begin(3200)
+            monitor.advance(1)
+            for _ in range(2):
+                time.sleep(0.2)  # 0.2 s per step, of which there are 3200: 640 s
+                monitor.advance(1)
+        return original(bench, recipe, seeds, monitor)
 
     monkeypatch.setattr(door, "_measured", slow_at_first)
+    monkeypatch.setattr(door, "_steps", lambda *_: 3200)
     monkeypatch.chdir(tmp_path)
-    found = caviar.stability("sample:iris", epochs=1, folds=3, seeds=2, minutes=10, quiet=True)
+    found = caviar.stability("sample:iris", epochs=1, folds=3, seeds=2, minutes=5, quiet=True)
     assert tried[0] == (30, 3)
     assert tried[1][1] == 3
-    assert 2 <= tried[1][0] < 4
+    assert 5 <= tried[1][0] <= 11  # 300 s of 640 s, with something to spare
+    assert found.record.plan.repeats == tried[1][0]
     assert any("instead of 30" in message for message in found.record.messages)
 
 

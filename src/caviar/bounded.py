@@ -17,11 +17,21 @@ Measured = TypeVar("Measured")
 
 
 class _Share(Pace):
-    """Each of several populations may take the part of the time left that its steps are of those left."""
+    """Each of several populations may take the part of the time left that its steps are of those left.
+
+    Args:
+        voice: Shows the bar.
+        clock: The time given.
+        title: What trains.
+        steps: Gradient steps of all populations.
+        may_stop: Whether to give up what would take longer.
+    """
 
     def __init__(self, voice: Voice, clock: Clock, title: str, steps: int, *, may_stop: bool) -> None:
         super().__init__(voice, clock, title)
-        self._ahead, self._may_stop = steps, may_stop
+        self._all = self._ahead = steps
+        self._may_stop = may_stop
+        self._starting = 0.0
 
     def begin(self, steps: int) -> None:
         """Find out how long this population may take, and show a bar."""
@@ -29,6 +39,19 @@ class _Share(Pace):
             self._allowed = self._clock.left() * steps / max(steps, self._ahead)
         self._ahead -= steps
         super().begin(steps)
+
+    def advance(self, steps: int) -> None:
+        """Move the bar; what compiling took is taken off what the population may take."""
+        is_first = not self._first
+        super().advance(steps)
+        if is_first:
+            self._starting = self._since - self._began
+            self._allowed -= self._starting
+
+    def affordable(self, seconds: float) -> float:
+        """Share of all steps that the time left allows, if this population took so many seconds."""
+        whole = _SPARE * seconds * self._all / self._steps
+        return max(0.0, self._clock.left() - _SPARE * self._starting) / whole
 
 
 def measure_within(
@@ -61,17 +84,18 @@ def measure_within(
     while True:
         repeats = bench.shape[0]
         may_stop = least is not None and repeats > least and clock.minutes is not None
+        share = _Share(voice, clock, title, steps(bench), may_stop=may_stop)
         try:
-            return bench, measure(bench, _Share(voice, clock, title, steps(bench), may_stop=may_stop))
+            return bench, measure(bench, share)
         except TooSlow as slow:
             assert least is not None
-            afforded = int(repeats * clock.left() / (_SPARE * slow.seconds))
-            fewer = max(least, min(repeats - 1, afforded))
+            fewer = max(least, min(repeats - 1, int(repeats * share.affordable(slow.seconds))))
             voice.note(
                 f"{fewer} repeats instead of {repeats}, because those would have taken longer than the "
                 f"{clock.minutes:g} minutes given (--minutes)."
             )
-            bench = first_repeats(bench, fewer)
+            # What is in a hurry does not try other ways of spreading members: that takes compiling each of them.
+            bench = replace(first_repeats(bench, fewer), spread="vmap")
         except OutOfTime:
             raise OptionError(
                 f"Expected the time given to suffice for {repeats} × {bench.shape[1]} folds, but {clock.minutes:g} "

@@ -207,8 +207,17 @@ def compared(
         **common_facts(bench, seeds, scale, spent, voice),
         recipes=[score_of(bench, arm.recipe.name, arm, trial.scores(arm)) for arm in arms],
         comparisons=comparisons,
-        sentence=in_all(comparisons, first.recipe.name),
+        sentence=" ".join([in_all(comparisons, first.recipe.name), *_failures(arms)]),
     )
+
+
+def _failures(arms: Sequence[Arm]) -> list[str]:
+    """Which trainings failed, a sentence for each recipe that has such."""
+    return [
+        f"{arm.record.failed_members} of {arm.record.members} trainings of {arm.recipe.name} failed."
+        for arm in arms
+        if arm.record.failed_members
+    ]
 
 
 _BEGINNINGS = {

@@ -298,10 +298,6 @@ def comparison(record: CompareRecord) -> RenderableType:
     )
     parts: list[RenderableType] = [Text(), Text(record.sentence, style="bold"), Text(), *_study(record)]
     parts += [Text(), scores]
-    for recipe in record.recipes:
-        if recipe.failed_members:
-            trainings = wording.count(recipe.members, "training")
-            parts.append(Text(f"{recipe.failed_members} of {trainings} of {recipe.name} failed."))
     parts += [Text(), verdicts, Text(note, style="dim"), Text()]
     parts += [Text(one.sentence) for one in record.comparisons]
     return Group(*parts, Text())
