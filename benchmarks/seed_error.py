@@ -1,6 +1,6 @@
 """How often does the doctor's test call equal recipes different, and what power do several seeds per fold buy?
 
-    python benchmarks/seed_error.py            # about three minutes; writes docs/statistics.md
+    python benchmarks/seed_error.py            # about ten minutes; writes docs/statistics.md
     python benchmarks/seed_error.py --quick    # few tables, printed only
 
 The doctor trains three seeds per fold (5 folds x 3 repeats) and leaves what seeds do to a score out of Nadeau and
@@ -158,7 +158,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Error rates of the doctor's test.")
     parser.add_argument("--quick", action="store_true", help="few tables, printed only")
     quick = parser.parse_args().quick
-    tables = 40 if quick else 1000
+    tables = 40 if quick else 400
     text = [
         f"**Equal arms**: how often a difference is called significant at nominal {NOMINAL:.0%}, of {tables:,} tables.",
         "",

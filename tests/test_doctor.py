@@ -141,13 +141,28 @@ def test_a_model_that_keras_refuses_is_diagnosed_all_the_same():
 
 
 def test_shuffled_labels_hold_no_signal():
-    diagnosis = diagnosed(network(activation="sigmoid", loss="binary_crossentropy"), y=RNG.permutation(CODES))
+    diagnosis = diagnosed(
+        network(activation="sigmoid", loss="binary_crossentropy"),
+        y=RNG.permutation(CODES),
+        validation_data=(X[:40] + 5, CODES[:40]),
+    )
+    assert {"D08", "D09"} <= {note.code for note in diagnosis.notes}
     assert diagnosis.area == "no signal"
     assert diagnosis.findings == []
     assert diagnosis.treat(minutes=0.1).accepted == []
 
 
-@pytest.mark.parametrize("more", [{"epochs": 0}, {"batch_size": 1.5}, {"metric": "nonsense"}])
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"epochs": 0},
+        {"batch_size": 1.5},
+        {"metric": "nonsense"},
+        {"validation_data": X},
+        {"validation_data": (X[:, :2], X[:, 0])},
+        {"validation_data": (X, X[:5, 0])},
+    ],
+)
 def test_options_that_mean_nothing_are_refused(more):
     with pytest.raises(CaviarError, match=r"^Expected"):
         diagnosed(network(), y=X[:, 0], **more)

@@ -89,6 +89,7 @@ def diagnose(
     *,
     batch_size: int = 32,
     epochs: int = 1,
+    validation_data: tuple[Any, ...] | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     sample_weight: Any = None,  # noqa: ANN401
     task: str | None = None,
@@ -110,6 +111,7 @@ def diagnose(
         y: Target, as `fit` would get it: (row,) or (row, column).
         batch_size: As in `fit`.
         epochs: As in `fit`.
+        validation_data: `(x, y)` as in `fit`: looked at beside the training rows, never trained or scored on.
         callbacks: As in `fit`; `val_` is watched on 20 % of a fold's training rows.
         sample_weight: Weight of each row (row,).
         task: "classification" or "regression", where the target's numbers could be taken for the other.
@@ -145,9 +147,30 @@ def diagnose(
         builder, dataset, name=title, batch_size=int(batch_size), epochs=int(epochs), callbacks=callbacks
     )
     model = sketch(recipe.build(dataset.features.shape[1], dataset.n_outputs))
-    return _diagnosed(
-        _bench(dataset, deciding_metric(model, dataset, metric), seed), recipe, minutes, began, verbose
-    )
+    bench = _bench(dataset, deciding_metric(model, dataset, metric), seed)
+    return _diagnosed(bench, recipe, minutes, began, verbose, _validation_rows(validation_data, dataset))
+
+
+def _validation_rows(given: Any, dataset: Dataset) -> np.ndarray | None:  # noqa: ANN401
+    if given is None:
+        return None
+    if not isinstance(given, (tuple, list)) or len(given) < 2:
+        raise OptionError(
+            f"Expected validation_data as (x, y), got {type(given).__name__}. Pass arrays, as x and y are."
+        )
+    rows = np.asarray(given[0])
+    wanted = dataset.features.shape[1]
+    if (
+        rows.dtype.kind not in "biuf"
+        or rows.ndim != 2
+        or rows.shape[1] != wanted
+        or len(rows) != len(given[1])
+    ):
+        raise OptionError(
+            f"Expected validation_data with numbers in {wanted} columns and a target for each row, got shapes "
+            f"{rows.shape} and {np.shape(given[1])}. Pass rows of the same columns as x."
+        )
+    return rows.astype(np.float64)
 
 
 def diagnose_table(
@@ -196,8 +219,15 @@ def diagnose_table(
         return _diagnosed(_bench(dataset, deciding, seed), recipe, minutes, began, int(not quiet))
 
 
-def _diagnosed(bench: Bench, recipe: Recipe, minutes: float | None, began: float, verbose: int) -> Diagnosis:
-    examination = Examination(bench, Voice(quiet=not verbose), Clock(minutes, began))
+def _diagnosed(
+    bench: Bench,
+    recipe: Recipe,
+    minutes: float | None,
+    began: float,
+    verbose: int,
+    validation: np.ndarray | None = None,
+) -> Diagnosis:
+    examination = Examination(bench, Voice(quiet=not verbose), Clock(minutes, began), validation)
     first: Findings | None = None
     try:
         first = examination.tell(examination.look(_first_arm(examination, recipe)))

@@ -1,6 +1,6 @@
 """One look at a measured recipe: what checks see, and what changes when its causes are taken away."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from caviar.evaluate.compare import rope_of
 from caviar.evaluate.estimate import Estimate
 from caviar.evaluate.intervals import mean_estimate
 from caviar.evaluate.reference import REFERENCES, no_skill_scores, score_references
+from caviar.evaluate.shift import shift_estimate
 from caviar.evaluate.variance import class_flips, spread
 from caviar.measure import Arm, Bench, measure
 from caviar.pace import Pace
@@ -58,11 +59,14 @@ class Examination:
         bench: Rows, splits, seeds and scores.
         voice: Says what happens.
         clock: How long it may take.
+        validation: Inputs of rows (row, column) that the person watches while training; None if there are none.
     """
 
     bench: Bench
     voice: Voice
     clock: Clock
+    validation: np.ndarray | None = None
+    _shift: Estimate | None = None
     _references: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
 
     def baseline(self, recipe: Recipe) -> Arm:
@@ -195,6 +199,7 @@ class Examination:
         no_skill = no_skill_scores(data, [metric], bench.splits)[metric.name]
         assert arm.sample is not None
         model, given = facts(bench, arm.recipe, *arm.sample)
+        given = self._with_validation(given)
         return Evidence(
             loss=arm.history["loss"].values,
             held_out_loss=arm.history["held_out_loss"].values if "held_out_loss" in arm.history else None,
@@ -215,6 +220,14 @@ class Examination:
             probes=arm.probes,
             one_class=arm.one_class,
         )
+
+    def _with_validation(self, given: DataFacts) -> DataFacts:
+        rows = self.validation
+        if rows is None:
+            return given
+        if self._shift is None and len(rows) >= 5:
+            self._shift = shift_estimate(self.bench.dataset.features, rows)
+        return replace(given, shift=self._shift, validation_rows=len(rows))
 
     def _best_reference(self) -> Estimate:
         """The best score of a simple predictor, on the folds of the first repeat."""

@@ -13,6 +13,7 @@ from caviar.diagnose.data import DATA
 from caviar.diagnose.facts import data_facts
 from caviar.diagnose.inside import INSIDE
 from caviar.diagnose.static import STATIC
+from caviar.evaluate.estimate import Estimate
 from caviar.recipe.recipe import Recipe
 from tests.diagnose.test_diagnosis import MEMBERS, healthy
 
@@ -298,3 +299,17 @@ def test_oscillation_is_told_from_settling():
 def test_one_class_for_all_rows_is_seen():
     assert isinstance(CHECKS["L12"].look(healthy(one_class=np.ones(MEMBERS, bool))), Found)
     assert isinstance(CHECKS["L12"].look(healthy(one_class=np.zeros(MEMBERS, bool))), Clear)
+
+
+def estimate(low: float) -> Estimate:
+    return Estimate(value=low + 0.05, low=low, high=low + 0.1, method="planted", n=100)
+
+
+def test_validation_rows_of_another_kind_and_too_few_of_them_are_seen():
+    data = replace(SOUND["binary"].data, validation_rows=500, shift=estimate(0.45))
+    assert isinstance(CHECKS["D08"].look(healthy(data=data)), Clear)
+    assert isinstance(CHECKS["D09"].look(healthy(data=data)), Clear)
+    data = replace(data, validation_rows=30, shift=estimate(0.8))
+    assert isinstance(CHECKS["D08"].look(healthy(data=data)), Found)
+    assert isinstance(CHECKS["D09"].look(healthy(data=data)), Found)
+    assert isinstance(CHECKS["D08"].look(SOUND["binary"]), NotApplicable)

@@ -143,6 +143,46 @@ def few_rows(evidence: Evidence, *, parameters: float = 10.0, rows: int = 200) -
     return Clear(sentence, {"parameters per row": ratio})
 
 
+def shifted(evidence: Evidence, *, area: float = 0.7) -> Outcome:
+    """Validation rows come from another source than training rows.
+
+    Args:
+        evidence: What is known.
+        area: Trees must surely tell them apart this well (area under the ROC curve; 0.5 is not at all, and 0.7 is
+            commonly called acceptable discrimination: Hosmer & Lemeshow, 2000).
+    """
+    if evidence.data is None or evidence.data.shift is None:
+        return NotApplicable("no validation rows were given")
+    shift = evidence.data.shift
+    numbers = {
+        "area under the ROC curve": shift.value,
+        "validation rows": float(evidence.data.validation_rows),
+    }
+    sentence = (
+        f"Boosted trees tell validation rows from training rows with an AUC of {shift.value:.2f} "
+        f"({shift.low:.2f} to {shift.high:.2f}; 0.5 if they cannot)."
+    )
+    if shift.low > area:
+        return Found(sentence, 0.4, None, numbers)
+    return Clear(sentence, numbers)
+
+
+def few_validation_rows(evidence: Evidence, *, fewest: int = 100) -> Outcome:
+    """There are too few validation rows to tell models apart.
+
+    Args:
+        evidence: What is known.
+        fewest: An accuracy of 90 % on 100 rows has a 95 % interval of 82 % to 94 % (Wilson).
+    """
+    if evidence.data is None or not evidence.data.validation_rows:
+        return NotApplicable("no validation rows were given")
+    rows = evidence.data.validation_rows
+    sentence = f"There are {rows:,} validation rows."
+    if rows < fewest:
+        return Found(f"{sentence} Scores on so few say little.", 0.2, None, {"validation rows": float(rows)})
+    return Clear(sentence, {"validation rows": float(rows)})
+
+
 DATA = (
     Check("D01", "Numbers are missing or infinite", "learning", "nan_loss", not_finite),
     Check("D02", "The inputs are not scaled", "learning", "unscaled_input", unscaled_inputs),
@@ -151,4 +191,8 @@ DATA = (
     Check("D05", "A class is rare", "learning", "class_imbalance", imbalance),
     Check("D06", "Labels contradict each other", "generalization", "corrupted_labels", contradictions),
     Check("D07", "There are few rows for the network", "generalization", "train_set_too_small", few_rows),
+    Check("D08", "Validation rows are of another kind", "generalization", "train_val_shift", shifted),
+    Check(
+        "D09", "There are few validation rows", "generalization", "validation_too_small", few_validation_rows
+    ),
 )

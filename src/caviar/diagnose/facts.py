@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from caviar.evaluate.estimate import Estimate
+
 _BOUNDS = {
     "sigmoid": (0.0, 1.0),
     "hard_sigmoid": (0.0, 1.0),
@@ -126,6 +128,8 @@ class DataFacts:
         given: Whether the loss sees the target as it was given, because it does not fit the model.
         distinct: Different inputs among the rows, as a share of them.
         contradictory: Share of rows whose inputs also appear with another class.
+        shift: How well validation rows can be told from training rows (area under the ROC curve); None without any.
+        validation_rows: How many of them there are.
     """
 
     task: str
@@ -145,6 +149,8 @@ class DataFacts:
     given: bool
     distinct: float
     contradictory: float
+    shift: Estimate | None = None
+    validation_rows: int = 0
 
 
 def data_facts(
