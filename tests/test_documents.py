@@ -1,6 +1,7 @@
 """What README promises runs: its Python blocks, and the commands and options it names."""
 
 import re
+import runpy
 import shlex
 from pathlib import Path
 
@@ -55,3 +56,11 @@ def test_every_document_that_readme_links_exists():
     for target in re.findall(r"\]\(([^)#]+)\)", README.read_text(encoding="utf-8")):
         if not target.startswith("http"):
             assert (README.parent / target).exists(), target
+
+
+def test_the_page_of_checks_is_that_of_the_tables():
+    """Every check has an entry, and every threshold its meaning; `python scripts/checks_page.py` writes the page."""
+    script = runpy.run_path(str(README.parent / "scripts" / "checks_page.py"))
+    text = script["page"]()
+    assert (README.parent / "docs" / "checks.md").read_text(encoding="utf-8") == text
+    assert not re.search(r"^- .*: $", text, re.MULTILINE)

@@ -54,7 +54,8 @@ class Check:
         title: The problem, in words.
         area: Where it stands in the order learning, generalization, prediction.
         fault: The problem in one word of the common vocabulary.
-        look: Reads the evidence.
+        look: Reads the evidence; its docstring tells the thresholds and their sources.
+        why: Why it matters, in a sentence.
         evident: Whether finding it shows that it costs performance. Others are suspicions, until taking the cause
             away is seen to help.
         specific: Whether its fault is a cause; if not, the remedy that helps tells the cause.
@@ -65,5 +66,6 @@ class Check:
     area: Area
     fault: str
     look: Callable[[Evidence], Outcome]
+    why: str
     evident: bool = False
     specific: bool = True

@@ -102,13 +102,22 @@ def carries_over_badly(evidence: Evidence, *, share: float = 0.1) -> Outcome:
 
 
 GENERALIZATION = (
-    Check("G01", "The network overfits", "generalization", "overfitting", overfits, evident=True),
+    Check(
+        "G01",
+        "The network overfits",
+        "generalization",
+        "overfitting",
+        overfits,
+        why="What is learned after the turning point holds for the training rows only.",
+        evident=True,
+    ),
     Check(
         "G02",
         "The network carries over badly",
         "generalization",
         "missing_regularisation",
         carries_over_badly,
+        why="What the network learned does not hold for other rows as what a simple model learned does.",
         specific=False,
     ),
 )

@@ -210,13 +210,23 @@ def _fall(curves: np.ndarray, width: int, least: float) -> np.ndarray:
 
 
 LEARNING = (
-    Check("L01", "Training diverges", "learning", "diverging", diverges, evident=True, specific=False),
+    Check(
+        "L01",
+        "Training diverges",
+        "learning",
+        "diverging",
+        diverges,
+        why="A training that diverges has learned nothing, and may end in numbers that are none.",
+        evident=True,
+        specific=False,
+    ),
     Check(
         "L02",
         "The network does not learn",
         "learning",
         "not_trained",
         does_not_learn,
+        why="The network is then no better than a constant, on rows that it has seen.",
         evident=True,
         specific=False,
     ),
@@ -226,7 +236,16 @@ LEARNING = (
         "learning",
         "slow_convergence",
         learns_too_slowly,
+        why="There is more to learn than the epochs given allow, at this rate.",
         specific=False,
     ),
-    Check("L04", "The network underfits", "learning", "underfitting", underfits, specific=False),
+    Check(
+        "L04",
+        "The network underfits",
+        "learning",
+        "underfitting",
+        underfits,
+        why="A simple model already does better than the network does on its own training rows.",
+        specific=False,
+    ),
 )

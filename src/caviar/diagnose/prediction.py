@@ -52,6 +52,7 @@ PREDICTION = (
         "prediction",
         "seed_variance",
         depends_on_the_seed,
+        why="Another seed would have given another model, better or worse by chance.",
         evident=True,
     ),
 )

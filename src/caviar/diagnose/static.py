@@ -129,7 +129,12 @@ def target_encoding(evidence: Evidence) -> Outcome:
 
 
 def mixes_rows(evidence: Evidence, *, tolerance: float = 0.01) -> Outcome:
-    """The loss of several rows is not the mean of their losses: shapes were broadcast, or sums taken."""
+    """The loss of several rows is not the mean of their losses: shapes were broadcast, or sums taken.
+
+    Args:
+        evidence: What is known.
+        tolerance: Relative difference that rounding explains, with much to spare.
+    """
     if evidence.model is None:
         return _NO_MODEL
     whole, single = evidence.model.loss_of_batch, evidence.model.loss_of_rows
@@ -400,14 +405,52 @@ def _listed(names: list[str], most: int = 3) -> str:
 
 STATIC = (
     Check(
-        "S01", "The last activation does not suit the target", "learning", "last_activation", last_activation
+        "S01",
+        "The last activation does not suit the target",
+        "learning",
+        "last_activation",
+        last_activation,
+        why="Outputs that the loss cannot read as what they are give wrong gradients, or none.",
     ),
-    Check("S02", "The loss does not suit the target", "learning", "loss_function", loss_function),
-    Check("S03", "The number of outputs is wrong", "learning", "output_shape", output_shape),
-    Check("S04", "The target is encoded in another way", "learning", "target_encoding", target_encoding),
-    Check("S05", "The loss mixes rows", "learning", "loss_reduction", mixes_rows),
     Check(
-        "S06", "A hidden activation is missing", "learning", "missing_hidden_activation", no_hidden_activation
+        "S02",
+        "The loss does not suit the target",
+        "learning",
+        "loss_function",
+        loss_function,
+        why="A loss for another kind of target rewards the wrong thing.",
+    ),
+    Check(
+        "S03",
+        "The number of outputs is wrong",
+        "learning",
+        "output_shape",
+        output_shape,
+        why="Outputs too many or too few are broadcast silently, or refused.",
+    ),
+    Check(
+        "S04",
+        "The target is encoded in another way",
+        "learning",
+        "target_encoding",
+        target_encoding,
+        why="The loss compares numbers that do not mean the same.",
+    ),
+    Check(
+        "S05",
+        "The loss mixes rows",
+        "learning",
+        "loss_reduction",
+        mixes_rows,
+        why="Each row is then pulled towards the targets of all rows, and the network learns their mean.",
+    ),
+    Check(
+        "S06",
+        "A hidden activation is missing",
+        "learning",
+        "missing_hidden_activation",
+        no_hidden_activation,
+        why="Layers without an activation between them are one linear layer, however many there are.",
     ),
     Check(
         "S07",
@@ -415,14 +458,78 @@ STATIC = (
         "learning",
         "hidden_activation",
         unusual_hidden_activation,
+        why="Activations that squash make gradients vanish with depth; those that grow fast make sums explode.",
     ),
-    Check("S08", "The first weights are unsuitable", "learning", "init", initial_weights),
-    Check("S09", "The learning rate is negative", "learning", "learning_rate_negative", negative_rate),
-    Check("S10", "The learning rate is unusually high", "learning", "learning_rate_high", large_rate),
-    Check("S11", "The learning rate is unusually low", "learning", "learning_rate_low", small_rate),
-    Check("S12", "Dropout is misplaced or too strong", "learning", "dropout_misuse", dropout),
-    Check("S13", "The weights are penalised strongly", "learning", "over_regularised", over_regularised),
-    Check("S14", "The outputs are normalised", "learning", "redundant_activation", normalization_at_the_end),
-    Check("S15", "The batch size is unusual", "learning", "batch_size", batch_size),
-    Check("S16", "A metric says little here", "prediction", "metric_mismatch", metrics_lie),
+    Check(
+        "S08",
+        "The first weights are unsuitable",
+        "learning",
+        "init",
+        initial_weights,
+        why="Units that begin alike stay alike; signals that begin too small or too large die or explode with depth.",
+    ),
+    Check(
+        "S09",
+        "The learning rate is negative",
+        "learning",
+        "learning_rate_negative",
+        negative_rate,
+        why="Every step then leads away from what is asked for.",
+    ),
+    Check(
+        "S10",
+        "The learning rate is unusually high",
+        "learning",
+        "learning_rate_high",
+        large_rate,
+        why="Steps that are too large jump over what they look for, and can kill units for good.",
+    ),
+    Check(
+        "S11",
+        "The learning rate is unusually low",
+        "learning",
+        "learning_rate_low",
+        small_rate,
+        why="Steps that are too small do not arrive within the epochs given.",
+    ),
+    Check(
+        "S12",
+        "Dropout is misplaced or too strong",
+        "learning",
+        "dropout_misuse",
+        dropout,
+        why="Too few units are left to learn with, or inference sees other numbers than training did.",
+    ),
+    Check(
+        "S13",
+        "The weights are penalised strongly",
+        "learning",
+        "over_regularised",
+        over_regularised,
+        why="The penalty then outweighs the loss, and the network stays too simple.",
+    ),
+    Check(
+        "S14",
+        "The outputs are normalised",
+        "learning",
+        "redundant_activation",
+        normalization_at_the_end,
+        why="Outputs of single rows then depend on the other rows of their batch.",
+    ),
+    Check(
+        "S15",
+        "The batch size is unusual",
+        "learning",
+        "batch_size",
+        batch_size,
+        why="Very small batches give noisy steps, very large ones few of them.",
+    ),
+    Check(
+        "S16",
+        "A metric says little here",
+        "prediction",
+        "metric_mismatch",
+        metrics_lie,
+        why="A constant answer then looks good.",
+    ),
 )
