@@ -171,3 +171,15 @@ def test_options_that_mean_nothing_are_refused(more):
 def test_a_built_model_is_no_builder():
     with pytest.raises(OptionError, match="Pass a builder"):
         diagnosed(3)
+
+
+def test_missing_numbers_are_found_and_everything_else_is_looked_at_without_them():
+    x = X.copy()
+    x[::7, 2] = np.nan
+    x[3, 0] = np.inf
+    diagnosis = diagnosed(
+        network(activation="sigmoid", loss="binary_crossentropy"), x, epochs=40, metric="accuracy"
+    )
+    assert [finding.code for finding in diagnosis.findings] == ["D01"]
+    assert f"{int((~np.isfinite(x)).sum())} numbers" in diagnosis.findings[0].sentence
+    assert diagnosis.score.value > 0.85

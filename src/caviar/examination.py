@@ -277,4 +277,6 @@ def facts(bench: Bench, recipe: Recipe, x: np.ndarray, y: np.ndarray) -> tuple[M
         kind="one-hot" if hot else "codes" if classes else "values",
         given=recipe.given,
         identical=data.identical,
+        # A table's gaps are filled by its preparation; arrays are taken as they are.
+        missing=0 if raw is None else int((~np.isfinite(data.features)).sum()),
     )

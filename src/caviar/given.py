@@ -110,10 +110,7 @@ def read_arrays(x: Any, y: Any, task: str | None, sample_weight: Any = None) -> 
             f"Expected two rows or more of every class, but class {rare} has fewer. Leave it out, or pass "
             f"task='regression' if y is a quantity."
         )
-    columns = tuple(
-        Column(name=f"x{i + 1}", kind="numeric", has_missing=bool(~np.isfinite(inputs[:, i]).all()))
-        for i in range(inputs.shape[1])
-    )
+    columns = tuple(Column(name=f"x{i + 1}", kind="numeric") for i in range(inputs.shape[1]))
     names = tuple(f"y{i + 1}" for i in range(1 if target.classes else target.values.shape[1]))
     schema = Schema(task=target.task, task_reason="", columns=columns, targets=names, classes=target.classes)
     weight = None if sample_weight is None else _numbers(sample_weight, "sample_weight").reshape(-1)
@@ -122,6 +119,8 @@ def read_arrays(x: Any, y: Any, task: str | None, sample_weight: Any = None) -> 
             f"Expected sample_weight with a number of at least 0 for each of the {len(inputs):,} rows, got "
             f"{len(weight):,}. Pass one per row."
         )
+    # What is not finite would spoil every training: it is counted, told, and filled with the column's median.
+    inputs = np.where(np.isfinite(inputs), inputs, np.nan)
     return Dataset("arrays", inputs, target.values, schema, weight=weight, given=raw), target
 
 

@@ -82,6 +82,13 @@ def ailing() -> keras.Model:
     return model
 
 
+def of_classes() -> keras.Model:
+    """A classifier with Keras' own cross-entropy."""
+    model = keras.Sequential([keras.Input((INPUTS,)), L.Dense(5, "relu"), L.Dense(1, "sigmoid")])
+    model.compile("sgd", "binary_crossentropy", metrics=[keras.metrics.MeanAbsoluteError(name="mine")])
+    return model
+
+
 def sound() -> keras.Model:
     """Nothing that a remedy on demand could take away."""
     layers = [
@@ -99,8 +106,13 @@ def recipe_of(builder, scaling="none", batch_size=8, **fields) -> Recipe:
     return Recipe("baseline", "Baseline", builder, batch_size, 10, plan, **fields)
 
 
-def ailing_recipe(**fields) -> Recipe:
-    return recipe_of(ailing, batch_size=2, **{"task": "regression", "n_outputs": 1} | fields)
+def ailing_recipe(builder=ailing, **fields) -> Recipe:
+    return recipe_of(builder, batch_size=2, **{"task": "regression", "n_outputs": 1} | fields)
+
+
+def patient(r: Remedy):
+    """A builder that an on-demand remedy applies to."""
+    return of_classes if r.name == "label-smoothing" else ailing
 
 
 def remedy(name: str) -> Remedy:
@@ -137,14 +149,14 @@ def test_the_table_names_each_remedy_once_with_its_source_and_known_faults():
 TRAINED = [
     *((r, functional) for r in GENERAL),
     *((r, sequential) for r in GENERAL if r.family in {"dropout", "normalization"}),
-    *((r, ailing) for r in ON_DEMAND),
+    *((r, patient(r)) for r in ON_DEMAND),
 ]
 
 
 @pytest.mark.parametrize(("remedy", "builder"), TRAINED, ids=[f"{r.name}-{b.__name__}" for r, b in TRAINED])
 def test_a_changed_recipe_trains_as_a_population(remedy, builder):
     """One epoch of one member; its predictions are those of the rewritten model with its weights."""
-    recipe = remedy.apply(ailing_recipe() if builder is ailing else recipe_of(builder))
+    recipe = remedy.apply(ailing_recipe(builder) if remedy.on_demand else recipe_of(builder))
     rng = np.random.default_rng(0)
     x = rng.normal(size=(ROWS, INPUTS)).astype(np.float32)
     rows = np.arange(ROWS, dtype=np.int32)
@@ -165,13 +177,13 @@ def test_a_changed_recipe_trains_as_a_population(remedy, builder):
 
 NOTED = [
     *((r, builder) for r in GENERAL for builder in (sequential, functional)),
-    *((r, ailing) for r in ON_DEMAND),
+    *((r, patient(r)) for r in ON_DEMAND),
 ]
 
 
 @pytest.mark.parametrize(("remedy", "builder"), NOTED, ids=[f"{r.name}-{b.__name__}" for r, b in NOTED])
 def test_a_changed_recipe_is_noted_keeps_its_shapes_and_survives_saving(remedy, builder, tmp_path):
-    recipe = remedy.apply(ailing_recipe() if builder is ailing else recipe_of(builder))
+    recipe = remedy.apply(ailing_recipe(builder) if remedy.on_demand else recipe_of(builder))
     assert len(recipe.changes) == 1
     x = np.random.default_rng(0).normal(size=(ROWS, INPUTS)).astype(np.float32)
     model = build_alone(recipe.build(INPUTS, 1), (x, x[:, :1]), 1)
@@ -366,16 +378,51 @@ def already_there(name: str):
     return lambda: compiled(keras.Sequential([keras.Input((INPUTS,)), *dense]))
 
 
+CHANGES_ANYTHING = {"selu", "gelu", "leaky-relu", "deeper", "wider", "narrower", "max-norm-3", "sgd-momentum"}
+CHANGES_ANYTHING |= {"rmsprop", "adamw", "much-lower-rate", "much-higher-rate"}
+
+
 @EVERY_ON_DEMAND
 def test_what_a_sound_network_has_is_not_changed(remedy):
-    if remedy.family in {"width", "rate"} and remedy.name not in {"adam", "positive-rate"}:
-        pytest.skip("any width and any rate can be changed")
-    if remedy.name == "leaky-relu":
-        pytest.skip("another activation is always another one")
-    recipe = recipe_of(sound, batch_size=32, task="regression", n_outputs=1, scaling="robust")
+    if remedy.name in CHANGES_ANYTHING:
+        pytest.skip("another width, rate or activation is always another one")
+    callbacks = (keras.callbacks.ReduceLROnPlateau(),) if remedy.family == "schedule" else ()
+    recipe = recipe_of(
+        sound, batch_size=32, task="regression", n_outputs=1, scaling="robust", callbacks=callbacks
+    )
     with pytest.raises(NotApplicable) as reason:
         remedy.apply(recipe).build(INPUTS, 1)()
     assert not str(reason.value).endswith(".")
+
+
+def test_schedules_have_the_shapes_that_they_name():
+    def rates(name: str) -> np.ndarray:
+        callback = remedy(name).apply(recipe_of(sequential)).callbacks[0]
+        found, now = [], 0.5
+        for epoch in range(10):
+            now = callback.schedule(epoch, now)
+            found.append(now)
+        return np.array(found) / 0.5
+
+    assert rates("cosine")[0] == pytest.approx(1)
+    assert (np.diff(rates("cosine")) < 0).all()
+    assert rates("cosine")[-1] < 0.05
+    assert rates("one-cycle").argmax() == 3
+    assert rates("one-cycle")[[0, 3]] == pytest.approx([0.1, 3.0])
+    np.testing.assert_allclose(rates("warm-up"), [0.1] + [1.0] * 9, rtol=1e-6)
+    np.testing.assert_allclose(rates("step-decay"), [1.0] * 4 + [0.3] * 3 + [0.09] * 3, rtol=1e-6)
+
+
+def test_depth_norms_and_labels():
+    assert activations(on_demand("deeper")) == ["tanh", "tanh", "sigmoid"]
+    assert [
+        layer.kernel_constraint.max_value for layer in on_demand("max-norm-3").layers if layer.weights
+    ] == [3, 3]
+    smoothed = rewritten("label-smoothing", of_classes)
+    target, sure = np.ones((1, 1), np.float32), np.full((1, 1), 0.95, np.float32)
+    assert float(smoothed.loss(target, sure)) == pytest.approx(
+        -0.95 * np.log(0.95) - 0.05 * np.log(0.05), rel=1e-4
+    )
 
 
 def on_demand(name: str, **fields) -> keras.Model:

@@ -9,17 +9,16 @@ _NO_DATA = NotApplicable("the data were not looked at")
 
 
 def not_finite(evidence: Evidence) -> Outcome:
-    """Some numbers are missing or infinite."""
+    """Some numbers are missing or infinite; to see what else there is, inputs are filled with medians."""
     if evidence.data is None:
         return _NO_DATA
     count = evidence.data.not_finite
     if count:
-        return Found(
-            f"{count:,} numbers among inputs and targets are NaN or infinite; one of them spoils every weight.",
-            1.0,
-            None,
-            {"not finite": float(count)},
+        sentence = (
+            f"{count:,} numbers among inputs and targets are NaN or infinite; one of them spoils every weight. For "
+            f"all that follows, inputs were filled with their column's median."
         )
+        return Found(sentence, 1.0, None, {"not finite": float(count)})
     return Clear("All numbers are finite.", {})
 
 
@@ -191,6 +190,7 @@ DATA = (
         "nan_loss",
         not_finite,
         why="One missing number makes every weight it meets a missing number.",
+        evident=True,
     ),
     Check(
         "D02",

@@ -163,6 +163,7 @@ def data_facts(
     kind: str = "",
     given: bool = False,
     identical: np.ndarray | None = None,
+    missing: int = 0,
 ) -> DataFacts:
     """What a network is given.
 
@@ -175,6 +176,7 @@ def data_facts(
         kind: How it was given.
         given: Whether the loss sees `raw`.
         identical: Numbers of the rows (row,), equal for equal inputs.
+        missing: Inputs that were not finite before they were filled.
     """
     raw = target if raw is None else raw
     values = x.reshape(len(x), -1).astype(np.float64)
@@ -185,7 +187,7 @@ def data_facts(
         furthest = np.nanmax(np.abs(finite - quartiles[1]), axis=0)
         extreme = np.where(width > 0, furthest / np.where(width > 0, width, 1), 0.0)
     numbers = np.asarray(raw, dtype=np.float64) if raw.dtype.kind in "biuf" else np.zeros(1)
-    bad = int((~np.isfinite(values)).sum() + (~np.isfinite(numbers)).sum())
+    bad = missing + int((~np.isfinite(values)).sum() + (~np.isfinite(numbers)).sum())
     columns = target.reshape(len(target), -1).astype(np.float64)
     means, spreads = columns.mean(axis=0), columns.std(axis=0)
     shares = np.bincount(target.astype(int), minlength=n_classes) / len(target) if n_classes else np.zeros(0)

@@ -8,7 +8,15 @@ import keras
 from caviar.recipe.heads import loss_of, suits
 from caviar.recipe.recipe import Recipe
 from caviar.remedies.contract import NotApplicable, Remedy
-from caviar.remedies.rewrite import hidden_layers, recast, recompiled
+from caviar.remedies.rewrite import (
+    all_layers,
+    ends_of_hidden,
+    flat,
+    hidden_layers,
+    recast,
+    recompiled,
+    rewired,
+)
 
 _HEADS: dict[str, tuple[str, str]] = {
     "binary": ("sigmoid", "binary_crossentropy"),
@@ -177,6 +185,67 @@ def wider(recipe: Recipe, *, times: float) -> Recipe:
     return recipe.changed(("width", f"hidden layers times {times:g}"), rewrites=(*recipe.rewrites, rewrite))
 
 
+def deeper(recipe: Recipe) -> Recipe:
+    """Put one more hidden layer behind the last one, as wide as it is and with its activation."""
+
+    def rewrite(model: keras.Model) -> keras.Model:
+        model = flat(model)
+        last, end = hidden_layers(model)[-1], ends_of_hidden(model)[-1]
+        hidden = model.get_layer(last)
+        if not isinstance(hidden, keras.layers.Dense):
+            raise NotApplicable("the last hidden layer is not a Dense one")
+        activation = hidden.activation
+        behind = model.get_layer(end)
+        if end != last and isinstance(behind, keras.layers.Activation):
+            activation = behind.activation
+        return rewired(
+            model,
+            after=lambda layer, flow: (
+                keras.layers.Dense(hidden.units, activation, kernel_initializer="he_normal")(flow)
+                if layer.name == end
+                else flow
+            ),
+        )
+
+    return recipe.changed(("depth", "one hidden layer more"), rewrites=(*recipe.rewrites, rewrite))
+
+
+def label_smoothing(recipe: Recipe, *, amount: float = 0.1) -> Recipe:
+    """Mix each class label with the others by a tenth."""
+
+    def rewrite(model: keras.Model) -> keras.Model:
+        loss, name = loss_of(model)
+        kinds = {
+            "binarycrossentropy": keras.losses.BinaryCrossentropy,
+            "categoricalcrossentropy": keras.losses.CategoricalCrossentropy,
+        }
+        kind = next((k for n, k in kinds.items() if n in name.split()), None)
+        if kind is None or getattr(loss, "_fn_kwargs", {}).get("label_smoothing"):
+            raise NotApplicable("the loss is no plain binary or categorical cross-entropy")
+        logits = bool(getattr(loss, "_fn_kwargs", {}).get("from_logits", False))
+        return recompiled(model, loss=kind(from_logits=logits, label_smoothing=amount))
+
+    return recipe.changed(("label smoothing", f"{amount:g}"), rewrites=(*recipe.rewrites, rewrite))
+
+
+def max_norm(recipe: Recipe, *, norm: float = 3.0) -> Recipe:
+    """Keep the weights into each unit within a norm."""
+
+    def rewrite(model: keras.Model) -> keras.Model:
+        free = [
+            layer for layer in all_layers(model) if vars(layer).get("kernel_constraint", "absent") is None
+        ]
+        if not free:
+            raise NotApplicable("the network has no layer whose kernel is free of a constraint")
+        for layer in free:
+            layer.kernel_constraint = keras.constraints.MaxNorm(norm)
+            if layer.built:
+                layer.kernel.constraint = layer.kernel_constraint
+        return model
+
+    return recipe.changed(("max-norm", f"{norm:g}"), rewrites=(*recipe.rewrites, rewrite))
+
+
 def less_regularization(recipe: Recipe) -> Recipe:
     """Take away penalties on the weights, dropout and noise."""
 
@@ -199,39 +268,6 @@ def less_regularization(recipe: Recipe) -> Recipe:
         return new
 
     return recipe.changed(("regularization", "none"), rewrites=(*recipe.rewrites, rewrite))
-
-
-def adam(recipe: Recipe, *, rate: float = 1e-3) -> Recipe:
-    """Train with Adam at its usual rate."""
-
-    def rewrite(model: keras.Model) -> keras.Model:
-        now = model.optimizer
-        own = getattr(now, "learning_rate", None)
-        if type(now) is keras.optimizers.Adam and abs(float(own if own is not None else 0) - rate) < 1e-9:
-            raise NotApplicable("the optimizer already is Adam at this rate")
-        return recompiled(model, optimizer=keras.optimizers.Adam(rate))
-
-    return recipe.changed(("optimizer", f"Adam({rate:g})"), rewrites=(*recipe.rewrites, rewrite))
-
-
-def clipped(recipe: Recipe, *, norm: float = 1.0) -> Recipe:
-    """Clip each gradient's norm."""
-
-    def rewrite(model: keras.Model) -> keras.Model:
-        optimizer = model.optimizer
-        if any(getattr(optimizer, name, None) for name in ("clipnorm", "clipvalue", "global_clipnorm")):
-            raise NotApplicable("gradients are already clipped")
-        config = optimizer.get_config() | {"clipnorm": norm}
-        return recompiled(model, optimizer=optimizer.__class__.from_config(config))
-
-    return recipe.changed(("clipping", f"clipnorm={norm:g}"), rewrites=(*recipe.rewrites, rewrite))
-
-
-def moderate_batches(recipe: Recipe, *, size: int = 32) -> Recipe:
-    """Take batches of 32 rows."""
-    if 8 <= recipe.batch_size <= 2 * size:
-        raise NotApplicable("the batch size is already a moderate one")
-    return recipe.changed(("batch size", f"{recipe.batch_size} → {size}"), batch_size=size)
 
 
 _HE = "He et al., Delving deep into rectifiers (2015); Glorot & Bengio (2010)"
@@ -302,39 +338,6 @@ NETWORK = (
         on_demand=True,
     ),
     Remedy(
-        "adam",
-        "Adam at 0.001",
-        "rate",
-        "Trains with Adam at its usual rate.",
-        "Kingma & Ba, Adam (2015)",
-        ("optimizer", "oscillating_loss", "diverging", "learning_rate_high", *_STUCK),
-        adam,
-        cures="optimizer",
-        on_demand=True,
-    ),
-    Remedy(
-        "clip-norm",
-        "Clip gradients",
-        "clipping",
-        "Shortens each gradient to norm 1.",
-        "Pascanu et al., On the difficulty of training recurrent neural networks (2013)",
-        ("exploding_gradient", "diverging", "nan_loss"),
-        clipped,
-        cures="exploding_gradient",
-        on_demand=True,
-    ),
-    Remedy(
-        "batch-32",
-        "Batches of 32",
-        "batch",
-        "Takes gradient steps on batches of 32 rows.",
-        "Masters & Luschi, Revisiting small batch training (2018)",
-        ("batch_size", "oscillating_loss", "slow_convergence"),
-        moderate_batches,
-        cures="batch_size",
-        on_demand=True,
-    ),
-    Remedy(
         "wider",
         "Four times as wide",
         "width",
@@ -354,6 +357,59 @@ NETWORK = (
         ("capacity_too_large", "train_set_too_small"),
         functools.partial(wider, times=0.25),
         cures="capacity_too_large",
+        on_demand=True,
+    ),
+    Remedy(
+        "selu",
+        "SELU in hidden layers",
+        "activation",
+        "Gives hidden layers the activation selu and LeCun's first weights.",
+        "Klambauer et al., Self-normalizing neural networks (2017)",
+        ("hidden_activation", "dead_relu", "vanishing_gradient"),
+        functools.partial(hidden_activation, activation="selu", initializer="lecun_normal"),
+        cures="hidden_activation",
+        on_demand=True,
+    ),
+    Remedy(
+        "gelu",
+        "GELU in hidden layers",
+        "activation",
+        "Gives hidden layers the activation gelu and He's first weights.",
+        "Hendrycks & Gimpel, Gaussian error linear units (2016)",
+        ("hidden_activation", "dead_relu"),
+        functools.partial(hidden_activation, activation="gelu", initializer="he_normal"),
+        cures="hidden_activation",
+        on_demand=True,
+    ),
+    Remedy(
+        "deeper",
+        "One hidden layer more",
+        "depth",
+        "Puts one more hidden layer behind the last one.",
+        "Goodfellow et al., Deep learning (2016), section 6.4.1",
+        ("capacity_too_small", "underfitting", "missing_layer"),
+        deeper,
+        cures="capacity_too_small",
+        on_demand=True,
+    ),
+    Remedy(
+        "max-norm-3",
+        "Max-norm 3",
+        "norm",
+        "Keeps the norm of the weights into each unit at 3 or less.",
+        "Srivastava et al., Dropout (2014)",
+        ("overfitting", "exploding_gradient"),
+        max_norm,
+        on_demand=True,
+    ),
+    Remedy(
+        "label-smoothing",
+        "Label smoothing 0.1",
+        "labels",
+        "Mixes each label with the other classes by a tenth.",
+        "Szegedy et al., Rethinking the Inception architecture (2016)",
+        ("overfitting", "corrupted_labels"),
+        label_smoothing,
         on_demand=True,
     ),
 )

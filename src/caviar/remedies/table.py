@@ -4,7 +4,17 @@ from caviar.remedies.contract import Remedy
 from caviar.remedies.ensembles import ENSEMBLES
 from caviar.remedies.inputs import INPUTS
 from caviar.remedies.network import NETWORK
+from caviar.remedies.optimizers import OPTIMIZERS
 from caviar.remedies.regularization import REGULARIZATION
+from caviar.remedies.schedules import SCHEDULES
 from caviar.remedies.training import TRAINING
 
-REMEDIES: tuple[Remedy, ...] = (*INPUTS, *NETWORK, *TRAINING, *REGULARIZATION, *ENSEMBLES)
+REMEDIES: tuple[Remedy, ...] = (
+    *INPUTS,
+    *NETWORK,
+    *OPTIMIZERS,
+    *TRAINING,
+    *SCHEDULES,
+    *REGULARIZATION,
+    *ENSEMBLES,
+)
