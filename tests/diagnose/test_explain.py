@@ -127,3 +127,13 @@ def test_what_makes_seeds_agree_explains_why_they_did_not():
     assert found(explained(unsteady, calm, REMEDIES)) == {"S10": "learning_rate_high"}
     assert found(explained(unsteady, compared(lower_rate=0.0), REMEDIES)) == {"P01": "seed_variance"}
     assert found(explained(seen(S10="learning_rate_high"), calm, REMEDIES)) == {}
+
+
+def test_averaging_seeds_explains_only_where_nothing_else_does():
+    both = seen(G01="overfitting", P01="seed_variance")
+    told = explained(both, compared(ensemble_5=0.5, early_stopping=0.1), REMEDIES)
+    assert found(told) == {"G01": "overfitting"}
+    assert told.area == "generalization"
+    told = explained(both, compared(ensemble_5=0.5, early_stopping=0.0), REMEDIES)
+    assert found(told) == {"G01": "overfitting", "P01": "seed_variance"}  # overfitting is bad in itself
+    assert told.area == "generalization"

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from caviar.diagnose.contract import Check
-from caviar.diagnose.diagnosis import CHECKS, concluded
+from caviar.diagnose.diagnosis import AREAS, CHECKS, concluded
 from caviar.remedies.contract import Remedy
 from caviar.run.record import ComparisonRecord, DiagnosisRecord, FindingRecord
 
@@ -126,6 +126,8 @@ def explained(
 
 
 def _main(pairs: Sequence[_Explanation], tied: float) -> _Explanation | None:
+    # Averaging seeds helps whatever is wrong: it explains only where nothing else does.
+    pairs = [pair for pair in pairs if pair.finding.area != "prediction"] or pairs
     if not pairs:
         return None
     best = max(pair.gain for pair in pairs)
@@ -165,7 +167,8 @@ def _judged(
             }
         )
     evident = _BY_CODE[finding.code].evident
-    if evident and not told:
+    first = min((AREAS.index(cause.finding.area) for cause in told.values()), default=len(AREAS))
+    if evident and AREAS.index(finding.area) < first:
         return finding
     # Beside a cause that was found, a symptom may be its effect: the next look, after the remedy, will tell.
     untried = [name for name in finding.remedies if name not in tried]
