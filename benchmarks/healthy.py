@@ -108,9 +108,11 @@ def rows_of(model: Model) -> tuple[np.ndarray, np.ndarray, int]:
 
 def examined(model: Model) -> dict[str, Any]:
     """What the doctor says of it."""
-    import keras
+    import caviar  # chooses Keras' backend
+    from caviar.population import devices
 
-    import caviar
+    devices.start()
+    import keras
 
     x, y, classes = rows_of(model)
     heads = {0: (1, None, "mse"), 2: (1, "sigmoid", "binary_crossentropy")}
@@ -150,8 +152,8 @@ def table(lines: list[dict[str, Any]]) -> list[str]:
     reached = "reached" if len(ill) <= AIM * len(lines) else "**not reached**"
     text = [
         (
-            f"{len(lines)} sound models: {len(ill)} with a finding, {len(ill) / len(lines):.1%} "
-            f"({low:.1%} – {high:.1%}); aim {AIM:.0%}: {reached}."
+            f"{len(lines)} of {len(GRID)} sound models, in a random order: {len(ill)} with a finding, "
+            f"{len(ill) / len(lines):.1%} ({low:.1%} – {high:.1%}); aim {AIM:.0%}: {reached}."
         ),
         (
             f"In {suspected} something looked wrong at first. Seconds: median "
@@ -177,10 +179,11 @@ def main() -> None:
     parser.add_argument(
         "--lines", type=Path, default=Path("healthy-lines.jsonl"), help="where finished models are kept"
     )
+    parser.add_argument("--first", type=int, default=len(GRID), help="so many of the models (default: all)")
     asked = parser.parse_args()
     # In an order that is no order of the grid, so that the first ones are a fair part of it.
     order = np.random.default_rng(0).permutation(len(GRID))
-    models = [GRID[i] for i in order][: 6 if asked.quick else None]
+    models = [GRID[i] for i in order][: 6 if asked.quick else asked.first]
     done: dict[str, dict[str, Any]] = {}
     if asked.lines.exists() and not asked.quick:
         said = [json.loads(line) for line in asked.lines.read_text(encoding="utf-8").splitlines()]
