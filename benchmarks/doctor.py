@@ -324,7 +324,10 @@ def main() -> None:
                 lines.write(json.dumps(line) + "\n")
     text = "\n".join(table([done[case.name] for case in cases]))
     text += f"\n\n{machine()}; caviar {version('caviar')}, keras {version('keras')}, jax {version('jax')}. "
-    text += f"At most {MINUTES:g} minutes per treatment and per random search. Scores are accuracies or R²."
+    if any("scores" in line for line in done.values()):
+        text += (
+            f"At most {MINUTES:g} minutes per treatment and per random search. Scores are accuracies or R²."
+        )
     print(text)
     if not asked.quick and not asked.only:
         write(text, "sick", PAGE)

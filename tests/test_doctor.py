@@ -111,7 +111,7 @@ def test_a_target_that_does_not_fit_the_model_reaches_the_loss_as_it_is(build, y
     assert recipe.given is as_given
 
 
-def test_a_sound_model_is_healthy_and_treating_it_changes_nothing_for_the_worse():
+def test_a_sound_model_is_healthy():
     diagnosis = diagnosed(network(activation="sigmoid", loss="binary_crossentropy"), epochs=40)
     assert diagnosis.area == "healthy"
     assert diagnosis.findings == []
@@ -138,6 +138,14 @@ def test_a_model_that_keras_refuses_is_diagnosed_all_the_same():
     assert diagnosis.score is None
     assert {finding.fault for finding in diagnosis.findings} & {"output_shape", "target_encoding"}
     assert "Keras refuses" in diagnosis.sentence
+    treatment = diagnosis.treat(minutes=0.5)
+    assert treatment.accepted[0] == "Last layer and loss for this target"
+    assert treatment.recipe.build(3, 3)().output_shape == (None, 3)
+
+
+def test_time_that_does_not_suffice_is_told_in_a_sentence():
+    with pytest.raises(OptionError, match="Give more minutes"):
+        diagnosed(network(), y=X[:, 0], minutes=0.01, epochs=3000)
 
 
 def test_shuffled_labels_hold_no_signal():

@@ -70,7 +70,11 @@ class Examination:
     _references: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
 
     def baseline(self, recipe: Recipe) -> Arm:
-        """A recipe as it is, with curves, probes, and several seeds on the folds of the first repeat."""
+        """A recipe as it is, with curves, probes, and several seeds on the folds of the first repeat.
+
+        Raises:
+            OutOfTime: The time given does not suffice.
+        """
         return measure(
             self.bench,
             recipe,
@@ -78,7 +82,7 @@ class Examination:
             seeds=SEEDS,
             ask_fit=True,
             probe=True,
-            monitor=Pace(self.voice, self.clock, recipe.title, reserve=float("-inf")),
+            monitor=self._monitor(recipe),
             what="The recipe as it is.",
         )
 

@@ -171,5 +171,6 @@ def _judged(
     if evident and AREAS.index(finding.area) < first:
         return finding
     # Beside a cause that was found, a symptom may be its effect: the next look, after the remedy, will tell.
-    untried = [name for name in finding.remedies if name not in tried]
-    return finding.model_copy(update={"outcome": "suspected" if evident or untried else "harmless"})
+    # Harmless is only what was taken away, in every way there is, without effect.
+    all_tried = bool(finding.remedies) and all(name in tried for name in finding.remedies)
+    return finding.model_copy(update={"outcome": "harmless" if all_tried and not evident else "suspected"})
