@@ -1,8 +1,8 @@
 """Do Caviar's tests and intervals keep their promises?
 
-Simulations with a known truth, which write docs/statistics.md:
+Simulations with a known truth, which write their part of docs/statistics.md:
 
-    python benchmarks/error_rates.py            # about eight minutes on one core, rewrites docs/statistics.md
+    python benchmarks/error_rates.py            # about eight minutes on one core, writes docs/statistics.md
     python benchmarks/error_rates.py --quick    # a minute, prints only
 
 Arms that are equal by construction: each arm sees inputs of its own, and all arms' inputs enter the target
@@ -30,6 +30,7 @@ from caviar.evaluate.intervals import SMALL_TABLE, mean_estimate, proportion_est
 from caviar.evaluate.metrics import brier_losses, log_losses
 from caviar.evaluate.selection import corrected_winner
 from caviar.evaluate.variance import spread
+from tables import write
 
 SEED = 20
 FOLDS = 10
@@ -485,7 +486,7 @@ def _tests(repeats: int) -> list[str]:
 
 def _false_positive_chapter(rows: list[Row]) -> str:
     default = _default(rows, 5, 6)
-    return f"""## Equal arms: how often is a difference called significant?
+    return f"""### Equal arms: how often is a difference called significant?
 
 Nominal: 5 %. Each cell is the share of simulated tables, with its 95 % Wilson interval. *Naive t* is the
 ordinary paired t-test over folds. *Scores - 1* and *folds - 1* are the corrected resampled t of Nadeau &
@@ -503,7 +504,7 @@ default did so in {_range(default)}. Its whole interval lay above 5 % here: {
 
 def _many_repeats_chapter(rows: list[Row]) -> str:
     default = _default(rows, 5, 6)
-    return f"""## The same with ten repeats
+    return f"""### The same with ten repeats
 
 {table(_tests(10), rows)}
 
@@ -514,7 +515,7 @@ Caviar's default: {_range(default)}. Its whole interval lay above 5 % here: {
 
 
 def _seed_chapter(rows: list[Row]) -> str:
-    return f"""## Arms that differ by nothing but their seeds
+    return f"""### Arms that differ by nothing but their seeds
 
 Here every member draws its own hidden layer, so the differences of folds are nearly independent and the
 correction has little to correct: the test is over-strict.
@@ -529,7 +530,7 @@ and seed standard deviations below.
 def _mean_chapter(rows: list[Row]) -> str:
     header = ["learner", "rows", "naive t, 10 x 3", *_tests(3)[4:]]
     default = _default(rows, 4, 5)
-    return f"""## The interval of a mean score
+    return f"""### The interval of a mean score
 
 Nominal: 95 %. The truth is the expected loss of the learner trained on nine tenths of the rows, over fresh
 tables.
@@ -543,7 +544,7 @@ Caviar's lay wholly below 95 % here: {_misses(rows, default, below=0.95)}.
 
 def _spread_chapter(rows: list[Row]) -> str:
     header = ["effects", "true split / seed", "split covered", "seed covered", "wrong one said to dominate"]
-    return f"""## Spread due to the split and to the seed
+    return f"""### Spread due to the split and to the seed
 
 Nominal: 95 %; ten folds with three seeds each. Where both are equal, "wrong" means that the split is said to
 dominate.
@@ -558,7 +559,7 @@ Seed: {_range(_column(rows, 3))}; wholly below 95 % here: {_misses(rows, _column
 
 def _verdict_chapter(rates: list[Row], families: list[Row]) -> str:
     wrong = [row for row in rates if float(str(row[2])) >= 2]
-    return f"""## Verdicts
+    return f"""### Verdicts
 
 One remedy, 10 x 3, truly better by the given multiple of the region of practical equivalence (2 % of the way
 from no-skill to the learner).
@@ -577,7 +578,7 @@ harm?
 
 def _selection_chapter(rows: list[Row]) -> str:
     header = ["recipes", "rows", "winner looks", "after BBC-CV", "interval holds the truth"]
-    return f"""## The winner of a search
+    return f"""### The winner of a search
 
 Mean absolute error of the recipe with the lowest one, relative to what that recipe truly loses on fresh rows:
 negative means that it looks better than it is. BBC-CV: Tsamardinos, Greasidou & Borboudakis (2018), 200
@@ -593,12 +594,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a minute, prints only")
     quick = parser.parse_args().quick
     began = time.monotonic()
-    page = f"""# What Caviar's statistics promise, and what they keep
-
-This page is written by `python benchmarks/error_rates.py` (seed {SEED}, Python {platform.python_version()},
-NumPy {np.__version__}, SciPy {scipy.__version__}); every number on it
-comes from that run. The learners are small and cheap, so that many tables can be drawn; the arms that are
-compared are equal by construction, and planted effects are known exactly.
+    page = f"""Seed {SEED}, Python {platform.python_version()}, NumPy {np.__version__}, SciPy {scipy.__version__}.
 """
     print(page)
     with threadpool_limits(1):
@@ -607,8 +603,7 @@ compared are equal by construction, and planted effects are known exactly.
             page += f"\n{chapter}"
     print(f"Took {time.monotonic() - began:.0f} s.")
     if not quick:
-        PAGE.parent.mkdir(exist_ok=True)
-        PAGE.write_text(page, encoding="utf-8")
+        write(page.rstrip(), "error_rates", PAGE)
 
 
 if __name__ == "__main__":
