@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from caviar.confirmation import Apart, set_apart
 from caviar.data.dataset import Dataset
 from caviar.data.load import load
 from caviar.data.split import make_splits
@@ -53,6 +54,7 @@ class Diagnosis:
     _recipe: Recipe
     _first: Findings | None
     _examination: Examination
+    _apart: Apart | None
 
     def __repr__(self) -> str:
         lines = [self.sentence]
@@ -65,21 +67,25 @@ class Diagnosis:
         return "\n".join(lines)
 
     def treat(self, minutes: float | None = None) -> Treatment:
-        """Try remedies, accept what helps, look again, until nothing helps any more.
+        """Try remedies, accept what helps, look again, until nothing helps any more; then confirm it.
+
+        What was accepted is confirmed on rows that took no part in choosing it: of 2,000 rows or more, the fifth that
+        was kept apart before the diagnosis; of fewer, on nested folds.
 
         Args:
             minutes: Bound on the treatment; none if not given.
 
         Returns:
-            The repaired recipe, how it compares, and the story.
+            The repaired recipe, how it compares, how it did on those rows, and the story; `model()` trains it on all
+            rows.
 
         Raises:
             ModelError: Keras refuses to train the model, and no remedy changes that.
         """
         examination = replace(self._examination, clock=Clock(minutes))
         if self._first is None:
-            return treat_refused(examination, self._recipe, self.sentence)
-        return treat(examination, self._first)
+            return treat_refused(examination, self._recipe, self.sentence, self._apart)
+        return treat(examination, self._first, self._apart)
 
 
 def diagnose(
@@ -101,8 +107,8 @@ def diagnose(
     """Find out what costs a model performance: a learning, a generalization or a prediction problem.
 
     The model and its fit arguments are taken as they are; nothing is prepared. It is trained on 5 folds in 3 repeats
-    with several seeds. What looks wrong is then taken away, one thing at a time on the same folds and seeds: only
-    what costs measurable performance is a finding.
+    with several seeds; of 2,000 rows or more, a fifth is kept apart to confirm a treatment. What looks wrong is then
+    taken away, one thing at a time on the same folds and seeds: only what costs measurable performance is a finding.
 
     Args:
         build: A builder (or `"file.py:function"`) that takes nothing, `hp`, or `n_inputs, n_outputs` and returns a
@@ -147,8 +153,8 @@ def diagnose(
         builder, dataset, name=title, batch_size=int(batch_size), epochs=int(epochs), callbacks=callbacks
     )
     model = sketch(recipe.build(dataset.features.shape[1], dataset.n_outputs))
-    bench = _bench(dataset, deciding_metric(model, dataset, metric), seed)
-    return _diagnosed(bench, recipe, minutes, began, verbose, _validation_rows(validation_data, dataset))
+    given = _Given(dataset, deciding_metric(model, dataset, metric), recipe, seed)
+    return _diagnosed(given, Clock(minutes, began), verbose, _validation_rows(validation_data, dataset))
 
 
 def _validation_rows(given: Any, dataset: Dataset) -> np.ndarray | None:  # noqa: ANN401
@@ -216,18 +222,23 @@ def diagnose_table(
     deciding, _ = find_metrics(dataset, metric)
     recipe = read_recipe(dataset, model, epochs, batch_size, absolute=deciding.name == "mae")
     with keras_speaks_plainly():
-        return _diagnosed(_bench(dataset, deciding, seed), recipe, minutes, began, int(not quiet))
+        return _diagnosed(_Given(dataset, deciding, recipe, seed), Clock(minutes, began), int(not quiet))
 
 
-def _diagnosed(
-    bench: Bench,
-    recipe: Recipe,
-    minutes: float | None,
-    began: float,
-    verbose: int,
-    validation: np.ndarray | None = None,
-) -> Diagnosis:
-    examination = Examination(bench, Voice(quiet=not verbose), Clock(minutes, began), validation)
+@dataclass(frozen=True, eq=False)
+class _Given:
+    """What is diagnosed."""
+
+    dataset: Dataset
+    metric: Metric
+    recipe: Recipe
+    seed: int
+
+
+def _diagnosed(given: _Given, clock: Clock, verbose: int, validation: np.ndarray | None = None) -> Diagnosis:
+    looked_at, apart = set_apart(given.dataset, given.seed)
+    bench, recipe = _bench(looked_at, given.metric, given.seed), given.recipe
+    examination = Examination(bench, Voice(quiet=not verbose), clock, validation)
     first: Findings | None = None
     try:
         first = examination.tell(examination.look(_first_arm(examination, recipe)))
@@ -237,7 +248,7 @@ def _diagnosed(
         if record.area == "healthy":  # the reason lies elsewhere
             raise
         record.sentence = f"{record.sentence} Keras refuses to train it: {error}"
-    return _concluded(examination, recipe, first, record, time.monotonic() - began)
+    return _concluded(examination, recipe, first, record, apart)
 
 
 def _bench(dataset: Dataset, metric: Metric, seed: int) -> Bench:
@@ -260,7 +271,11 @@ def _first_arm(examination: Examination, recipe: Recipe) -> Arm:
 
 
 def _concluded(
-    examination: Examination, recipe: Recipe, first: Findings | None, record: DiagnosisRecord, seconds: float
+    examination: Examination,
+    recipe: Recipe,
+    first: Findings | None,
+    record: DiagnosisRecord,
+    apart: Apart | None,
 ) -> Diagnosis:
     metric = examination.bench.metric
     findings = [f for f in record.findings if f.outcome == "found"]
@@ -272,8 +287,9 @@ def _concluded(
         record=record,
         score=None if first is None else first.trial.baseline.record.scores[metric.name],
         metric=metric.title,
-        seconds=seconds,
+        seconds=examination.clock.spent(),
         _recipe=recipe,
         _first=first,
         _examination=examination,
+        _apart=apart,
     )

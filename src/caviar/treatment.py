@@ -4,13 +4,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from caviar.confirmation import Apart, Confirmation, confirm_apart, confirm_nested
+from caviar.data.dataset import Dataset
 from caviar.diagnose.diagnosis import SENTENCES
 from caviar.errors import ModelError
 from caviar.evaluate.compare import compare, judge
 from caviar.evaluate.estimate import Estimate
 from caviar.examination import Examination, Findings
-from caviar.measure import Arm
-from caviar.progress import OutOfTime
+from caviar.measure import Arm, fit_all
+from caviar.model.finished import FinishedModel
+from caviar.pace import Pace
+from caviar.progress import Clock, OutOfTime
 from caviar.recipe.recipe import Recipe
 from caviar.remedies.contract import NotApplicable
 from caviar.remedies.table import REMEDIES
@@ -19,6 +23,8 @@ from caviar.trial import Trial, choose, corrected_score
 
 MOST_ROUNDS = 4
 """How often the doctor looks again after an accepted remedy."""
+_CONFIRMING = 0.3
+"""Share of the time that is kept for confirming what was accepted."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +37,8 @@ class Treatment:
         comparison: The repaired recipe beside the person's own, on the same folds and seeds; None where they are the
             same.
         score: Score of the repaired recipe with its interval, corrected for having been chosen among others.
+        confirmation: How it did on rows that took no part in choosing it; None where nothing was accepted, or time was
+            short.
         area: What is left: "healthy", "at the ceiling", "no signal", or the area of what still costs performance.
         story: What was found and done, one sentence each, in order.
         rounds: Every look: what was seen and tried.
@@ -40,23 +48,43 @@ class Treatment:
     accepted: list[str]
     comparison: ComparisonRecord | None
     score: Estimate
+    confirmation: Confirmation | None
     area: str
     story: list[str]
     rounds: list[Findings]
+    _rows: Dataset
 
     def __repr__(self) -> str:
         return "\n".join(self.story)
 
+    def model(self, seed: int = 0) -> FinishedModel:
+        """The repaired recipe trained on all rows, those kept apart too.
 
-def treat(examination: Examination, first: Findings) -> Treatment:
+        Args:
+            seed: Where its seeds start.
+
+        Returns:
+            The network, or those of an ensemble, with the preparation: `models` are ordinary Keras models,
+            `predict_features(x)` predicts.
+        """
+        prepared, fitting, _, models = fit_all(self._rows, self.recipe, seed)
+        return FinishedModel(models, prepared, fitting.link, self._rows.schema)
+
+
+def treat(whole: Examination, first: Findings, apart: Apart | None = None) -> Treatment:
     """Treat a model that was looked at.
 
     What checks asked for comes first. When nothing of it helps any more, the remedies that may help anybody follow.
+    What was accepted is confirmed at the end, for which some of the time is kept.
 
     Args:
-        examination: Its bench, and the time left.
+        whole: Its bench, and the time left.
         first: What the diagnosis saw and tried.
+        apart: Rows that took no part in it.
     """
+    clock = whole.clock
+    minutes = None if clock.minutes is None else (1 - _CONFIRMING) * clock.minutes
+    examination = replace(whole, clock=Clock(minutes, clock.began))
     bench = examination.bench
     own, now = first.trial.baseline, first
     arms, rounds, story = Trial(own), [first], [_seen(first)]
@@ -73,7 +101,7 @@ def treat(examination: Examination, first: Findings) -> Treatment:
         accepted.append(best.recipe.title)
         verdict = next(c for c in now.comparisons if c.remedy == best.recipe.name)
         calm = f" It leaves {verdict.steadier:.0%} of the spread between seeds." if verdict.steadier else ""
-        story.append(f"Accepted: {best.recipe.title}. {verdict.sentence}{calm}")
+        story.append(f"Accepted: {best.recipe.title}. {_sentence(verdict.sentence)}{calm}")
         try:
             measured = examination.baseline(replace(best.recipe, name=f"repaired-{len(accepted)}"))
         except OutOfTime:
@@ -84,26 +112,44 @@ def treat(examination: Examination, first: Findings) -> Treatment:
         rounds.append(now)
         story.append(_seen(now))
     last = now.trial.baseline
-    comparison = None
+    comparison = confirmation = None
+    arms.arms.append(last)
     if accepted:
         comparison = _compared(examination, first.trial, own, last, first.evidence.rope)
-        story.append(f"In all: {comparison.sentence}")
-    arms.arms.append(last)
+        story.append(f"In all: {_sentence(comparison.sentence)}")
+        try:
+            confirmation = _confirmed(whole, apart, first.trial, arms, last)
+            story.append(confirmation.sentence)
+        except OutOfTime:
+            story.append(
+                "The time given did not suffice to confirm it on rows that took no part in choosing it."
+            )
     corrected = corrected_score(bench, arms)
     score = corrected[1] if corrected is not None and accepted else last.record.scores[bench.metric.name]
     area = _left(now)
     if area == "at the ceiling":
         story.append(SENTENCES[area])
-    return Treatment(last.recipe, accepted, comparison, score, area, story, rounds)
+    rows = bench.dataset if apart is None else apart.dataset
+    return Treatment(last.recipe, accepted, comparison, score, confirmation, area, story, rounds, rows)
 
 
-def treat_refused(examination: Examination, recipe: Recipe, why: str) -> Treatment:
+def _confirmed(whole: Examination, apart: Apart | None, first: Trial, arms: Trial, last: Arm) -> Confirmation:
+    monitor = Pace(whole.voice, whole.clock, "confirming")
+    if apart is not None:
+        return confirm_apart(whole.bench, apart, first, arms.baseline.recipe, last.recipe, monitor)
+    return confirm_nested(whole.bench, first, [arms.baseline, *arms.arms], arms.baseline, last, monitor)
+
+
+def treat_refused(
+    examination: Examination, recipe: Recipe, why: str, apart: Apart | None = None
+) -> Treatment:
     """Treat a model that Keras refuses to train: give it a last layer and loss that fit, then treat what that gives.
 
     Args:
         examination: Its bench, and the time left.
         recipe: The person's own.
         why: What was seen, and what Keras said.
+        apart: Rows that took no part in it.
     """
     head = next(remedy for remedy in REMEDIES if remedy.name == "head")
     try:
@@ -113,7 +159,7 @@ def treat_refused(examination: Examination, recipe: Recipe, why: str) -> Treatme
         raise ModelError(
             f"Expected a model that can be given another last layer, but {reason}. {why}"
         ) from None
-    rest = treat(examination, first)
+    rest = treat(examination, first, apart)
     story = [why, f"Accepted: {head.title}.", *rest.story]
     return replace(rest, accepted=[head.title, *rest.accepted], story=story)
 
@@ -136,6 +182,11 @@ def _seen(now: Findings) -> str:
         if f.outcome == "found"
     ]
     return now.record.sentence + (f" Found: {'; '.join(found)}." if found else "")
+
+
+def _sentence(verdict: str) -> str:
+    """A verdict as a sentence of a story."""
+    return f"{verdict[0].upper()}{verdict[1:].rstrip('.')}."
 
 
 def _left(now: Findings) -> str:

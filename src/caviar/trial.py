@@ -76,10 +76,14 @@ class Trial:
 
     def each(self, arm: Arm) -> np.ndarray:
         """An arm's deciding scores (repeat, fold, seed), as they are compared."""
+        return self.held(arm.each)
+
+    def held(self, scores: np.ndarray) -> np.ndarray:
+        """Scores as they are compared: none worse than the worst that counts, failed trainings as that one."""
         if self.worst is None:
-            return arm.each
+            return scores
         held = np.maximum if self.higher_is_better else np.minimum
-        return np.asarray(held(np.where(np.isfinite(arm.each), arm.each, self.worst), self.worst))
+        return np.asarray(held(np.where(np.isfinite(scores), scores, self.worst), self.worst))
 
 
 def in_order(remedies: Sequence[Remedy], asked_for: Sequence[str]) -> list[Remedy]:

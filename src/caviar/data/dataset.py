@@ -1,6 +1,6 @@
 """A table made ready: numbers, target, task, and who belongs together."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -61,6 +61,22 @@ class Dataset:
     def feature_names(self) -> tuple[str, ...]:
         """Names of the input columns, in the order of `features`."""
         return tuple(column.name for column in self.schema.columns)
+
+    def of(self, rows: np.ndarray) -> "Dataset":
+        """Some of the rows, in the order given."""
+
+        def some(values: np.ndarray | None) -> np.ndarray | None:
+            return None if values is None else values[rows]
+
+        return replace(
+            self,
+            features=self.features[rows],
+            target=self.target[rows],
+            groups=some(self.groups),
+            time=some(self.time),
+            weight=some(self.weight),
+            given=some(self.given),
+        )
 
     @cached_property
     def identical(self) -> np.ndarray:
