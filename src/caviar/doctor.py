@@ -278,11 +278,10 @@ def _concluded(
     apart: Apart | None,
 ) -> Diagnosis:
     metric = examination.bench.metric
-    findings = [f for f in record.findings if f.outcome == "found"]
     return Diagnosis(
         area=record.area,
         sentence=record.sentence,
-        findings=[] if record.area == "no signal" else sorted(findings, key=lambda f: -f.severity),
+        findings=record.costing,
         notes=[f for f in record.findings if f.outcome in {"suspected", "harmless"}],
         record=record,
         score=None if first is None else first.trial.baseline.record.scores[metric.name],

@@ -135,13 +135,21 @@ def _main(pairs: Sequence[_Explanation], tied: float) -> _Explanation | None:
     return min(close, key=lambda pair: (pair.rank, -pair.gain))
 
 
-def _others(pairs: Sequence[_Explanation], main: _Explanation, tied: float) -> list[_Explanation]:
-    """Causes seen in the model or the data whose own remedies help too, but less than the main one."""
+def _others(
+    pairs: Sequence[_Explanation], main: _Explanation, tied: float, least: float = 0.3
+) -> list[_Explanation]:
+    """Further causes that were seen, and whose own remedies help too, though less than the main one.
+
+    What was seen in the model or the data counts however little it brings; what was seen while training may be an
+    effect of the main cause, and counts where taking it away brings at least this share of the best gain.
+    """
     others: dict[str, _Explanation] = {}
     for pair in pairs:
-        own = pair.rank[0] is False and pair.remedy.cures == pair.finding.fault
+        check = _BY_CODE[pair.finding.code]
+        seen = pair.rank[0] is False or (check.specific and pair.gain >= least * main.gain)
+        own = seen and pair.remedy.cures == pair.finding.fault
         less = pair.gain < (1 - tied) * main.gain and pair.remedy.family != main.remedy.family
-        if own and less and pair.finding.fault != main.fault:
+        if own and less and pair.finding.area != "prediction" and pair.finding.fault != main.fault:
             others.setdefault(pair.finding.code, pair)
     return list(others.values())
 

@@ -75,7 +75,7 @@ def carries_over_badly(evidence: Evidence, *, share: float = 0.1) -> Outcome:
     Args:
         evidence: What was measured.
         share: It must be worse by this share of the distance from no skill to the best that anything reached,
-            five times what counts as a practical difference in a trial; and surely so.
+            five times what counts as a practical difference in a trial; and surely so, or even worse than a constant.
     """
     if evidence.fit_scores is None:
         return NotApplicable("the training rows were not scored")
@@ -96,7 +96,8 @@ def carries_over_badly(evidence: Evidence, *, share: float = 0.1) -> Outcome:
         f"network ends {abs(behind.value):.3g} {where} the best reference row ({evidence.best_reference:.3g}): "
         f"{abs(share_lost):.0%} of the distance from no skill."
     )
-    if fitted.value <= 0 and share_lost > share and behind.low > 0:
+    constant = -evidence.better_by(np.array(evidence.no_skill), evidence.best_reference or 0.0)
+    if fitted.value <= 0 and share_lost > share and (behind.low > 0 or behind.value > constant):
         return Found(sentence, float(np.clip(share_lost, 0, 1)), None, numbers)
     return Clear(sentence, numbers)
 

@@ -6,14 +6,15 @@ from caviar.diagnose.contract import Check, Clear, Found, NotApplicable, Outcome
 from caviar.diagnose.evidence import Evidence
 
 
-def depends_on_the_seed(evidence: Evidence, *, share: float = 0.05, flips: float = 0.05) -> Outcome:
+def depends_on_the_seed(evidence: Evidence, *, share: float = 0.1, flips: float = 0.1) -> Outcome:
     """Equal recipes with other seeds give clearly different results on the same rows.
 
     Args:
         evidence: What was measured.
         share: The seed's standard deviation must surely exceed this share of the distance from no skill to the
             best that anything reached, and the region of practical equivalence. Two seeds then typically differ by
-            7 % of all there is to learn: more than three times what counts as a difference.
+            14 % of all there is to learn, seven times what counts as a difference. Sound networks of 10 to 30 units
+            reached 5 to 8 % on tables of 270 to 700 rows.
         flips: Or it must exceed it by its estimate alone, while this share of rows changes its predicted class.
     """
     if evidence.spread is None or evidence.seed_scores is None:

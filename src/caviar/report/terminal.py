@@ -253,12 +253,18 @@ def diagnosis(record: DiagnosisRecord, score: Estimate | None, metric: str, seco
         decimals = wording.common_decimals([score])
         text = f"{metric} {wording.value_of(score, decimals)} ({wording.interval_of(score, decimals)})"
         parts.append(_line("As it is", text))
-    known = [] if record.area == "no signal" else record.findings
-    for outcome, mark in (("found", "!"), ("suspected", "?"), ("harmless", "○")):
-        for finding in sorted((f for f in known if f.outcome == outcome), key=lambda f: -f.severity):
+    silent = record.area == "no signal"
+    groups = {"!": record.costing} | {
+        mark: []
+        if silent
+        else sorted((f for f in record.findings if f.outcome == outcome), key=lambda f: -f.severity)
+        for mark, outcome in (("?", "suspected"), ("○", "harmless"))
+    }
+    for mark, findings in groups.items():
+        for finding in findings:
             name = f"{finding.title} ({finding.fault.replace('_', ' ')})"
             parts.append(_line(f"{mark} {finding.code}", f"{name}: {finding.sentence}"))
-            if outcome == "found" and finding.remedies:
+            if mark == "!" and finding.remedies:
                 parts.append(_line("", f"May help: {', '.join(finding.remedies[:3])}."))
     clear = sum(finding.outcome == "clear" for finding in record.findings)
     note = (

@@ -149,6 +149,17 @@ class DiagnosisRecord(_Value):
     sentence: str
     findings: list[FindingRecord]
 
+    @property
+    def costing(self) -> list[FindingRecord]:
+        """What was found and costs performance, most severe first.
+
+        Without a signal nothing can be learned better; a network that learns noise still ends below a constant.
+        """
+        found = [finding for finding in self.findings if finding.outcome == "found"]
+        if self.area == "no signal":
+            found = [finding for finding in found if finding.area == "generalization"]
+        return sorted(found, key=lambda finding: -finding.severity)
+
 
 class ComparisonRecord(_Value):
     """The paired difference of one remedy to the baseline; positive means the remedy is better.
