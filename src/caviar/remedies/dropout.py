@@ -140,8 +140,13 @@ def momentum(recipe: Recipe, *, amount: float = 0.95) -> Recipe:
     return recipe.changed(("momentum", f"{amount:g}"), rewrites=(*recipe.rewrites, rewrite))
 
 
-def as_many_left(recipe: Recipe) -> Recipe:
-    """Widen each hidden layer that dropout follows, so that as many units are left as it had without dropout."""
+def as_many_left(recipe: Recipe, *, most: float = 10.0) -> Recipe:
+    """Widen each hidden layer that dropout follows, so that as many units are left as it had without dropout.
+
+    Args:
+        recipe: What is changed.
+        most: No layer becomes wider than so many times its width.
+    """
 
     def rewrite(model: keras.Model) -> keras.Model:
         model = flat(model)
@@ -152,7 +157,7 @@ def as_many_left(recipe: Recipe) -> Recipe:
         def change(layer: Any, config: dict[str, Any]) -> dict[str, Any] | None:  # noqa: ANN401
             if layer.name not in rates or not isinstance(layer, keras.layers.Dense):
                 return None
-            return config | {"units": round(config["units"] / (1 - min(rates[layer.name], 0.9)))}
+            return config | {"units": round(config["units"] / max(1 / most, 1 - rates[layer.name]))}
 
         return recast(model, change)
 

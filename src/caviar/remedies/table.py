@@ -1,6 +1,7 @@
 """All remedies, in the order in which reports name them and combinations apply them."""
 
 from caviar.remedies.activations import ACTIVATIONS
+from caviar.remedies.averaging import AVERAGING
 from caviar.remedies.contract import Remedy
 from caviar.remedies.dropout import DROPOUT
 from caviar.remedies.embeddings import EMBEDDINGS
@@ -24,5 +25,6 @@ REMEDIES: tuple[Remedy, ...] = (
     *DROPOUT,
     *REGULARIZATION,
     *NORMALIZATION,
+    *AVERAGING,
     *ENSEMBLES,
 )
