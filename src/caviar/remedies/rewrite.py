@@ -199,7 +199,7 @@ def remade(
 
     def again(operation: Any) -> Any:  # noqa: ANN401
         if operation.name in without:
-            return _given
+            return _left_out
         if not isinstance(operation, keras.layers.Layer):
             return operation
         if id(operation) not in new:  # a layer that is used several times stays one
@@ -237,6 +237,10 @@ def _pass_on(_: Any, flow: Any) -> Any:  # noqa: ANN401
 
 def _given(value: Any) -> Any:  # noqa: ANN401
     return value
+
+
+def _left_out(flow: Any, **_: Any) -> Any:  # noqa: ANN401 - Keras also passes masks on
+    return flow
 
 
 def _behind(model: keras.Model) -> dict[int, list[Any]]:
@@ -286,11 +290,8 @@ def _rebuilt(
             keras.tree.map_structure(at_input, inputs), operation_fn=again, call_fn=call
         )
         new = keras.Model(inputs, outputs, name=model.name)
-    except (
-        ValueError,
-        TypeError,
-        NotImplementedError,
-    ) as error:  # such as two layers of one name in two blocks
+    # Such as two layers of one name, once in blocks of their own, or a layer without a get_config.
+    except (ValueError, TypeError, NotImplementedError) as error:
         reason = (str(error).strip().splitlines() or ["no reason given"])[0].rstrip(".")
         raise NotApplicable(f"Keras cannot connect its layers anew ({reason})") from error
     _compile_like(new, model)
