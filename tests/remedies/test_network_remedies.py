@@ -62,14 +62,9 @@ EQUAL = [
     ("layer-normalization", functional),
     ("batch-normalization-after", sequential),
     ("dropout-recommended", sequential),
-    ("dropout-rate", dropping),
-    ("momentum-0.95", dropping),
     ("weight-decay", functional),
-    ("l1-l2", sequential),
     ("weight-noise", functional),
-    ("hidden-noise", sequential),
     ("periodic-embedding", functional),
-    ("weight-averaging", sequential),
     ("shallower", deep),
 ]
 
