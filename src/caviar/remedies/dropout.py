@@ -239,6 +239,9 @@ DROPOUT = (
         functools.partial(dropout, visible=0.2),
         on_demand=True,
     ),
+)
+
+BESIDE_DROPOUT = (
     Remedy(
         "dropout-width",
         "Wider where dropout thins",

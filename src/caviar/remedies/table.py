@@ -3,7 +3,7 @@
 from caviar.remedies.activations import ACTIVATIONS
 from caviar.remedies.averaging import AVERAGING
 from caviar.remedies.contract import Remedy
-from caviar.remedies.dropout import DROPOUT
+from caviar.remedies.dropout import BESIDE_DROPOUT, DROPOUT
 from caviar.remedies.embeddings import EMBEDDINGS
 from caviar.remedies.ensembles import ENSEMBLES
 from caviar.remedies.inputs import INPUTS
@@ -25,6 +25,7 @@ REMEDIES: tuple[Remedy, ...] = (
     *DROPOUT,
     *REGULARIZATION,
     *NORMALIZATION,
+    *BESIDE_DROPOUT,
     *AVERAGING,
     *ENSEMBLES,
 )
