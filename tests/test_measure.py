@@ -72,6 +72,38 @@ def trained_on(bench: Bench, recipe: Recipe) -> Trained:
     )
 
 
+def test_bagged_members_train_on_rows_that_are_drawn_with_replacement():
+    """Each on others, as many as there are, none of them held out; the same in every run."""
+    bench, recipe = bench_of(planted()), treated("bagging-10", recipe_of())
+    seats, _ = seats_for(bench, recipe, [recipe.ensemble] * len(bench.splits))
+    again, _ = seats_for(bench, recipe, [recipe.ensemble] * len(bench.splits))
+    assert len(seats) == 10 * len(bench.splits)
+    for seat, other in zip(seats, again, strict=True):
+        train_rows = bench.splits[seat.split].train
+        assert set(seat.fit) <= set(train_rows)
+        assert len(seat.fit) == len(train_rows)
+        assert 0.4 < len(set(seat.fit)) / len(train_rows) < 0.85  # 1 - 1/e are expected
+        np.testing.assert_array_equal(seat.fit, other.fit)
+    assert len({tuple(seat.fit) for seat in seats}) == len(seats)
+
+
+def test_a_bagged_model_is_made_of_networks_that_saw_different_rows():
+    """Ten of them; with the same first weights for all, only the rows can tell them apart."""
+
+    def build(n_inputs: int) -> keras.Model:
+        model = keras.Sequential(
+            [keras.Input((n_inputs,)), L.Dense(1, "sigmoid", kernel_initializer="zeros")]
+        )
+        model.compile(keras.optimizers.SGD(0.5), "binary_crossentropy")
+        return model
+
+    recipe = replace(treated("bagging-10", recipe_of(build)), batch_size=ROWS)
+    _, fitting, _, models = fit_all(planted(), recipe, 0)
+    kernels = {tuple(np.asarray(model.layers[-1].kernel).ravel().round(6)) for model in models}
+    assert len(models) == len(kernels) == 10
+    assert all(len(seat.fit) == ROWS for seat in fitting.job.seats)
+
+
 @pytest.mark.parametrize("name", [None, "early-stopping", "plateau-schedule"])
 def test_nothing_that_is_scored_is_watched(name):
     """Other labels on the held-out rows change what is shown of them, and no weight, stop or training log."""

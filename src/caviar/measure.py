@@ -213,9 +213,16 @@ def seats_for(bench: Bench, recipe: Recipe, seeds: Sequence[int]) -> tuple[list[
         if recipe.watches:
             fit, watch = inner_split(bench.dataset, split.train, fraction=WATCH_SHARE, seed=bench.seed)
         for k in range(seeds[i]):
-            seats.append(Seat(split.repeat, split.fold, bench.seed_of(i, k), i, fit, watch, split.held_out))
+            seed = bench.seed_of(i, k)
+            rows = drawn_again(fit, seed) if recipe.bootstrap else fit
+            seats.append(Seat(split.repeat, split.fold, seed, i, rows, watch, split.held_out))
             places.append((i, k))
     return seats, places
+
+
+def drawn_again(rows: np.ndarray, seed: int) -> np.ndarray:
+    """As many rows, drawn from these with replacement: a bootstrap sample, in the order of its rows."""
+    return np.sort(np.random.default_rng(seed).choice(rows, len(rows)))
 
 
 def measure(
@@ -492,7 +499,11 @@ def fit_all(
     fit, watch = rows, rows[:0]
     if recipe.watches:
         fit, watch = inner_split(dataset, rows, fraction=WATCH_SHARE, seed=seed)
-    seats = [Seat(0, 0, seed + 1 + k, 0, fit, watch, rows[:0]) for k in range(recipe.ensemble)]
+    seeds = [seed + 1 + k for k in range(recipe.ensemble)]
+    seats = [
+        Seat(0, 0, one, 0, drawn_again(fit, one) if recipe.bootstrap else fit, watch, rows[:0])
+        for one in seeds
+    ]
     places = [(0, k) for k in range(recipe.ensemble)]
     x = prepared.inputs(dataset.features)[None]
     fitting = make_fitting(recipe, dataset, x, [prepared], seats, places, ask_fit=True, show=False)

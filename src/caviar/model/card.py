@@ -75,6 +75,8 @@ def write_card(folder: Path, record: Record, final: FinalRecord, parameters: int
         "caviar predict THIS_RUN new_rows.csv -o predictions.csv",
         "```",
         "",
+        "The networks are ordinary `.keras` files; import `caviar.recipe.layers` before `keras.models.load_model`.",
+        "",
         "Made with " + ", ".join(f"{k} {v}" for k, v in record.versions.items()) + ".",
         "",
     ]

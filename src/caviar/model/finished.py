@@ -161,6 +161,8 @@ def load_finished(folder: Path) -> FinishedModel:
 def _load_network(folder: Path, name: str) -> "keras.Model":
     import keras
 
+    import caviar.recipe.layers  # noqa: F401 - registers them, for remedies may have put them in
+
     path = folder / name
     if Path(name).name != name:
         raise RunError(

@@ -27,9 +27,11 @@ class Recipe:
         callbacks: Keras callbacks.
         rewrites: Changes to the built model, in order.
         ensemble: How many seeds are averaged.
+        bootstrap: Whether each of them trains on rows that are drawn anew, with replacement.
         changes: What differs from the baseline, name → words.
         task: What is predicted; empty where it is not known.
         n_outputs: Outputs that a network for this task needs.
+        n_rows: Rows of the table; 0 where that is not known.
         given: Whether the loss sees the target as a person gave it, because it does not fit the model.
     """
 
@@ -42,9 +44,11 @@ class Recipe:
     callbacks: tuple[keras.callbacks.Callback, ...] = ()
     rewrites: tuple[Rewrite, ...] = ()
     ensemble: int = 1
+    bootstrap: bool = False
     changes: tuple[tuple[str, str], ...] = ()
     task: str = ""
     n_outputs: int = 1
+    n_rows: int = 0
     given: bool = False
 
     def build(self, n_inputs: int, n_outputs: int) -> Build:

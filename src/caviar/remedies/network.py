@@ -1,4 +1,4 @@
-"""Remedies that change how a network is put together: its last layer, activations, first weights and size."""
+"""Remedies that change how a network is put together: its last layer and loss, and its size."""
 
 import functools
 from typing import Any
@@ -12,9 +12,12 @@ from caviar.remedies.rewrite import (
     all_layers,
     ends_of_hidden,
     flat,
+    has_kernel,
     hidden_layers,
+    is_chain,
     recast,
     recompiled,
+    remade,
     rewired,
 )
 
@@ -84,91 +87,6 @@ def _passing_on(layer: Any, config: dict[str, Any]) -> dict[str, Any]:  # noqa: 
     raise NotApplicable(f"{layer.name} ({type(layer).__name__}) stands behind the last layer")
 
 
-def hidden_activation(
-    recipe: Recipe, *, activation: str, initializer: str, slope: float | None = None
-) -> Recipe:
-    """Give all hidden layers another activation, and the first weights that go with it."""
-
-    def rewrite(model: keras.Model) -> keras.Model:
-        hidden = hidden_layers(model)
-        wanted: Any = activation
-        if slope is not None:
-            wanted = keras.saving.serialize_keras_object(keras.layers.LeakyReLU(negative_slope=slope))
-        apart = [layer for layer in model.layers if isinstance(layer, keras.layers.Activation)]
-        if apart and apart[-1] is model.layers[-1]:
-            apart.pop()
-        changed = []
-
-        def change(layer: Any, config: dict[str, Any]) -> dict[str, Any] | None:  # noqa: ANN401
-            if any(layer is other for other in apart):
-                changed.append(layer.name)
-                return config | {"activation": wanted}
-            if layer.name not in hidden or "activation" not in config:
-                return None
-            same = config["activation"] == wanted and _made_by(layer, initializer)
-            behind = apart and config["activation"] == "linear"
-            if not same:
-                changed.append(layer.name)
-            new = {"kernel_initializer": initializer} | ({} if behind else {"activation": wanted})
-            return config | (new if "kernel_initializer" in config else {"activation": wanted})
-
-        new = recast(model, change)
-        if not changed:
-            raise NotApplicable(f"the hidden layers already have {activation} and {initializer}")
-        return new
-
-    name = f"LeakyReLU({slope:g})" if slope is not None else activation
-    return recipe.changed(
-        ("hidden activation", f"{name}, first weights {initializer}"), rewrites=(*recipe.rewrites, rewrite)
-    )
-
-
-def _made_by(layer: Any, initializer: str) -> bool:  # noqa: ANN401
-    wanted = keras.initializers.get(initializer)
-    return type(getattr(layer, "kernel_initializer", None)) is type(wanted)
-
-
-_FITTING = {
-    "selu": "lecun_normal",
-    "tanh": "glorot_uniform",
-    "sigmoid": "glorot_uniform",
-    "linear": "glorot_uniform",
-}
-
-
-def first_weights(recipe: Recipe) -> Recipe:
-    """Give each layer the first weights that go with its activation: He, Glorot or LeCun."""
-
-    def rewrite(model: keras.Model) -> keras.Model:
-        changed = []
-
-        def change(layer: Any, config: dict[str, Any]) -> dict[str, Any] | None:  # noqa: ANN401
-            if "kernel_initializer" not in config:
-                return None
-            activation = getattr(getattr(layer, "activation", None), "__name__", "")
-            bounded = activation in {"softmax", "softsign", "hard_sigmoid"}
-            wanted = "glorot_uniform" if bounded else _FITTING.get(activation, "he_normal")
-            if _usual(layer):
-                return None
-            changed.append(layer.name)
-            return config | {"kernel_initializer": wanted, "bias_initializer": "zeros"}
-
-        new = recast(model, change)
-        if not changed:
-            raise NotApplicable("the first weights already have a usual size")
-        return new
-
-    return recipe.changed(
-        ("first weights", "He, Glorot or LeCun, by activation"), rewrites=(*recipe.rewrites, rewrite)
-    )
-
-
-def _usual(layer: Any) -> bool:  # noqa: ANN401
-    """Whether a layer's first weights are scaled by its number of inputs."""
-    kind = type(layer.kernel_initializer)
-    return issubclass(kind, (keras.initializers.VarianceScaling, keras.initializers.Orthogonal))
-
-
 def wider(recipe: Recipe, *, times: float) -> Recipe:
     """Give hidden layers more, or fewer, units."""
 
@@ -208,6 +126,29 @@ def deeper(recipe: Recipe) -> Recipe:
         )
 
     return recipe.changed(("depth", "one hidden layer more"), rewrites=(*recipe.rewrites, rewrite))
+
+
+def shallower(recipe: Recipe) -> Recipe:
+    """Take away the last hidden layer, with the activation, normalization, dropout and noise behind it."""
+
+    def rewrite(model: keras.Model) -> keras.Model:
+        model = flat(model)
+        hidden = hidden_layers(model)
+        if len(hidden) < 2:
+            raise NotApplicable("the network has only one hidden layer")
+        if not is_chain(model):
+            raise NotApplicable("the layers of the network are no simple chain")
+        last = model.get_layer(hidden[-1])
+        if not isinstance(last, keras.layers.Dense):
+            raise NotApplicable("the last hidden layer is not a Dense one")
+        left_out = {last.name}
+        for layer in model.layers[model.layers.index(last) + 1 :]:
+            if has_kernel(layer) or layer.input.shape != layer.output.shape:
+                break
+            left_out.add(layer.name)
+        return remade(model, without=left_out)
+
+    return recipe.changed(("depth", "one hidden layer fewer"), rewrites=(*recipe.rewrites, rewrite))
 
 
 def label_smoothing(recipe: Recipe, *, amount: float = 0.1) -> Recipe:
@@ -270,9 +211,6 @@ def less_regularization(recipe: Recipe) -> Recipe:
     return recipe.changed(("regularization", "none"), rewrites=(*recipe.rewrites, rewrite))
 
 
-_HE = "He et al., Delving deep into rectifiers (2015); Glorot & Bengio (2010)"
-_STUCK = ("not_trained", "vanishing_gradient", "underfitting", "slow_convergence", "saturated")
-
 NETWORK = (
     Remedy(
         "head",
@@ -291,39 +229,6 @@ NETWORK = (
         ),
         head,
         cures="last_activation",
-        on_demand=True,
-    ),
-    Remedy(
-        "relu",
-        "ReLU in hidden layers",
-        "activation",
-        "Gives hidden layers the activation relu and He's first weights.",
-        _HE,
-        ("hidden_activation", "missing_hidden_activation", "exploding_gradient", *_STUCK, "init"),
-        functools.partial(hidden_activation, activation="relu", initializer="he_normal"),
-        cures="hidden_activation",
-        on_demand=True,
-    ),
-    Remedy(
-        "leaky-relu",
-        "Leaky ReLU in hidden layers",
-        "activation",
-        "Gives hidden layers LeakyReLU with slope 0.1 and He's first weights: units cannot die.",
-        "Maas et al., Rectifier nonlinearities improve neural network acoustic models (2013)",
-        ("dead_relu", "hidden_activation", "vanishing_gradient", "not_trained"),
-        functools.partial(hidden_activation, activation="leaky_relu", initializer="he_normal", slope=0.1),
-        cures="hidden_activation",
-        on_demand=True,
-    ),
-    Remedy(
-        "first-weights",
-        "First weights of a usual size",
-        "initializer",
-        "Draws first weights by He, Glorot or LeCun, as the activation asks for.",
-        _HE,
-        ("init", "symmetry", "exploding_gradient", "dead_relu", *_STUCK),
-        first_weights,
-        cures="init",
         on_demand=True,
     ),
     Remedy(
@@ -360,25 +265,25 @@ NETWORK = (
         on_demand=True,
     ),
     Remedy(
-        "selu",
-        "SELU in hidden layers",
-        "activation",
-        "Gives hidden layers the activation selu and LeCun's first weights.",
-        "Klambauer et al., Self-normalizing neural networks (2017)",
-        ("hidden_activation", "dead_relu", "vanishing_gradient"),
-        functools.partial(hidden_activation, activation="selu", initializer="lecun_normal"),
-        cures="hidden_activation",
+        "half-as-wide",
+        "Half as wide",
+        "width",
+        "Gives hidden layers half of their units.",
+        "Goodfellow et al., Deep learning (2016), section 7.8",
+        ("capacity_too_large", "train_set_too_small"),
+        functools.partial(wider, times=0.5),
+        cures="capacity_too_large",
         on_demand=True,
     ),
     Remedy(
-        "gelu",
-        "GELU in hidden layers",
-        "activation",
-        "Gives hidden layers the activation gelu and He's first weights.",
-        "Hendrycks & Gimpel, Gaussian error linear units (2016)",
-        ("hidden_activation", "dead_relu"),
-        functools.partial(hidden_activation, activation="gelu", initializer="he_normal"),
-        cures="hidden_activation",
+        "shallower",
+        "One hidden layer fewer",
+        "depth",
+        "Takes the last hidden layer away.",
+        "Goodfellow et al., Deep learning (2016), section 5.2",
+        ("capacity_too_large", "train_set_too_small"),
+        shallower,
+        cures="capacity_too_large",
         on_demand=True,
     ),
     Remedy(

@@ -1,24 +1,38 @@
-"""Remedies that keep a network from fitting noise."""
+"""Remedies that keep a network from fitting noise: penalties, decay and noise."""
 
 import functools
 from typing import Any
 
 import keras
 
+from caviar.recipe.layers import NoisyDense
 from caviar.recipe.recipe import Recipe
 from caviar.remedies.contract import NotApplicable, Remedy
 from caviar.remedies.rewrite import (
     all_layers,
     ends_of_hidden,
     flat,
-    hidden_layers,
+    recompiled,
+    remade,
+    require_numbers,
+    require_without,
     rewired,
-    take_off_activation,
 )
 
 
-def l2(recipe: Recipe, *, strength: float) -> Recipe:
-    """Add a squared penalty on the kernels of all layers that have none."""
+def penalty(recipe: Recipe, *, l1: float = 0.0, l2: float = 0.0) -> Recipe:
+    """Add a penalty on the kernels of all layers that have none.
+
+    Args:
+        recipe: What is changed.
+        l1: Factor of the weights' sizes.
+        l2: Factor of their squares.
+    """
+
+    def regularizer() -> keras.regularizers.Regularizer:
+        if l1 and l2:
+            return keras.regularizers.L1L2(l1, l2)
+        return keras.regularizers.L1(l1) if l1 else keras.regularizers.L2(l2)
 
     def rewrite(model: keras.Model) -> keras.Model:
         bare = [
@@ -27,28 +41,32 @@ def l2(recipe: Recipe, *, strength: float) -> Recipe:
         if not bare:
             raise NotApplicable("the network has no layer whose kernel is free of a regularizer")
         for layer in bare:
-            layer.kernel_regularizer = keras.regularizers.L2(strength)
+            layer.kernel_regularizer = regularizer()
             if layer.built:
                 layer.kernel.regularizer = layer.kernel_regularizer
         return model
 
-    words = f"L2({strength:g}) on the kernels"
+    parts = [f"L1({l1:g})"] * bool(l1) + [f"L2({l2:g})"] * bool(l2)
+    words = f"{' and '.join(parts)} on the kernels"
     return recipe.changed(("penalty", words), rewrites=(*recipe.rewrites, rewrite))
 
 
-def dropout(recipe: Recipe, *, rate: float) -> Recipe:
-    """Drop hidden units after each hidden layer's activation."""
+def weight_decay(recipe: Recipe, *, strength: float = 0.1) -> Recipe:
+    """Let the optimizer shrink all weights in every step, apart from the gradient.
+
+    Args:
+        recipe: What is changed.
+        strength: Share that a step at learning rate 1 would take away. Kadra et al. search up to 0.1.
+    """
 
     def rewrite(model: keras.Model) -> keras.Model:
-        _require_without(model, keras.layers.Dropout)
-        model = flat(model)
-        ends = ends_of_hidden(model)
-        return rewired(
-            model,
-            after=lambda layer, flow: keras.layers.Dropout(rate)(flow) if layer.name in ends else flow,
-        )
+        optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+        if getattr(optimizer, "weight_decay", None):
+            raise NotApplicable("the optimizer already decays the weights")
+        optimizer.weight_decay = strength
+        return recompiled(model)
 
-    return recipe.changed(("dropout", f"{rate:g} after hidden layers"), rewrites=(*recipe.rewrites, rewrite))
+    return recipe.changed(("penalty", f"weight decay {strength:g}"), rewrites=(*recipe.rewrites, rewrite))
 
 
 def noise(recipe: Recipe, *, deviation: float = 0.1) -> Recipe:
@@ -56,84 +74,65 @@ def noise(recipe: Recipe, *, deviation: float = 0.1) -> Recipe:
     scaled = recipe.preparation.scaling != "none"
 
     def rewrite(model: keras.Model) -> keras.Model:
-        _require_without(model, keras.layers.GaussianNoise)
+        require_without(model, keras.layers.GaussianNoise)
         if scaled:
-            if any(isinstance(layer, keras.layers.Embedding) for layer in all_layers(model)):
-                raise NotApplicable(
-                    "the network looks inputs up in an Embedding, where noise means another row"
-                )
+            require_numbers(model)
             return rewired(model, at_input=keras.layers.GaussianNoise(deviation))
         model = flat(model)
-        first = ends_of_hidden(model)[0]
-        return rewired(
-            model,
-            after=lambda layer, flow: (
-                keras.layers.GaussianNoise(deviation)(flow) if layer.name == first else flow
-            ),
-        )
+        return _noisy_behind(model, ends_of_hidden(model)[:1], deviation)
 
     where = "on the scaled inputs" if scaled else "after the first hidden layer"
     words = f"standard deviation {deviation:g} {where}"
     return recipe.changed(("noise", words), rewrites=(*recipe.rewrites, rewrite))
 
 
-def batch_normalization(recipe: Recipe) -> Recipe:
-    """Normalise each hidden layer's sums over the batch, before the activation."""
+def hidden_noise(recipe: Recipe, *, deviation: float = 0.1) -> Recipe:
+    """Add Gaussian noise after each hidden layer."""
 
     def rewrite(model: keras.Model) -> keras.Model:
-        _require_without(model, keras.layers.BatchNormalization)
+        require_without(model, keras.layers.GaussianNoise)
         model = flat(model)
-        hidden = hidden_layers(model)
-        activations = {
-            layer.name: take_off_activation(layer) for layer in model.layers if layer.name in hidden
-        }
+        return _noisy_behind(model, ends_of_hidden(model), deviation)
 
-        def after(layer: Any, flow: Any) -> Any:  # noqa: ANN401
-            if layer.name not in hidden:
-                return flow
-            flow = keras.layers.BatchNormalization()(flow)
-            activation = activations[layer.name]
-            if activation is None:
-                return flow
-            if isinstance(activation, keras.layers.Layer):
-                return activation(flow)
-            return keras.layers.Activation(activation)(flow)
-
-        return rewired(model, after=after)
-
-    words = "before each hidden activation"
-    return recipe.changed(("batch normalization", words), rewrites=(*recipe.rewrites, rewrite))
+    words = f"standard deviation {deviation:g} after each hidden layer"
+    return recipe.changed(("noise", words), rewrites=(*recipe.rewrites, rewrite))
 
 
-def _require_without(model: keras.Model, kind: type) -> None:
-    if any(isinstance(layer, kind) for layer in all_layers(model)):
-        raise NotApplicable(f"the network already has {kind.__name__}")
+def _noisy_behind(model: keras.Model, names: list[str], deviation: float) -> keras.Model:
+    return rewired(
+        model,
+        after=lambda layer, flow: (
+            keras.layers.GaussianNoise(deviation)(flow) if layer.name in names else flow
+        ),
+    )
 
 
-_SRIVASTAVA = "Srivastava et al., Dropout (2014)"
+def weight_noise(recipe: Recipe, *, deviation: float = 0.075) -> Recipe:
+    """Add Gaussian noise to the kernels of all dense layers, drawn anew in every step.
+
+    Args:
+        recipe: What is changed.
+        deviation: Its standard deviation: that of Graves et al.
+    """
+
+    def noisy(layer: Any) -> Any:  # noqa: ANN401
+        if type(layer) is not keras.layers.Dense:
+            return None
+        return NoisyDense.from_config(layer.get_config() | {"deviation": deviation})
+
+    def rewrite(model: keras.Model) -> keras.Model:
+        require_without(model, NoisyDense)
+        if all(type(layer) is not keras.layers.Dense for layer in all_layers(model)):
+            raise NotApplicable("the network has no dense layer")
+        return remade(model, make=noisy)
+
+    words = f"standard deviation {deviation:g} on the weights"
+    return recipe.changed(("noise", words), rewrites=(*recipe.rewrites, rewrite))
+
+
 _KROGH = "Krogh & Hertz, A simple weight decay can improve generalization (1992)"
 
 REGULARIZATION = (
-    Remedy(
-        "dropout-0.2",
-        "Dropout 20 %",
-        "dropout",
-        "Drops a fifth of the hidden units in every training step.",
-        _SRIVASTAVA,
-        ("overfitting", "missing_regularisation"),
-        functools.partial(dropout, rate=0.2),
-        cures="overfitting",
-    ),
-    Remedy(
-        "dropout-0.5",
-        "Dropout 50 %",
-        "dropout",
-        "Drops half of the hidden units in every training step.",
-        _SRIVASTAVA,
-        ("overfitting", "missing_regularisation"),
-        functools.partial(dropout, rate=0.5),
-        cures="overfitting",
-    ),
     Remedy(
         "l2-0.001",
         "L2 0.001",
@@ -141,7 +140,7 @@ REGULARIZATION = (
         "Adds 0.001 times the squared weights to the loss.",
         _KROGH,
         ("overfitting", "missing_regularisation"),
-        functools.partial(l2, strength=0.001),
+        functools.partial(penalty, l2=0.001),
         cures="overfitting",
     ),
     Remedy(
@@ -151,7 +150,7 @@ REGULARIZATION = (
         "Adds 0.01 times the squared weights to the loss.",
         _KROGH,
         ("overfitting", "missing_regularisation"),
-        functools.partial(l2, strength=0.01),
+        functools.partial(penalty, l2=0.01),
         cures="overfitting",
     ),
     Remedy(
@@ -165,19 +164,55 @@ REGULARIZATION = (
         cures="overfitting",
     ),
     Remedy(
-        "batch-normalization",
-        "Batch normalization",
-        "normalization",
-        "Normalises each hidden layer's sums over the batch before the activation.",
-        "Ioffe & Szegedy, Batch normalization (2015)",
-        (
-            "slow_convergence",
-            "missing_batchnorm",
-            "vanishing_gradient",
-            "underfitting",
-            "not_trained",
-            "learning_rate_low",
-        ),
-        batch_normalization,
+        "weight-decay",
+        "Weight decay",
+        "penalty",
+        "Lets the optimizer shrink all weights in every step, by a tenth of the learning rate.",
+        "Loshchilov & Hutter, Decoupled weight decay regularization (2019); "
+        "Kadra et al., Well-tuned simple nets excel on tabular datasets (2021)",
+        ("overfitting",),
+        weight_decay,
+        on_demand=True,
+    ),
+    Remedy(
+        "l1",
+        "L1 0.0001",
+        "penalty",
+        "Adds 0.0001 times the sizes of the weights to the loss, which makes many of them nearly 0.",
+        "Tibshirani, Regression shrinkage and selection via the lasso (1996)",
+        ("overfitting",),
+        functools.partial(penalty, l1=1e-4),
+        on_demand=True,
+    ),
+    Remedy(
+        "l1-l2",
+        "L1 0.0001 and L2 0.001",
+        "penalty",
+        "Adds 0.0001 times the sizes of the weights and 0.001 times their squares to the loss.",
+        "Zou & Hastie, Regularization and variable selection via the elastic net (2005)",
+        ("overfitting",),
+        functools.partial(penalty, l1=1e-4, l2=0.001),
+        on_demand=True,
+    ),
+    Remedy(
+        "hidden-noise",
+        "Gaussian noise in hidden layers",
+        "noise",
+        "Adds noise of standard deviation 0.1 to what each hidden layer passes on, in every training step.",
+        "Poole et al., Analyzing noise in autoencoders and deep networks (2014)",
+        ("overfitting",),
+        hidden_noise,
+        on_demand=True,
+    ),
+    Remedy(
+        "weight-noise",
+        "Gaussian noise on the weights",
+        "noise",
+        "Adds noise of standard deviation 0.075 to the weights of dense layers, anew in every training step.",
+        "Graves et al., Speech recognition with deep recurrent neural networks (2013); "
+        "An, The effects of adding noise during backpropagation training (1996)",
+        ("overfitting",),
+        weight_noise,
+        on_demand=True,
     ),
 )

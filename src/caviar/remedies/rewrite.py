@@ -2,7 +2,7 @@
 # ruff: noqa: SLF001 - Keras tells how layers are connected by private names only
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import keras
@@ -47,7 +47,7 @@ def flat(model: keras.Model) -> keras.Model:
     """
     if not any(isinstance(layer, keras.Sequential) for layer in _graph(model).layers):
         return model
-    return _rebuilt(model, lambda flow: flow, _pass_on)
+    return _rebuilt(model, _given, _pass_on)
 
 
 def hidden_layers(model: keras.Model) -> list[str]:
@@ -60,9 +60,9 @@ def hidden_layers(model: keras.Model) -> list[str]:
     by_depth = _graph(model)._nodes_by_depth
     for depth in sorted(by_depth):  # from the outputs back
         for node in by_depth[depth]:
-            if id(node.operation) in upstream or _has_kernel(node.operation):
+            if id(node.operation) in upstream or has_kernel(node.operation):
                 upstream |= {id(parent.operation) for parent in node.parent_nodes}
-    hidden = [layer.name for layer in model.layers if _has_kernel(layer) and id(layer) in upstream]
+    hidden = [layer.name for layer in model.layers if has_kernel(layer) and id(layer) in upstream]
     if not hidden:
         raise NotApplicable("the network has no hidden layer")
     return hidden
@@ -70,20 +70,50 @@ def hidden_layers(model: keras.Model) -> list[str]:
 
 def ends_of_hidden(model: keras.Model) -> list[str]:
     """Names of the layers that complete hidden ones: themselves, or the activation and normalisation behind."""
-    behind = defaultdict(list)
-    for nodes in _graph(model)._nodes_by_depth.values():
-        for node in nodes:
-            for parent in node.parent_nodes:
-                behind[id(parent.operation)].append(node.operation)
+    behind, hidden = _behind(model), hidden_layers(model)
+    return [end.name for layer in model.layers if layer.name in hidden for end in _ends(behind, layer)]
 
-    def ends(operation: Any) -> list[str]:  # noqa: ANN401
-        following = behind[id(operation)]
-        if not following or not all(isinstance(other, _COMPLETING) for other in following):
-            return [operation.name]
-        return [name for other in following for name in ends(other)]
 
-    hidden = hidden_layers(model)
-    return [name for layer in model.layers if layer.name in hidden for name in ends(layer)]
+def dropout_behind(model: keras.Model) -> dict[str, float]:
+    """By the name of each hidden layer that dropout follows, the rate of that dropout."""
+    behind, hidden = _behind(model), hidden_layers(model)
+    rates: dict[str, float] = {}
+    for layer in model.layers:
+        following = [other for end in _ends(behind, layer) for other in behind[id(end)]]
+        dropped = [float(other.rate) for other in following if isinstance(other, keras.layers.Dropout)]
+        if layer.name in hidden and any(dropped):
+            rates[layer.name] = max(dropped)
+    return rates
+
+
+def is_chain(model: keras.Model) -> bool:
+    """Whether each layer passes its output on to one other, and nothing else is computed."""
+    graph = _graph(model)
+    nodes = [node for depth in graph._nodes_by_depth.values() for node in depth]
+    parents = [id(parent.operation) for node in nodes for parent in node.parent_nodes]
+    return len(nodes) == len(graph.layers) == len(set(parents)) + 1 == len(parents) + 1
+
+
+def require_without(model: keras.Model, kind: type) -> None:
+    """Refuse a network that has such a layer already.
+
+    Raises:
+        NotApplicable: It has.
+    """
+    if any(isinstance(layer, kind) for layer in all_layers(model)):
+        raise NotApplicable(f"the network already has {kind.__name__}")
+
+
+def require_numbers(model: keras.Model) -> None:
+    """Refuse a network whose inputs are codes.
+
+    Raises:
+        NotApplicable: It looks inputs up.
+    """
+    if any(isinstance(layer, keras.layers.Embedding) for layer in all_layers(model)):
+        raise NotApplicable(
+            "the network looks inputs up in an Embedding, where another number means another row"
+        )
 
 
 def rewired(
@@ -106,7 +136,7 @@ def rewired(
         NotApplicable: The model is subclassed, so that its layers' order is only known to its own code; or it
             declares no input, or holds layers of equal names.
     """
-    return _rebuilt(model, at_input or (lambda flow: flow), after or _pass_on)
+    return _rebuilt(model, at_input or _given, after or _pass_on)
 
 
 def recast(
@@ -125,8 +155,7 @@ def recast(
         NotApplicable: The model is subclassed, or holds a layer whose numbers were set by `adapt`, and which could
             not be made again; or the changed layers do not fit together.
     """
-    if any(isinstance(layer, _ADAPTED) for layer in all_layers(model)):
-        raise NotApplicable("the network holds a layer that was adapted to data, and cannot be made anew")
+    _refuse_adapted(model)
 
     def again(layer: Any) -> Any:  # noqa: ANN401
         config = layer.get_config()
@@ -144,6 +173,41 @@ def recast(
         raise NotApplicable(f"Keras cannot make its layers anew ({reason})") from error
     _compile_like(new, model, settings)
     return new
+
+
+def remade(
+    model: keras.Model,
+    *,
+    at_input: Callable[[Any], Any] | None = None,
+    make: Callable[[Any], Any | None] | None = None,
+    without: Collection[str] = (),
+) -> keras.Model:
+    """A new model whose layers are made again, so that their inputs may have another width; first weights are new.
+
+    Args:
+        model: A Sequential or Functional model; not to be used afterwards.
+        at_input: What the inputs pass through first.
+        make: Called with each layer; returns what takes its place, or None for one like it.
+        without: Names of layers that are left out; what they were given goes on.
+
+    Raises:
+        NotApplicable: The model is subclassed, or holds a layer whose numbers were set by `adapt`, and which could
+            not be made again; or the new layers do not fit together.
+    """
+    _refuse_adapted(model)
+    new: dict[int, Any] = {}
+
+    def again(operation: Any) -> Any:  # noqa: ANN401
+        if operation.name in without:
+            return _left_out
+        if not isinstance(operation, keras.layers.Layer):
+            return operation
+        if id(operation) not in new:  # a layer that is used several times stays one
+            made = make(operation) if make else None
+            new[id(operation)] = made or operation.__class__.from_config(operation.get_config())
+        return new[id(operation)]
+
+    return _rebuilt(flat(model), at_input or _given, _pass_on, again)
 
 
 def recompiled(model: keras.Model, **settings: Any) -> keras.Model:  # noqa: ANN401
@@ -171,7 +235,43 @@ def _pass_on(_: Any, flow: Any) -> Any:  # noqa: ANN401
     return flow
 
 
-def _rebuilt(model: keras.Model, at_input: Callable[[Any], Any], after: After) -> keras.Model:
+def _given(value: Any) -> Any:  # noqa: ANN401
+    return value
+
+
+def _left_out(flow: Any, **_: Any) -> Any:  # noqa: ANN401 - Keras also passes masks on
+    return flow
+
+
+def _behind(model: keras.Model) -> dict[int, list[Any]]:
+    """By the identity of each operation, those that its output goes to."""
+    behind = defaultdict(list)
+    for nodes in _graph(model)._nodes_by_depth.values():
+        for node in nodes:
+            for parent in node.parent_nodes:
+                behind[id(parent.operation)].append(node.operation)
+    return behind
+
+
+def _ends(behind: dict[int, list[Any]], operation: Any) -> list[Any]:  # noqa: ANN401
+    """What completes an operation: itself, or the activation and normalisation behind."""
+    following = behind[id(operation)]
+    if not following or not all(isinstance(other, _COMPLETING) for other in following):
+        return [operation]
+    return [end for other in following for end in _ends(behind, other)]
+
+
+def _refuse_adapted(model: keras.Model) -> None:
+    if any(isinstance(layer, _ADAPTED) for layer in all_layers(model)):
+        raise NotApplicable("the network holds a layer that was adapted to data, and cannot be made anew")
+
+
+def _rebuilt(
+    model: keras.Model,
+    at_input: Callable[[Any], Any],
+    after: After,
+    again: Callable[[Any], Any] = _given,
+) -> keras.Model:
     graph = _graph(model)
 
     def call(operation: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
@@ -187,10 +287,11 @@ def _rebuilt(model: keras.Model, at_input: Callable[[Any], Any], after: After) -
     )
     try:
         outputs = graph._run_through_graph(
-            keras.tree.map_structure(at_input, inputs), operation_fn=lambda same: same, call_fn=call
+            keras.tree.map_structure(at_input, inputs), operation_fn=again, call_fn=call
         )
         new = keras.Model(inputs, outputs, name=model.name)
-    except ValueError as error:  # such as two layers of one name, once in blocks of their own
+    # Such as two layers of one name, once in blocks of their own, or a layer without a get_config.
+    except (ValueError, TypeError, NotImplementedError) as error:
         reason = (str(error).strip().splitlines() or ["no reason given"])[0].rstrip(".")
         raise NotApplicable(f"Keras cannot connect its layers anew ({reason})") from error
     _compile_like(new, model)
@@ -220,7 +321,7 @@ def _compile_like(new: keras.Model, model: keras.Model, changed: dict[str, Any] 
     new.compile(**settings | {"optimizer": optimizer, "auto_scale_loss": False})
 
 
-def _has_kernel(layer: Any) -> bool:  # noqa: ANN401
+def has_kernel(layer: Any) -> bool:  # noqa: ANN401
     """Whether a layer, or one inside it, has weights that multiply its inputs."""
     inner = all_layers(layer) if isinstance(layer, keras.layers.Layer) else []
     return any(hasattr(part, "kernel_initializer") or hasattr(part, "kernel") for part in (layer, *inner))

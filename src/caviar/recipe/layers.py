@@ -1,0 +1,122 @@
+"""Layers that Keras does not bring: dense layers with noisy weights, and numbers as waves.
+
+Both are ordinary Keras layers on any backend and load in safe mode; import this module before loading a model that
+holds them, as Keras asks for every class that is not its own.
+"""
+
+import math
+from typing import Any
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="caviar")
+class NoisyDense(keras.layers.Dense):
+    """A dense layer whose kernel is disturbed by Gaussian noise, drawn anew in every training step.
+
+    Args:
+        units: As in `Dense`.
+        deviation: Standard deviation of the noise, 0 or more.
+        seed: Of the noise.
+        settings: Everything else that `Dense` takes.
+
+    Source: Graves, *Practical variational inference for neural networks*, NIPS 2011, section 3.3.
+
+    >>> layer = NoisyDense(2, deviation=0.5, kernel_initializer="ones")
+    >>> ops.convert_to_numpy(layer(ops.ones((1, 3)))).tolist()
+    [[3.0, 3.0]]
+    """
+
+    def __init__(
+        self,
+        units: int,
+        *,
+        deviation: float = 0.075,
+        seed: int | None = None,
+        **settings: Any,  # noqa: ANN401
+    ) -> None:
+        super().__init__(units, **settings)
+        self.deviation, self.seed = deviation, seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:  # noqa: ANN401, FBT001 - as Keras has it
+        """Activations (row, unit) of inputs (row, input)."""
+        if not training:
+            return super().call(inputs)
+        kernel = ops.convert_to_tensor(self.kernel)
+        noise = keras.random.normal(
+            ops.shape(kernel), stddev=self.deviation, dtype=kernel.dtype, seed=self.seed_generator
+        )
+        sums = ops.matmul(inputs, kernel + noise)
+        if self.bias is not None:
+            sums = ops.add(sums, self.bias)
+        return sums if self.activation is None else self.activation(sums)
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make this layer again."""
+        return super().get_config() | {"deviation": self.deviation, "seed": self.seed}
+
+
+@keras.saving.register_keras_serializable(package="caviar")
+class PeriodicEmbedding(keras.layers.Layer):
+    """Each number as sines and cosines of learned frequencies, mixed by weights of its own: PLR embeddings.
+
+    (row, input) becomes (row, input · width).
+
+    Args:
+        frequencies: Frequencies of each input.
+        width: Numbers that each input becomes.
+        deviation: Standard deviation of the first frequencies, for inputs of about unit size: the larger, the finer
+            the differences that the network tells apart from the start.
+        settings: What any layer takes.
+
+    Source: Gorishniy et al., *On embeddings for numerical features in tabular deep learning*, NeurIPS 2022, section
+    3.3; the default deviation is that of RealMLP (Holzmüller et al., 2024).
+
+    >>> PeriodicEmbedding(frequencies=4, width=3)(ops.ones((5, 2))).shape
+    (5, 6)
+    """
+
+    def __init__(
+        self,
+        frequencies: int = 16,
+        width: int = 8,
+        deviation: float = 0.1,
+        **settings: Any,  # noqa: ANN401
+    ) -> None:
+        super().__init__(**settings)
+        self.frequencies, self.width, self.deviation = frequencies, width, deviation
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Draw first frequencies and weights."""
+        inputs, waves = input_shape[-1], 2 * self.frequencies
+        # Not called kernels: these weights are no layer of units that could be widened, dropped or penalised.
+        self.frequency = self.add_weight(
+            name="frequency",
+            shape=(inputs, self.frequencies),
+            initializer=keras.initializers.RandomNormal(stddev=self.deviation),
+        )
+        limit = 1 / math.sqrt(waves)
+        self.mixing = self.add_weight(
+            name="mixing",
+            shape=(inputs, waves, self.width),
+            initializer=keras.initializers.RandomUniform(-limit, limit),
+        )
+        self.bias = self.add_weight(name="bias", shape=(inputs, self.width), initializer="zeros")
+
+    def call(self, inputs: Any) -> Any:  # noqa: ANN401
+        """Embeddings (row, input · width) of inputs (row, input)."""
+        angles = 2 * math.pi * ops.expand_dims(inputs, -1) * self.frequency
+        waves = ops.concatenate([ops.sin(angles), ops.cos(angles)], axis=-1)
+        mixed = ops.relu(ops.einsum("bnk,nkd->bnd", waves, self.mixing) + self.bias)
+        return ops.reshape(mixed, (-1, mixed.shape[1] * self.width))
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """(row, input · width)."""
+        return (input_shape[0], (input_shape[-1] or 0) * self.width)
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make this layer again."""
+        own = {"frequencies": self.frequencies, "width": self.width, "deviation": self.deviation}
+        return super().get_config() | own
