@@ -284,6 +284,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
         ({"x": Dataset(), "y": Y}, "y to be left out"),
         ({"x": Dataset(), "batch_size": 8}, "batch_size to be left out"),
         ({"x": Dataset(), "folds": 3}, "folds to be left out"),
+        ({"x": Dataset(), "engine": "loop"}, "one at a time"),
         ({"x": Dataset(), "validation_split": 0.2}, "validation_split to be left out"),
         ({"x": endless(), "steps_per_epoch": 2, "recipes": {"a": {}, "b": {}}}, "read again"),
         ({"x": Dataset(), "validation_data": endless(), "validation_steps": 2}, "read again"),
