@@ -84,9 +84,11 @@ def fit(
             Keras' own `fit`, `"auto"` the first where that is possible.
         probes: Whether to look inside the members while they train (`History.probes`): gradients, updates, weights
             and activations of each layer. A number n does so every n epochs; True so seldom that it takes at most
-            a tenth of the time of the steps. Training stays as it is, to the bit.
-        folder: Where the state of all members is kept while they train, every twenty seconds at an epoch's end.
-            The same call after a crash goes on from there and ends with the numbers of an undisturbed one.
+            a tenth of the time of the steps. Training stays as it is, to the bit. Where a dataset's epoch does not
+            begin with two whole batches, the noise of its gradient is NaN.
+        folder: Where the state of all members is kept while they train, every twenty seconds at an epoch's end, and
+            within epochs where rows come in blocks or from a dataset. The same call after a crash goes on from there
+            and ends with the numbers of an undisturbed one.
         block_rows: Rows that are on the devices at once. Left out, all of them are if they fit into memory; if
             not, they come in blocks. Rows are then shuffled within blocks, and blocks among each other.
         batch_size: As in `fit`; 32 if not given.

@@ -259,11 +259,6 @@ def _probed(jobs: list[Job], probes: object) -> list[Job]:
             f"Expected probes to be True, False or a number of epochs of at least 1, got {probes!r}. Write probes=5 "
             f"to look inside every fifth epoch."
         )
-    if probes and jobs[0].streams:
-        raise OptionError(
-            f"Expected probes to be left out where rows come in blocks or from a dataset, got {probes}. Take a part of "
-            f"the rows as arrays to look inside."
-        )
     every = seldom_enough(jobs) if probes is True else int(probes)  # type: ignore[call-overload]
     return [replace(job, probe=every) for job in jobs]
 

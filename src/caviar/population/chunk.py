@@ -276,19 +276,14 @@ class _Chunk:
         Returns:
             Which of the members that were on the devices stay; None if all do.
         """
-        at, active, count = self._at, self._active(), devices.start().count
-        if at.ended or at.done == self._epochs or not active.any():
-            return None
-        _, first = np.unique(at.here, return_index=True)
-        alive = np.array([i for i in np.sort(first) if active[i]])
-        width = len(alive) + -len(alive) % count
-        if 2 * width > len(at.here):
+        at, active = self._at, self._active()
+        if at.ended or at.done == self._epochs:
             return None
         rows = self._group.passes.fit.width * (self._epochs - at.done) / 2  # others will stop as well
-        if 6 * self._parameters * rows * (len(at.here) - width) < _WORTH_COMPILING:
+        staying = who_stays(at.here, active, 6 * self._parameters * rows)
+        if staying is None:
             return None
         self._store()
-        staying = np.concatenate([alive, np.repeat(alive[-1:], width - len(alive))])
         at.here = at.here[staying]
         self._carry, self._block = self._placed(at.here), None
         self._here = self._machine.place(_taken(self._members, at.here))
@@ -314,6 +309,25 @@ class _Chunk:
         self._store()
         self._at.seconds = self._before + time.monotonic() - self._began
         self._slot.save(self._at)
+
+
+def who_stays(here: np.ndarray, active: np.ndarray, each: float) -> np.ndarray | None:
+    """Which members go on in a narrower program, because the others have stopped; None if that is not worth it.
+
+    Args:
+        here: Places of the members that are on the devices; the last may stand there repeatedly.
+        active: Whether each of them still trains.
+        each: Operations that a member will still take.
+
+    Returns:
+        Their positions among `here`, filled up with the last one so that the devices share them evenly.
+    """
+    _, first = np.unique(here, return_index=True)
+    alive = np.array([i for i in np.sort(first) if active[i]], int)
+    width = len(alive) + -len(alive) % devices.start().count
+    if not len(alive) or 2 * width > len(here) or each * (len(here) - width) < _WORTH_COMPILING:
+        return None
+    return np.concatenate([alive, np.repeat(alive[-1:], width - len(alive))])
 
 
 def seated(

@@ -21,10 +21,28 @@ from caviar.population.template import Template
 from caviar.run.files import write_text, write_with
 
 _EVERY_SECONDS = 20.0
-# Saving takes at most this share of the time, however large the state is.
+# Saving takes at most this share of the time, but where that would mean to lose more than a minute of training.
 _MOST_OF_THE_TIME = 0.05
+_LONGEST_SECONDS = 60.0
 _TRAINING = "training.json"
 _TOLD = "rows, model or arguments"
+
+
+@dataclass(frozen=True)
+class Midway:
+    """Where members rest within an epoch whose rows come block by block.
+
+    Attributes:
+        stage: How many of the epoch's passes through rows are done: training, watching, scoring.
+        pieces: How many pieces of the present one are done.
+        steps: Gradient steps of the epoch that the monitor was told of.
+        leaves: What the members that still train carry there, array by array (member, …).
+    """
+
+    stage: int
+    pieces: int
+    steps: int
+    leaves: list[np.ndarray]
 
 
 @dataclass
@@ -39,6 +57,7 @@ class Standing:
         logs: By name (member, epoch).
         seconds: What it took.
         way: How they are spread over a step, and the reason in words.
+        midway: Where they rest within the epoch after those that are done; None at its beginning.
     """
 
     done: int
@@ -48,6 +67,7 @@ class Standing:
     logs: dict[str, np.ndarray]
     seconds: float = 0.0
     way: tuple[str, str] = ("", "")
+    midway: Midway | None = None
 
 
 @dataclass
@@ -59,26 +79,30 @@ class Slot:
     _took: float = 0.0
 
     def due(self) -> bool:
-        """Whether it is time to save again: every twenty seconds, unless saving itself takes long."""
-        return time.monotonic() - self._saved > max(_EVERY_SECONDS, self._took / _MOST_OF_THE_TIME)
+        """Whether it is time to save again: every twenty seconds, or at least every minute if saving takes long."""
+        pause = min(_LONGEST_SECONDS, self._took / _MOST_OF_THE_TIME)
+        return time.monotonic() - self._saved > max(_EVERY_SECONDS, pause)
 
     def save(self, standing: Standing) -> None:
         """Write how far members have come, whole or not at all."""
         began = time.monotonic()
         where = np.array([standing.done, standing.ended, *standing.here], np.int64)
-        logs = {f"log_{name}": values for name, values in standing.logs.items()}
-        self.write(
-            standing.leaves,
-            {"where": where, "seconds": np.array(standing.seconds), "way": np.array(standing.way), **logs},
-        )
+        others = {f"log_{name}": values for name, values in standing.logs.items()}
+        others |= {"where": where, "seconds": np.array(standing.seconds), "way": np.array(standing.way)}
+        if standing.midway is not None:
+            at = standing.midway
+            others |= {f"midway_{i}": _plain(leaf) for i, leaf in enumerate(at.leaves)}
+            others["midway"] = np.array([at.stage, at.pieces, at.steps], np.int64)
+        self.write(standing.leaves, others)
         self._saved = time.monotonic()
         self._took = self._saved - began
 
-    def load(self, types: Sequence[np.dtype]) -> Standing | None:
+    def load(self, types: Sequence[np.dtype], midway: Sequence[np.dtype] = ()) -> Standing | None:
         """Read back; None if nothing was saved yet.
 
         Args:
             types: Of the leaves, which NumPy's file format cannot all name.
+            midway: Of those within an epoch.
         """
         arrays = self.read()
         if arrays is None:
@@ -88,8 +112,13 @@ class Slot:
             leaves = [arrays[f"leaf_{i}"].view(kind) for i, kind in enumerate(types)]
             logs = {name.removeprefix("log_"): a for name, a in arrays.items() if name.startswith("log_")}
             way, why = arrays["way"].tolist()
+            at = None
+            if "midway" in arrays:
+                within = [arrays[f"midway_{i}"].view(kind) for i, kind in enumerate(midway)]
+                stage, pieces, steps = arrays["midway"].tolist()
+                at = Midway(stage, pieces, steps, within)
             return Standing(
-                done, bool(ended), np.array(here), leaves, logs, float(arrays["seconds"]), (way, why)
+                done, bool(ended), np.array(here), leaves, logs, float(arrays["seconds"]), (way, why), at
             )
         except (KeyError, ValueError, TypeError) as error:
             raise self._damaged(error) from error

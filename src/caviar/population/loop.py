@@ -8,6 +8,7 @@ import jax
 import keras
 import numpy as np
 
+from caviar.errors import OptionError
 from caviar.population.job import Job, Monitor, Seat, Trained, make_history
 from caviar.population.keep import Keep, Slot
 from caviar.population.looking import Looking
@@ -48,7 +49,16 @@ def _evaluate(job: Job, seat: Seat, model: keras.Model) -> dict[str, float]:
 def train_one_by_one(
     job: Job, monitor: Monitor, why: str, fixed: tuple[str, ...] = (), keep: Keep | None = None
 ) -> Trained:
-    """Train the members of a job one after the other; `why` says what kept them from running together."""
+    """Train the members of a job one after the other; `why` says what kept them from running together.
+
+    Raises:
+        OptionError: A dataset gives the batches.
+    """
+    if job.source is not None:
+        raise OptionError(
+            f"Expected x and y to be arrays where members train one at a time, because {why}, got a dataset. Pass "
+            f"arrays."
+        )
     began = time.monotonic()
     looking = Looking(job) if job.probe else None
     with global_seeds_restored():

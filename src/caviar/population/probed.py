@@ -45,7 +45,13 @@ def sample_of(job: Job) -> Sample | None:
     """What the probes of a job look at; None if it wants none."""
     if not job.probe:
         return None
-    return make_sample([len(seat.fit) for seat in job.seats], job.batch_size, job.probe, job.initial_epoch)
+    if job.source is None:
+        return make_sample(
+            [len(seat.fit) for seat in job.seats], job.batch_size, job.probe, job.initial_epoch
+        )
+    size = job.source.batch_size
+    least = size * min(MOST_BATCHES, job.source.steps or MOST_BATCHES)
+    return make_sample([least], size, job.probe, job.initial_epoch)
 
 
 def seldom_enough(jobs: Sequence[Job]) -> int:
@@ -54,9 +60,10 @@ def seldom_enough(jobs: Sequence[Job]) -> int:
     A probe takes at most as long as five steps of a member, so an epoch of n steps affords 0.1 n / 5 of one.
 
     Args:
-        jobs: All are probed in the same epochs, so the one with the fewest steps decides.
+        jobs: All are probed in the same epochs, so the one with the fewest steps decides; where a dataset does not
+            tell how many it has, that is one.
     """
-    fewest = min(-(-len(seat.fit) // job.batch_size) for job in jobs for seat in job.seats)
+    fewest = min(job.steps_each or -(-len(seat.fit) // job.batch_size) for job in jobs for seat in job.seats)
     return math.ceil(_STEPS / (MOST_TIME * fewest))
 
 

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from caviar.errors import ModelError
-from caviar.population import chunk, devices, loop, memory, program, spread, stream
+from caviar.population import blocks, chunk, devices, loop, memory, program, spread, stream, stream_program
 from caviar.population.callbacks import NotInProgram, Rule, rate_position, rules
 from caviar.population.chunk import Part, Untraceable
 from caviar.population.initial import draw
@@ -137,8 +137,8 @@ def _streamed(
 ) -> Iterator[tuple[list[int], Callable[..., Part], Probe | None]]:
     """The same for rows that come block by block."""
     members = list(range(len(job.seats)))
-    ways = stream.ways_of(job, members)
-    passes = stream.passes_of(job, ways)
+    ways = blocks.ways_of(job, members)
+    passes = blocks.passes_of(job, ways)
     state, numbers = _shapes(template.model), _number_shapes(job)
     try:
         with _tracing():
@@ -155,13 +155,13 @@ def _streamed(
             stream.Group(
                 job,
                 ways,
-                stream.Machine(template.model, steps, in_program),
+                stream_program.Machine(template.model, steps, in_program),
                 _log_shapes(job, steps, passes, state, numbers),
                 partial(draw, template, job.build, job.sample()),
                 rate_position(template.model),
             ),
         ),
-        None,
+        steps.probe,
     )
 
 
