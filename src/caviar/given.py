@@ -155,6 +155,8 @@ def make_recipe(
         callbacks=tuple(callbacks),
         task=dataset.task,
         n_outputs=dataset.n_outputs,
+        rows=dataset.n_rows,
+        lowest_target=dataset.lowest_target,
     )
     model = sketch(recipe.build(dataset.features.shape[1], dataset.n_outputs))
     return recipe if _reads_as_given(model, dataset) else Recipe(**{**vars(recipe), "given": True})

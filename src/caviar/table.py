@@ -112,6 +112,8 @@ def read_recipe(
         batch_size=recipe.batch_size if batch_size is None else int(batch_size),
         task=dataset.task,
         n_outputs=dataset.n_outputs,
+        rows=dataset.n_rows,
+        lowest_target=dataset.lowest_target,
     )
 
 

@@ -107,7 +107,8 @@ def recipe_of(builder, scaling="none", batch_size=8, **fields) -> Recipe:
 
 
 def ailing_recipe(builder=ailing, **fields) -> Recipe:
-    return recipe_of(builder, batch_size=2, **{"task": "regression", "n_outputs": 1} | fields)
+    known = {"task": "regression", "n_outputs": 1, "rows": ROWS, "lowest_target": 0.5}
+    return recipe_of(builder, batch_size=2, **known | fields)
 
 
 def patient(r: Remedy):
@@ -511,6 +512,42 @@ def test_scaling_remedies_change_inputs_target_or_both():
         "scale-inputs": ("robust", False),
         "scale-target": ("none", True),
     }
+
+
+def test_other_ways_to_scale_and_a_targets_logarithm_are_asked_of_the_preparation():
+    names = ("standard-inputs", "quantile-inputs", "power-inputs", "log-target")
+    plans = [remedy(name).apply(ailing_recipe()).preparation for name in names]
+    assert [plan.scaling for plan in plans] == ["standard", "quantile", "power", "none"]
+    assert [plan.log_target for plan in plans] == ["none", "none", "none", "log"]
+    assert [plan.scale_target for plan in plans] == [False, False, False, True]
+    assert remedy("log-target").apply(ailing_recipe(lowest_target=0.0)).preparation.log_target == "log1p"
+
+
+@pytest.mark.parametrize(
+    ("facts", "why"),
+    [
+        ({"lowest_target": -2.0}, "values below 0, down to -2"),
+        ({"lowest_target": None}, "not known"),
+        ({"task": "binary", "lowest_target": None}, "is a class"),
+        ({"given": True}, "does not fit the network's outputs"),
+    ],
+)
+def test_a_logarithm_is_refused_where_there_is_none(facts, why):
+    with pytest.raises(NotApplicable, match=why):
+        remedy("log-target").apply(ailing_recipe(**facts))
+
+
+def test_a_target_that_reaches_the_loss_as_it_is_is_not_scaled():
+    assert not remedy("scaling").apply(ailing_recipe(given=True)).preparation.scale_target
+    with pytest.raises(NotApplicable, match="reaches the loss as it is"):
+        remedy("scale-target").apply(ailing_recipe(given=True))
+
+
+def test_scaling_and_a_logarithm_go_together():
+    recipe = remedy("log-target").apply(remedy("scaling").apply(ailing_recipe()))
+    plan = recipe.preparation
+    assert (plan.scaling, plan.log_target, plan.scale_target) == ("robust", "log", True)
+    assert len(recipe.changes) == 2
 
 
 @EVERY_GENERAL

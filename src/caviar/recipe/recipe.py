@@ -31,6 +31,8 @@ class Recipe:
         task: What is predicted; empty where it is not known.
         n_outputs: Outputs that a network for this task needs.
         given: Whether the loss sees the target as a person gave it, because it does not fit the model.
+        rows: Rows of the table; 0 where they are not known.
+        lowest_target: Lowest value of a quantity to predict; None for classes, or where it is not known.
     """
 
     name: str
@@ -46,6 +48,8 @@ class Recipe:
     task: str = ""
     n_outputs: int = 1
     given: bool = False
+    rows: int = 0
+    lowest_target: float | None = None
 
     def build(self, n_inputs: int, n_outputs: int) -> Build:
         """A function of nothing that returns the compiled model of this recipe."""
