@@ -103,11 +103,11 @@ def sound() -> keras.Model:
 
 def recipe_of(builder, scaling="none", batch_size=8, **fields) -> Recipe:
     plan = PreparationPlan(scaling=scaling, scale_target=scaling != "none")
-    return Recipe("baseline", "Baseline", builder, batch_size, 10, plan, **fields)
+    return Recipe("baseline", "Baseline", builder, batch_size, fields.pop("epochs", 10), plan, **fields)
 
 
 def ailing_recipe(builder=ailing, **fields) -> Recipe:
-    known = {"task": "regression", "n_outputs": 1, "rows": ROWS, "lowest_target": 0.5}
+    known = {"task": "regression", "n_outputs": 1, "rows": ROWS, "lowest_target": 0.5, "epochs": 40}
     return recipe_of(builder, batch_size=2, **known | fields)
 
 
@@ -380,7 +380,7 @@ def already_there(name: str):
 
 
 CHANGES_ANYTHING = {"selu", "gelu", "leaky-relu", "deeper", "wider", "narrower", "max-norm-3", "sgd-momentum"}
-CHANGES_ANYTHING |= {"rmsprop", "adamw", "much-lower-rate", "much-higher-rate"}
+CHANGES_ANYTHING |= {"rmsprop", "adamw", "much-lower-rate", "much-higher-rate", "smaller-batches"}
 
 
 @EVERY_ON_DEMAND
@@ -396,15 +396,17 @@ def test_what_a_sound_network_has_is_not_changed(remedy):
     assert not str(reason.value).endswith(".")
 
 
-def test_schedules_have_the_shapes_that_they_name():
-    def rates(name: str) -> np.ndarray:
-        callback = remedy(name).apply(recipe_of(sequential)).callbacks[0]
-        found, now = [], 0.5
-        for epoch in range(10):
-            now = callback.schedule(epoch, now)
-            found.append(now)
-        return np.array(found) / 0.5
+def rates(name: str, epochs: int = 10) -> np.ndarray:
+    """The rate of each epoch under a schedule, as a multiple of the recipe's."""
+    callback = remedy(name).apply(recipe_of(sequential, epochs=epochs)).callbacks[0]
+    found, now = [], 0.5
+    for epoch in range(epochs):
+        now = callback.schedule(epoch, now)
+        found.append(now)
+    return np.array(found) / 0.5
 
+
+def test_schedules_have_the_shapes_that_they_name():
     assert rates("cosine")[0] == pytest.approx(1)
     assert (np.diff(rates("cosine")) < 0).all()
     assert rates("cosine")[-1] < 0.05
@@ -412,6 +414,90 @@ def test_schedules_have_the_shapes_that_they_name():
     assert rates("one-cycle")[[0, 3]] == pytest.approx([0.1, 3.0])
     np.testing.assert_allclose(rates("warm-up"), [0.1] + [1.0] * 9, rtol=1e-6)
     np.testing.assert_allclose(rates("step-decay"), [1.0] * 4 + [0.3] * 3 + [0.09] * 3, rtol=1e-6)
+
+
+def test_schedules_that_fall_evenly_or_after_a_warm_up():
+    falling = rates("exponential-decay")
+    np.testing.assert_allclose(falling[1:] / falling[:-1], 0.01**0.1)
+    warmed = rates("warm-up-cosine", 20)
+    np.testing.assert_allclose(warmed[:3], [0.1, 0.55, 1.0])
+    assert (np.diff(warmed[2:]) < 0).all()
+    assert warmed[-1] < 0.05
+
+
+def test_schedules_that_rise_again():
+    """Each at the epochs where its source has it at its top, and at its foot."""
+    again = rates("cosine-restarts", 28)
+    np.testing.assert_allclose(again[[0, 4, 12]], 1.0)  # cycles of 4, 8 and 16 epochs
+    assert (np.flatnonzero(np.diff(again) > 0) + 1).tolist() == [4, 12]
+    cycles = rates("cyclical", 32)
+    np.testing.assert_allclose(cycles[[0, 8, 16, 24]], 0.5)
+    np.testing.assert_allclose(cycles[[4, 12, 20, 28]], 0.5 + 1.5 * 0.5 ** np.arange(4))
+    waves = rates("coslog4", 150)
+    np.testing.assert_allclose(waves[[0, 10, 30, 70]], 0.01)  # ends of waves of 10, 20 and 40 epochs
+    assert waves.max() == pytest.approx(2.0, abs=0.01)
+    assert ((waves[1:-1] > waves[:-2]) & (waves[1:-1] > waves[2:])).sum() == 4
+    assert waves.mean() == pytest.approx(0.9, abs=0.2)
+
+
+@pytest.mark.parametrize(("name", "epochs"), [("cosine-restarts", 13), ("cyclical", 15), ("coslog4", 29)])
+def test_too_few_epochs_do_not_show_a_schedules_shape(name, epochs):
+    with pytest.raises(NotApplicable, match=f"{epochs} epochs are too few"):
+        remedy(name).apply(recipe_of(sequential, epochs=epochs))
+    assert remedy(name).apply(recipe_of(sequential, epochs=epochs + 1)).callbacks
+
+
+def of_optimizer(make) -> keras.Model:
+    def build():
+        model = keras.Sequential([keras.Input((INPUTS,)), L.Dense(1)])
+        model.compile(make(), "mse")
+        return model
+
+    return build
+
+
+@pytest.mark.parametrize(
+    ("make", "power"),
+    [
+        (lambda: keras.optimizers.SGD(0.1, momentum=0.9), 1.0),
+        (lambda: keras.optimizers.Adam(0.1), 0.5),
+        (lambda: keras.optimizers.AdamW(0.1), 0.5),
+        (lambda: keras.optimizers.RMSprop(0.1), 0.5),
+    ],
+)
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [("smaller-batches", 2), ("larger-batches", 32), ("whole-batch", 640), ("single-rows", 1)],
+)
+def test_the_rate_goes_with_the_batch_size_by_the_rule_for_the_optimizer(name, size, make, power):
+    recipe = remedy(name).apply(recipe_of(of_optimizer(make), rows=640))
+    assert recipe.batch_size == size
+    rate = float(recipe.build(INPUTS, 1)().optimizer.learning_rate)
+    assert rate == pytest.approx(0.1 * (size / 8) ** power)
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "why"),
+    [
+        ("single-rows", {"batch_size": 9}, "9 times as many steps"),
+        ("single-rows", {"batch_size": 1}, "already have 1 row"),
+        ("smaller-batches", {"batch_size": 1}, "already have 1 row"),
+        ("larger-batches", {"rows": 0}, "not known"),
+        ("larger-batches", {"rows": 63}, "63 rows are too few for batches of 32"),
+        ("whole-batch", {"rows": 8193}, "no rule for the rate"),
+        ("whole-batch", {"batch_size": 70, "rows": 60}, "already sees all rows"),
+        ("whole-batch", {"rows": 0}, "not known"),
+    ],
+)
+def test_batch_sizes_that_help_nobody_are_refused(name, fields, why):
+    with pytest.raises(NotApplicable, match=why):
+        remedy(name).apply(recipe_of(sequential, **{"rows": 640} | fields))
+
+
+def test_an_optimizer_without_a_rule_keeps_its_batches():
+    recipe = remedy("smaller-batches").apply(recipe_of(of_optimizer(lambda: keras.optimizers.Lion(0.1))))
+    with pytest.raises(NotApplicable, match="rate of Lion"):
+        recipe.build(INPUTS, 1)()
 
 
 def test_depth_norms_and_labels():

@@ -1,5 +1,6 @@
 """All remedies, in the order in which reports name them."""
 
+from caviar.remedies.batches import BATCHES
 from caviar.remedies.contract import Remedy
 from caviar.remedies.ensembles import ENSEMBLES
 from caviar.remedies.inputs import INPUTS
@@ -13,6 +14,7 @@ REMEDIES: tuple[Remedy, ...] = (
     *INPUTS,
     *NETWORK,
     *OPTIMIZERS,
+    *BATCHES,
     *TRAINING,
     *SCHEDULES,
     *REGULARIZATION,

@@ -168,11 +168,12 @@ class ComparisonRecord(_Value):
 
 
 class SkippedRemedy(_Value):
-    """A remedy that was not tried, and why."""
+    """A remedy that was not tried, and why; `applies` is false where there is nothing that it could change."""
 
     remedy: str
     title: str
     why: str
+    applies: bool = True
 
 
 class TrialRecord(_Value):
