@@ -10,6 +10,7 @@ from caviar.data.prepare import PreparationPlan
 from caviar.population.job import Job, Seat
 from caviar.population.template import build_alone
 from caviar.population.train import train
+from caviar.recipe.heads import link_of, network_target, predictions
 from caviar.recipe.recipe import Recipe
 from caviar.remedies.contract import NotApplicable, Remedy
 from caviar.remedies.table import REMEDIES
@@ -111,9 +112,19 @@ def ailing_recipe(builder=ailing, **fields) -> Recipe:
     return recipe_of(builder, batch_size=2, **known | fields)
 
 
+FOR_CLASSES = {"label-smoothing", "balanced-classes", "tuned-threshold", "focal-loss"}
+
+
 def patient(r: Remedy):
     """A builder that an on-demand remedy applies to."""
-    return of_classes if r.name == "label-smoothing" else ailing
+    return of_classes if r.name in FOR_CLASSES else ailing
+
+
+def patients_recipe(r: Remedy, builder) -> Recipe:
+    """A recipe that an on-demand remedy applies to."""
+    return ailing_recipe(
+        builder, **{"task": "binary", "lowest_target": None} if r.name in FOR_CLASSES else {}
+    )
 
 
 def remedy(name: str) -> Remedy:
@@ -157,7 +168,7 @@ TRAINED = [
 @pytest.mark.parametrize(("remedy", "builder"), TRAINED, ids=[f"{r.name}-{b.__name__}" for r, b in TRAINED])
 def test_a_changed_recipe_trains_as_a_population(remedy, builder):
     """One epoch of one member; its predictions are those of the rewritten model with its weights."""
-    recipe = remedy.apply(ailing_recipe(builder) if remedy.on_demand else recipe_of(builder))
+    recipe = remedy.apply(patients_recipe(remedy, builder) if remedy.on_demand else recipe_of(builder))
     rng = np.random.default_rng(0)
     x = rng.normal(size=(ROWS, INPUTS)).astype(np.float32)
     rows = np.arange(ROWS, dtype=np.int32)
@@ -184,7 +195,7 @@ NOTED = [
 
 @pytest.mark.parametrize(("remedy", "builder"), NOTED, ids=[f"{r.name}-{b.__name__}" for r, b in NOTED])
 def test_a_changed_recipe_is_noted_keeps_its_shapes_and_survives_saving(remedy, builder, tmp_path):
-    recipe = remedy.apply(ailing_recipe(builder) if remedy.on_demand else recipe_of(builder))
+    recipe = remedy.apply(patients_recipe(remedy, builder) if remedy.on_demand else recipe_of(builder))
     assert len(recipe.changes) == 1
     x = np.random.default_rng(0).normal(size=(ROWS, INPUTS)).astype(np.float32)
     model = build_alone(recipe.build(INPUTS, 1), (x, x[:, :1]), 1)
@@ -380,7 +391,7 @@ def already_there(name: str):
 
 
 CHANGES_ANYTHING = {"selu", "gelu", "leaky-relu", "deeper", "wider", "narrower", "max-norm-3", "sgd-momentum"}
-CHANGES_ANYTHING |= {"rmsprop", "adamw", "much-lower-rate", "much-higher-rate", "smaller-batches"}
+CHANGES_ANYTHING |= {"rmsprop", "adamw", "much-lower-rate", "much-higher-rate", "smaller-batches", "mixup"}
 
 
 @EVERY_ON_DEMAND
@@ -510,6 +521,124 @@ def test_depth_norms_and_labels():
     assert float(smoothed.loss(target, sure)) == pytest.approx(
         -0.95 * np.log(0.95) - 0.05 * np.log(0.05), rel=1e-4
     )
+
+
+def for_classes(loss, last=2, activation="softmax", metrics=("accuracy",)):
+    def build():
+        model = keras.Sequential([keras.Input((INPUTS,)), L.Dense(last, activation)])
+        model.compile("sgd", loss, metrics=list(metrics))
+        return model
+
+    return build
+
+
+@pytest.mark.parametrize(
+    ("loss", "last", "activation"),
+    [
+        ("binary_crossentropy", 1, "sigmoid"),
+        (keras.losses.BinaryCrossentropy(from_logits=True), 1, None),
+        ("categorical_crossentropy", 3, "softmax"),
+        (keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.1), 3, None),
+        ("sparse_categorical_crossentropy", 3, "softmax"),
+        (keras.losses.SparseCategoricalCrossentropy(from_logits=True), 3, None),
+    ],
+    ids=["binary", "binary-logits", "columns", "columns-smoothed", "codes", "codes-logits"],
+)
+def test_focal_loss_is_the_cross_entropy_times_how_unsure_the_network_is(loss, last, activation):
+    """As by hand, on the target that the network then gets; class numbers become columns."""
+    builder = for_classes(loss, last, activation)
+    recipe = remedy("focal-loss").apply(recipe_of(builder, task="binary" if last == 1 else "multiclass"))
+    model = recipe.build(INPUTS, last)()
+    codes = np.array([0, 1, 1, 0]) if last == 1 else np.array([0, 2, 1, 1])
+    task, classes = recipe.task, max(2, last)
+    y = network_target(model, codes, task, classes, INPUTS)
+    x = np.random.default_rng(0).normal(size=(4, INPUTS)).astype(np.float32)
+    outputs = np.asarray(model(x))
+    chances = predictions(outputs, link_of(model, task, last))
+    truth = np.eye(classes)[codes]
+    if getattr(loss, "_fn_kwargs", {}).get("label_smoothing"):
+        truth = 0.9 * truth + 0.1 / classes
+    focal = -(truth * (1 - chances) ** 2 * np.log(chances)).sum(axis=1).mean()
+    assert float(model.loss(y, outputs)) == pytest.approx(focal, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("builder", "fields", "why"),
+    [
+        (of_classes, {"task": "regression"}, "no class"),
+        (for_classes("mse", 1, "sigmoid"), {"task": "binary"}, "no plain cross-entropy"),
+        (
+            for_classes("sparse_categorical_crossentropy", metrics=["sparse_categorical_accuracy"]),
+            {"task": "binary"},
+            "metrics read class numbers",
+        ),
+        (for_classes("sparse_categorical_crossentropy"), {"task": "binary", "given": True}, "as they are"),
+    ],
+)
+def test_focal_loss_is_refused_where_it_would_be_another_one(builder, fields, why):
+    with pytest.raises(NotApplicable, match=why):
+        remedy("focal-loss").apply(recipe_of(builder, **fields)).build(INPUTS, 1)()
+
+
+def test_mixing_outlasts_every_remedy_that_makes_a_new_model():
+    """In whatever order: what is built last trains on mixtures, and the model stays what it was."""
+    recipe = recipe_of(sequential)
+    for names in (("mixup", "dropout-0.2", "relu"), ("batch-normalization", "mixup")):
+        changed = recipe
+        for name in names:
+            changed = remedy(name).apply(changed)
+        model = changed.build(INPUTS, 1)()
+        assert "train_step" in vars(model)
+        assert type(model) in {keras.Sequential, type(functional())}
+        assert len(changed.changes) == len(names)
+    assert "train_step" not in vars(recipe.build(INPUTS, 1)())
+
+
+def test_class_numbers_become_columns_where_rows_are_mixed():
+    recipe = remedy("mixup").apply(
+        recipe_of(for_classes("sparse_categorical_crossentropy", 3), task="multiclass")
+    )
+    model = recipe.build(INPUTS, 3)()
+    codes = np.array([0, 2, 1])
+    y = network_target(model, codes, "multiclass", 3, INPUTS)
+    assert y.shape == (3, 3)
+    outputs = np.full((3, 3), 1 / 3, np.float32)
+    assert float(model.loss(y, outputs)) == pytest.approx(np.log(3))
+    subclass = remedy("mixup").apply(recipe_of(subclassed)).build(INPUTS, 1)()
+    assert "train_step" in vars(subclass)
+
+
+def looking_up():
+    x = keras.Input((INPUTS,), dtype="int32")
+    return compiled(keras.Model(x, L.Dense(1)(L.Flatten()(L.Embedding(5, 2)(x)))))
+
+
+@pytest.mark.parametrize(
+    ("builder", "fields", "why"),
+    [
+        (looking_up, {}, "Embedding"),
+        (for_classes("sparse_categorical_crossentropy"), {"given": True}, "as they are"),
+        (sequential, {"mixup": 0.1}, "already mixed"),
+    ],
+)
+def test_what_cannot_be_mixed_is_not(builder, fields, why):
+    with pytest.raises(NotApplicable, match=why):
+        remedy("mixup").apply(recipe_of(builder, **fields)).build(INPUTS, 1)()
+
+
+def test_class_weights_and_thresholds_are_asked_of_the_recipe_and_only_for_classes():
+    recipe = recipe_of(of_classes, task="binary")
+    assert remedy("balanced-classes").apply(recipe).class_weights
+    assert remedy("tuned-threshold").apply(recipe).tunes_threshold
+    both = remedy("tuned-threshold").apply(remedy("balanced-classes").apply(recipe))
+    assert (both.class_weights, both.tunes_threshold, len(both.changes)) == (True, True, 2)
+    for name in ("balanced-classes", "tuned-threshold"):
+        with pytest.raises(NotApplicable, match="already"):
+            remedy(name).apply(both)
+        with pytest.raises(NotApplicable, match=r"no class|two classes"):
+            remedy(name).apply(recipe_of(of_classes, task="regression"))
+    with pytest.raises(NotApplicable, match="two classes"):
+        remedy("tuned-threshold").apply(recipe_of(of_classes, task="multiclass"))
 
 
 def on_demand(name: str, **fields) -> keras.Model:

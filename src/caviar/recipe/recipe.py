@@ -9,6 +9,7 @@ import keras
 from caviar.data.prepare import PreparationPlan
 from caviar.population.template import Build, call_builder
 from caviar.recipe.builder import Builder, call_with
+from caviar.recipe.mixup import mixing
 
 Rewrite = Callable[[keras.Model], keras.Model]
 
@@ -31,6 +32,9 @@ class Recipe:
         task: What is predicted; empty where it is not known.
         n_outputs: Outputs that a network for this task needs.
         given: Whether the loss sees the target as a person gave it, because it does not fit the model.
+        class_weights: Whether training rows count the less, the more frequent their class is.
+        tunes_threshold: Whether the probability from which on class 1 is predicted is tuned.
+        mixup: Parameter of the beta distribution by which training rows are mixed in pairs; 0 for not at all.
         rows: Rows of the table; 0 where they are not known.
         lowest_target: Lowest value of a quantity to predict; None for classes, or where it is not known.
     """
@@ -48,6 +52,9 @@ class Recipe:
     task: str = ""
     n_outputs: int = 1
     given: bool = False
+    class_weights: bool = False
+    tunes_threshold: bool = False
+    mixup: float = 0.0
     rows: int = 0
     lowest_target: float | None = None
 
@@ -56,11 +63,11 @@ class Recipe:
 
         def build() -> keras.Model:
             model = call_builder(lambda: call_with(self.builder, n_inputs, n_outputs))
-            if self.rewrites and isinstance(model, keras.Sequential) and not model.built:
+            if (self.rewrites or self.mixup) and isinstance(model, keras.Sequential) and not model.built:
                 model.build((None, n_inputs))  # it declares no input, and only a built model can be rewritten
             for rewrite in self.rewrites:
                 model = rewrite(model)
-            return model
+            return mixing(model, self.mixup) if self.mixup else model  # last: rewriting makes new models
 
         return build
 

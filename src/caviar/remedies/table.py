@@ -3,7 +3,9 @@
 from caviar.remedies.batches import BATCHES
 from caviar.remedies.contract import Remedy
 from caviar.remedies.ensembles import ENSEMBLES
+from caviar.remedies.imbalance import IMBALANCE
 from caviar.remedies.inputs import INPUTS
+from caviar.remedies.mixing import MIXING
 from caviar.remedies.network import NETWORK
 from caviar.remedies.optimizers import OPTIMIZERS
 from caviar.remedies.regularization import REGULARIZATION
@@ -16,7 +18,9 @@ REMEDIES: tuple[Remedy, ...] = (
     *OPTIMIZERS,
     *BATCHES,
     *TRAINING,
+    *IMBALANCE,
     *SCHEDULES,
     *REGULARIZATION,
+    *MIXING,
     *ENSEMBLES,
 )
