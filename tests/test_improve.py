@@ -4,6 +4,7 @@ import importlib
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -106,6 +107,23 @@ def test_the_table_network_runs_through_every_stage_and_a_remedy(improve):
     assert [arm.name for arm in run.record.trial.arms] == ["higher-rate"]
     assert run.record.plan.folds == 2
     assert run.path.parent == Path("runs")
+
+
+def test_a_tuned_threshold_is_handed_over_with_the_model(improve):
+    """A class that is never probable is predicted all the same, where its probability is large for it."""
+    rng = np.random.default_rng(0)
+    a = rng.normal(size=300)
+    label = np.where(rng.random(300) < 0.4 * (a > 0.8) + 0.03, "yes", "no")
+    rows = pl.DataFrame({"a": a, "b": rng.normal(size=300), "label": label})
+    tuned = replace(next(r for r in REMEDIES if r.name == "tuned-threshold"), on_demand=False)
+    options = {"metric": "balanced-accuracy", "model": binary, "epochs": 20, "folds": 3, "repeats": 3}
+    run = improve(rows, "label", remedies=(tuned,), **options)
+    assert run.record.trial.chosen == "tuned-threshold"
+    threshold = run.record.trial.arms[0].threshold
+    assert threshold < 0.4
+    assert f"{threshold:.2g}" in run.record.final.sentence
+    said = run.predict(rows)
+    assert 0.1 < (said["prediction"] == "yes").mean() < 0.6
 
 
 def test_two_runs_without_a_name_go_to_two_folders(improve):

@@ -12,11 +12,14 @@ from caviar.data.prepare import PreparationPlan
 from caviar.data.split import make_splits
 from caviar.errors import ModelError
 from caviar.evaluate.metrics import find_metric
-from caviar.measure import Arm, Bench, fit_all, make_fitting, measure, seats_for
+from caviar.evaluate.threshold import moved
+from caviar.measure import Arm, Bench, fit_all, make_fitting, measure, seats_for, try_building
 from caviar.population import devices
 from caviar.population.job import Trained
+from caviar.population.template import build_alone
 from caviar.population.train import train
 from caviar.recipe.recipe import Recipe
+from caviar.remedies.contract import NotApplicable
 from caviar.remedies.table import REMEDIES
 
 devices.start()
@@ -307,3 +310,124 @@ def test_a_final_model_that_diverges_is_refused_in_one_sentence():
     dataset.features[7, 0] = 1e30
     with pytest.raises(ModelError, match="diverged"):
         fit_all(dataset, recipe_of(unbounded()), seed=0)
+
+
+def rare(n: int = 240, **options) -> Dataset:
+    """One row in eight is of class yes, and never probable: it only has a larger share where a is large."""
+    rng = np.random.default_rng(5)
+    a = rng.normal(size=n)
+    y = np.where(rng.random(n) < 0.4 * (a > 0.8) + 0.04, "yes", "no")
+    return load(pl.DataFrame({"a": a, "b": rng.normal(size=n), "y": y}), "y", **options)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_balanced_classes_train_as_fit_does_with_class_weights(weighted):
+    """Watched rows are not weighted by class, as in `fit`; a row's own weight counts too."""
+    dataset = rare()
+    own = np.random.default_rng(6).uniform(0.5, 2, dataset.n_rows) if weighted else np.ones(dataset.n_rows)
+    dataset = replace(dataset, weight=own if weighted else None)
+    bench = bench_of(dataset, folds=3)
+    recipe = treated("early-stopping", treated("balanced-classes", recipe_of(task="binary")))
+    seats, places = seats_for(bench, recipe, [1] * 3)
+    inputs, prepared = bench.inputs(recipe.preparation), bench.prepared(recipe.preparation)
+    fitting = make_fitting(recipe, dataset, inputs, prepared, seats, places, ask_fit=False, show=False)
+    job = replace(fitting.job, shuffle=False, callbacks=())
+    trained = train(job)
+    for i, seat in enumerate(seats):
+        x, y = inputs[0], dataset.target.astype(np.float32)[:, None]
+        totals = np.bincount(dataset.target[seat.fit], weights=own[seat.fit])
+        model = build_alone(job.build, job.sample(), seat.seed)
+        factor = (totals.sum() / 2 / totals)[dataset.target]
+        fitted = model.fit(
+            x[seat.fit],
+            y[seat.fit],
+            sample_weight=(own * factor)[seat.fit],
+            validation_data=(x[seat.watch], y[seat.watch], own[seat.watch]),
+            batch_size=8,
+            epochs=3,
+            shuffle=False,
+            verbose=0,
+        ).history
+        for log in ("loss", "val_loss"):
+            np.testing.assert_allclose(trained.history[log].values[i], fitted[log], rtol=1e-5)
+        np.testing.assert_allclose(trained.outputs[i], model.predict(x[seat.scored], verbose=0), atol=1e-6)
+
+
+def test_balanced_classes_make_the_rare_one_more_probable():
+    bench = bench_of(rare(), folds=3)
+    plain = measure(bench, recipe_of(epochs=20, task="binary"))
+    balanced = measure(bench, treated("balanced-classes", recipe_of(epochs=20, task="binary")))
+    assert plain.oof[0, :, 1].mean() == pytest.approx((bench.dataset.target == 1).mean(), abs=0.05)
+    assert balanced.oof[0, :, 1].mean() > 0.35
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_a_tuned_threshold_finds_the_rare_class_and_moves_only_odds(seeds):
+    """The same members; each fold's odds are multiplied by a number of its own, and class 1 is found at last."""
+    bench = bench_of(rare(), folds=3, repeats=2, metric="balanced-accuracy")
+    recipe = recipe_of(epochs=20, task="binary")
+    plain = measure(bench, recipe, first_repeat_seeds=seeds, seeds=seeds, ask_fit=True)
+    tuned = measure(
+        bench, treated("tuned-threshold", recipe), first_repeat_seeds=seeds, seeds=seeds, ask_fit=True
+    )
+    assert plain.record.threshold is None
+    assert 0.03 < tuned.record.threshold < 0.4
+    assert tuned.scores["balanced-accuracy"].mean() > plain.scores["balanced-accuracy"].mean() + 0.05
+    assert tuned.fit_scores.mean() > plain.fit_scores.mean() + 0.05
+    assert tuned.each.mean() > plain.each.mean() + 0.05
+    for split in bench.splits:
+        before, after = (arm.oof[split.repeat, split.held_out] for arm in (plain, tuned))
+        factors = (after[:, 1] / after[:, 0]) / (before[:, 1] / before[:, 0])
+        np.testing.assert_allclose(factors, factors[0], rtol=1e-6)
+        np.testing.assert_allclose(moved(before, 1 / (1 + factors[0])), after, rtol=1e-6)
+
+
+def test_an_ensembles_threshold_is_tuned_on_its_mean():
+    bench = bench_of(rare(), folds=3, metric="f1")
+    recipe = treated("ensemble-5", treated("tuned-threshold", recipe_of(task="binary")))
+    arm = measure(bench, replace(recipe, ensemble=2))
+    plain = measure(bench, replace(recipe, ensemble=2, tunes_threshold=False))
+    assert arm.record.threshold is not None
+    np.testing.assert_array_equal(
+        np.argsort(arm.oof[0, bench.splits[0].held_out, 1]),
+        np.argsort(plain.oof[0, bench.splits[0].held_out, 1]),
+    )
+
+
+@pytest.mark.parametrize(
+    ("metric", "options", "why"),
+    [
+        ("log-loss", {}, "judges probabilities"),
+        ("auc", {}, "judges"),
+        ("accuracy", {"time": "b"}, "order of time"),
+    ],
+)
+def test_a_threshold_is_refused_where_the_score_does_not_see_it_or_time_forbids(metric, options, why):
+    bench = bench_of(rare(**options), folds=3, metric=metric)
+    with pytest.raises(NotApplicable, match=why):
+        try_building(bench, treated("tuned-threshold", recipe_of(task="binary")))
+
+
+def test_a_learned_logarithm_is_scored_in_the_targets_units():
+    """A lognormal target over four decades: predictions are above 0, and the score is the error of these."""
+    x = np.random.default_rng(0).normal(size=(ROWS, 2))
+    dataset = planted(np.exp(2 * x.sum(axis=1)))
+    bench = bench_of(dataset, metric="mae")
+    recipe = recipe_of(regressor, 60, task="regression", lowest_target=dataset.lowest_target)
+    arm = measure(bench, treated("log-target", recipe))
+    assert (arm.oof > 0).all()
+    by_hand = [np.abs(dataset.target[s.held_out] - arm.oof[0, s.held_out]).mean() for s in bench.splits]
+    np.testing.assert_allclose(arm.scores["mae"][0], by_hand)
+    constant = np.abs(dataset.target - np.median(dataset.target)).mean()
+    assert arm.scores["mae"].mean() < 0.5 * constant
+    prepared, fitting, trained, _ = fit_all(dataset, treated("log-target", recipe), 0)
+    assert prepared.restore(fitting.predictions(trained.outputs[0])).min() > 0
+
+
+def test_all_rows_at_once_are_one_step_an_epoch():
+    dataset = planted()
+    bench = bench_of(dataset)
+    recipe = treated("whole-batch", recipe_of(rows=dataset.n_rows))
+    arm = measure(bench, recipe)
+    assert arm.steps == 2 * recipe.epochs
+    assert not arm.failed.any()

@@ -108,7 +108,7 @@ class Examination:
         asked_for = [by_name[name] for name in candidates(seen.record, REMEDIES)]
         tried = self.tried(seen, asked_for, most=most, until_clear=True)
         return Findings(
-            explained(tried.record, tried.comparisons, REMEDIES),
+            explained(tried.record, tried.comparisons, REMEDIES, unfit=tried.trial.unfit),
             tried.trial,
             tried.comparisons,
             tried.evidence,

@@ -37,11 +37,17 @@ def finish(
     prepared, fitting, trained, models = fit_all(
         dataset, recipe, seed, monitor, Keep(folder.training("final"))
     )
-    finished = FinishedModel(models, prepared, fitting.link, dataset.schema)
-    files = finished.save(folder.path / MODEL)
     arm = _arm_of(record, recipe.name)
+    finished = FinishedModel(models, prepared, fitting.link, dataset.schema, arm.threshold)
+    files = finished.save(folder.path / MODEL)
     what = "one network" if len(models) == 1 else f"{len(models)} networks whose predictions are averaged"
     held = "; 20 % of them only told it when to stop or slow down" if recipe.watches else ""
+    sentence = f"The recipe '{recipe.title}' gave {what}, trained on all {dataset.n_rows:,} rows{held}."
+    if arm.threshold is not None:
+        sentence += (
+            f" It predicts {dataset.schema.classes[1]} where the network's probability is above {arm.threshold:.2g}; "
+            f"the probabilities it gives are moved such that this is one half."
+        )
     final = FinalRecord(
         recipe=recipe.name,
         title=recipe.title,
@@ -49,7 +55,7 @@ def finish(
         files=[f"{MODEL}/{name}" for name in files],
         rows=dataset.n_rows,
         scores=arm.scores,
-        sentence=f"The recipe '{recipe.title}' gave {what}, trained on all {dataset.n_rows:,} rows{held}.",
+        sentence=sentence,
     )
     write_card(folder.path / MODEL, record, final, parameters_of(trained))
     final.files = sorted({*final.files, f"{MODEL}/README.md"})

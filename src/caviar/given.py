@@ -156,6 +156,7 @@ def make_recipe(
         task=dataset.task,
         n_outputs=dataset.n_outputs,
         n_rows=dataset.n_rows,
+        lowest_target=dataset.lowest_target,
     )
     model = sketch(recipe.build(dataset.features.shape[1], dataset.n_outputs))
     return recipe if _reads_as_given(model, dataset) else Recipe(**{**vars(recipe), "given": True})

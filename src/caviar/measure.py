@@ -13,6 +13,7 @@ from caviar.data.split import Split, inner_split
 from caviar.errors import ModelError
 from caviar.evaluate.intervals import mean_estimate
 from caviar.evaluate.metrics import Metric
+from caviar.evaluate.threshold import best_threshold, held_out_thresholds, moved
 from caviar.population.job import Job, Monitor, Seat, Trained
 from caviar.population.keep import Keep
 from caviar.population.probed import seldom_enough
@@ -29,6 +30,7 @@ from caviar.recipe.heads import (
     predictions,
 )
 from caviar.recipe.recipe import Recipe
+from caviar.remedies.contract import NotApplicable
 from caviar.run.record import ArmRecord
 
 WATCH_SHARE = 0.2
@@ -187,11 +189,15 @@ def make_fitting(
     else:
         y = np.stack([network_target(model, t, dataset.task, n_classes, n_inputs) for t in targets])
     rows = max((len(seat.scored) for seat in seats), default=0)
+    weight = None if dataset.weight is None else dataset.weight.astype(np.float32)[None]
+    if recipe.class_weights:
+        weight = _balanced(dataset, seats)
+        seats = [replace(seat, weights=seat.split) for seat in seats]
     job = Job(
         build=build,
         x=x,
         y=y,
-        weight=None if dataset.weight is None else dataset.weight.astype(np.float32)[None],
+        weight=weight,
         seats=seats,
         batch_size=recipe.batch_size,
         epochs=recipe.epochs,
@@ -203,6 +209,21 @@ def make_fitting(
     if probe:
         job = replace(job, probe=seldom_enough([job]))
     return Fitting(job, build, link_of(model, dataset.task, width), places, n_classes or dataset.n_outputs)
+
+
+def _balanced(dataset: Dataset, seats: Sequence[Seat]) -> np.ndarray:
+    """Weights (split, row) under which all classes count the same, and the rows a split trains on one on average.
+
+    As with `class_weight` in `fit`, rows that are watched or scored keep their weight.
+    """
+    own = np.ones(dataset.n_rows) if dataset.weight is None else dataset.weight
+    weights = np.tile(own, (max(seat.split for seat in seats) + 1, 1))
+    for split, rows in {seat.split: seat.fit for seat in seats}.items():
+        totals = np.bincount(dataset.target[rows], weights=own[rows], minlength=len(dataset.schema.classes))
+        there = totals > 0
+        share = np.where(there, totals.sum() / there.sum() / np.where(there, totals, 1), 1)
+        weights[split, rows] *= share[dataset.target[rows]]
+    return weights.astype(np.float32)
 
 
 def seats_for(bench: Bench, recipe: Recipe, seeds: Sequence[int]) -> tuple[list[Seat], list[tuple[int, int]]]:
@@ -304,8 +325,17 @@ def try_building(bench: Bench, recipe: Recipe) -> None:
 
     Raises:
         ModelError: It cannot, or does not fit the table.
-        NotApplicable: A remedy finds nothing to change in it.
+        NotApplicable: A remedy finds nothing to change in it, or nothing that the score would see.
     """
+    if recipe.tunes_threshold:
+        if not bench.metric.judges_decisions:
+            raise NotApplicable(
+                f"{bench.metric.title} judges probabilities, and a threshold changes decisions"
+            )
+        if bench.dataset.time is not None:
+            raise NotApplicable(
+                "rows are in order of time, so that later ones would decide about earlier ones"
+            )
     sketch(recipe.build(bench.inputs(recipe.preparation).shape[2], bench.dataset.n_outputs))
 
 
@@ -353,6 +383,9 @@ def _arm(
     ensembles = [
         np.mean([said[i, k] for k in range(recipe.ensemble)], axis=0) for i in range(len(bench.splits))
     ]
+    threshold, ensembles = (
+        _at_thresholds(bench, said, ensembles, fitted) if recipe.tunes_threshold else (None, ensembles)
+    )
     scores = {metric.name: _by_fold(bench, metric, ensembles) for metric in (bench.metric, *bench.shown)}
     repeats, folds = bench.shape
     width = ensembles[0].shape[1]
@@ -379,7 +412,9 @@ def _arm(
     failed = np.array([not np.isfinite(values).all() for values in said.values()])
     return Arm(
         recipe=recipe,
-        record=_record(bench, recipe, fitting, trained, scores, int(failed.sum()), what, source),
+        record=_record(bench, recipe, fitting, trained, scores, int(failed.sum()), what, source).model_copy(
+            update={"threshold": threshold}
+        ),
         scores=scores,
         history=trained.history,
         each=_each(bench, said, scores[bench.metric.name], 1 if recipe.ensemble > 1 else others),
@@ -400,6 +435,44 @@ def _arm(
         ),
         sample=(fitting.job.x[0], fitting.job.y[0]),
     )
+
+
+def _at_thresholds(
+    bench: Bench,
+    said: dict[tuple[int, int], np.ndarray],
+    ensembles: list[np.ndarray],
+    fitted: dict[int, np.ndarray],
+) -> tuple[float, list[np.ndarray]]:
+    """Move all probabilities such that one half is the threshold that is best on the other folds.
+
+    Args:
+        bench: Rows, splits and the score.
+        said: By (split, seed), single networks' probabilities of the held-out rows; changed in place.
+        ensembles: By split, what is scored.
+        fitted: By split, probabilities of the training rows; changed in place.
+
+    Returns:
+        The threshold that is best on all rows, averaged over repeats; and what is scored, moved.
+    """
+    target, weight, metric = bench.dataset.target, bench.dataset.weight, bench.metric
+    repeats, folds = bench.shape
+    whole, scored = [], list(ensembles)
+    for repeat in range(repeats):
+        splits = range(repeat * folds, (repeat + 1) * folds)
+        rows = [bench.splits[i].held_out for i in splits]
+        thresholds = held_out_thresholds(target, weight, rows, [ensembles[i] for i in splits], metric)
+        for i, threshold in zip(splits, thresholds, strict=True):
+            scored[i] = moved(ensembles[i], threshold)
+            if i in fitted:
+                fitted[i] = moved(fitted[i], threshold)
+        seen = np.concatenate(rows)
+        every = np.concatenate([ensembles[i] for i in splits])
+        whole.append(best_threshold(target[seen], every, None if weight is None else weight[seen], metric))
+        for k in range(sum(i == splits[0] for i, _ in said)):
+            own = held_out_thresholds(target, weight, rows, [said[i, k] for i in splits], metric)
+            for i, threshold in zip(splits, own, strict=True):
+                said[i, k] = moved(said[i, k], threshold)
+    return float(np.mean(whole)), scored
 
 
 def _each(

@@ -113,6 +113,7 @@ def read_recipe(
         task=dataset.task,
         n_outputs=dataset.n_outputs,
         n_rows=dataset.n_rows,
+        lowest_target=dataset.lowest_target,
     )
 
 

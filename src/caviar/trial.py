@@ -58,6 +58,11 @@ class Trial:
     worst: float | None = None
     higher_is_better: bool = False
 
+    @property
+    def unfit(self) -> set[str]:
+        """Names of remedies that had nothing to change."""
+        return {skip.remedy for skip in self.skipped if not skip.applies}
+
     def arm(self, name: str) -> Arm:
         """The arm of a name; the baseline by its own."""
         return next(arm for arm in (self.baseline, *self.arms) if arm.recipe.name == name)
@@ -149,7 +154,7 @@ def try_some(
         )
     except NotApplicable as reason:  # found out only where the model meets data
         for remedies, _ in ready:
-            _skip(trial, remedies, f"Does not apply: {reason}.")
+            _skip(trial, remedies, f"Does not apply: {reason}.", applies=False)
     except OutOfTime:
         for remedies, _ in ready:
             _skip(trial, remedies, _TOO_LATE)
@@ -173,7 +178,7 @@ def _applied(
             try_building(bench, recipe)
             budget.require(_expected_seconds(trial, bench, [r for _, r in ready] + [recipe]))
         except NotApplicable as reason:
-            _skip(trial, remedies, f"Does not apply: {reason}.")
+            _skip(trial, remedies, f"Does not apply: {reason}.", applies=False)
         except OutOfTime:
             _skip(trial, remedies, _TOO_LATE)
         except CaviarError as error:
@@ -186,9 +191,9 @@ def _applied(
 _TOO_LATE = "Not tried: the time given (--minutes) did not suffice."
 
 
-def _skip(trial: Trial, remedies: Sequence[Remedy], why: str) -> None:
+def _skip(trial: Trial, remedies: Sequence[Remedy], why: str, *, applies: bool = True) -> None:
     name, title = "+".join(r.name for r in remedies), " + ".join(r.title for r in remedies)
-    trial.skipped.append(SkippedRemedy(remedy=name, title=title, why=why))
+    trial.skipped.append(SkippedRemedy(remedy=name, title=title, why=why, applies=applies))
 
 
 def expected_steps(bench: Bench, recipe: Recipe) -> int:

@@ -310,7 +310,9 @@ class Work:
                 if together:
                     self._try(bench, trial, together, budget, given_up, monitor_of, done)
             record.skipped = trial.skipped
-            self.record.diagnosis = explained(self.record.diagnosis, record.comparisons, REMEDIES)
+            self.record.diagnosis = explained(
+                self.record.diagnosis, record.comparisons, REMEDIES, unfit=trial.unfit
+            )
             record.chosen, record.chosen_reason = choose(bench, trial, record.comparisons, record.rope)
             corrected = corrected_score(bench, trial) if record.chosen != "baseline" else None
             if corrected is not None:

@@ -5,15 +5,18 @@ import numpy as np
 import polars as pl
 import pytest
 import skops.io
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import PowerTransformer, QuantileTransformer, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 from caviar.data.load import load
 from caviar.data.prepare import PreparationPlan, Prepared, SmoothClip, describe, fit_preparation
 from caviar.data.schema import Column, Schema
 from caviar.data.split import make_splits
-from caviar.errors import RunError
+from caviar.errors import DataError, RunError
 
 COLUMNS = (
     Column(name="age", kind="numeric", has_missing=True),
@@ -33,7 +36,8 @@ FEATURES = np.array(
 )
 TARGET = np.array([[10.0], [20.0], [30.0], [40.0], [1000.0]])
 ALL = np.arange(5)
-SCALINGS = ["none", "standard", "robust"]
+SCALINGS = ["none", "standard", "robust", "quantile", "power"]
+SHAPING = ["standard", "quantile", "power"]
 
 
 def prepare(rows=ALL, features=FEATURES, target=TARGET, weight=None, **plan) -> Prepared:
@@ -82,6 +86,67 @@ def test_rows_that_are_held_out_change_nothing(scaling, strange):
     after = prepare(rows=train, features=changed, target=changed_target, scaling=scaling, scale_target=True)
     assert np.array_equal(before.inputs(FEATURES), after.inputs(FEATURES))
     assert np.array_equal(before.target(TARGET), after.target(TARGET))
+
+
+def by_scikit_learn(scaling: str, rows: int):
+    """The same transform, put together from scikit-learn's parts; 60 rows or fewer have 10 quantiles."""
+    quantiles = QuantileTransformer(n_quantiles=min(rows, 10), output_distribution="normal", subsample=None)
+    return {
+        "standard": StandardScaler(),
+        "quantile": make_pipeline(quantiles, StandardScaler()),
+        "power": PowerTransformer(method="yeo-johnson", standardize=True),
+    }[scaling]
+
+
+@pytest.mark.parametrize("scaling", SHAPING)
+@given(
+    table=arrays.arrays(
+        np.float64,
+        st.tuples(st.integers(4, 60), st.just(2)),
+        # Whole thousandths: sums of numbers that nearly vanish beside others are no one's to compare.
+        elements=st.integers(-1_000_000, 1_000_000).map(lambda n: n / 1000),
+    )
+)
+@settings(max_examples=40, deadline=None)
+def test_a_scaling_fitted_on_training_rows_is_scikit_learns_and_survives_saving(
+    scaling, table, tmp_path_factory
+):
+    columns = tuple(Column(name=name, kind="numeric") for name in "ab")
+    schema = Schema(task="regression", task_reason="", columns=columns, targets=("y",))
+    rows = np.arange(0, len(table), 2)
+    plan = PreparationPlan(scaling=scaling)
+    prepared = fit_preparation(schema, plan, table, table[:, :1], rows=rows)
+    wanted = by_scikit_learn(scaling, len(rows)).fit(table[rows]).transform(table)
+    np.testing.assert_allclose(prepared.inputs(table), wanted, rtol=1e-5, atol=1e-6)
+    folder = tmp_path_factory.mktemp("saved")
+    prepared.save(folder)
+    np.testing.assert_array_equal(Prepared.load(folder).inputs(table), prepared.inputs(table))
+
+
+@pytest.mark.parametrize("scaling", ["quantile", "power"])
+def test_skewed_columns_come_near_to_a_normal_distribution(scaling):
+    """A lognormal column, one that is mostly zero, and one of two values: centred, of spread 1, and bounded."""
+    rng = np.random.default_rng(0)
+    skewed = np.exp(2 * rng.normal(size=400))
+    columns = np.column_stack([skewed, np.where(rng.random(400) < 0.7, 0, skewed), rng.integers(0, 2, 400)])
+    names = tuple(Column(name=name, kind="numeric") for name in "abc")
+    schema = Schema(task="regression", task_reason="", columns=names, targets=("y",))
+    plan = PreparationPlan(scaling=scaling)
+    inputs = fit_preparation(schema, plan, columns, columns[:, :1], rows=np.arange(400)).inputs(columns)
+    np.testing.assert_allclose(inputs.mean(axis=0), 0, atol=1e-5)
+    np.testing.assert_allclose(inputs.std(axis=0), 1, atol=1e-5)
+    skewness = (inputs[:, 0] ** 3).mean()
+    assert abs(skewness) < 0.5
+    assert ((skewed - skewed.mean()) ** 3).mean() > 5 * skewed.std() ** 3
+
+
+@pytest.mark.parametrize("scaling", SCALINGS)
+def test_a_value_beyond_all_that_was_seen_gives_numbers(scaling):
+    prepared = prepare(scaling=scaling)
+    for value in (1e300, -1e300):
+        strange = FEATURES.copy()
+        strange[:, :2] = value
+        assert np.isfinite(prepared.inputs(strange)).all()
 
 
 def test_standard_scaling_gives_training_rows_mean_0_and_deviation_1():
@@ -136,6 +201,29 @@ def test_a_scaled_target_is_restored():
     assert np.allclose(prepared.restore(many), np.stack([TARGET, TARGET]), rtol=1e-5)
 
 
+@pytest.mark.parametrize(("kind", "lowest"), [("log", 0.01), ("log1p", 0.0)])
+@pytest.mark.parametrize("scale_target", [True, False])
+def test_the_network_learns_a_logarithm_and_its_answer_comes_back_in_the_targets_units(
+    kind, lowest, scale_target
+):
+    target = np.array([[lowest], [1.0], [20.0], [3e6]])
+    prepared = prepare(
+        rows=ALL[:4], features=FEATURES[:4], target=target, log_target=kind, scale_target=scale_target
+    )
+    learned = np.log(target) if kind == "log" else np.log1p(target)
+    if scale_target:
+        learned = (learned - learned.mean()) / learned.std()
+    np.testing.assert_allclose(prepared.target(target), learned, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(prepared.restore(learned), target, rtol=1e-9, atol=1e-9)
+    assert prepared.restore(np.array([[1e300]])) == np.inf  # a failed member, not a warning
+
+
+@pytest.mark.parametrize(("kind", "lowest"), [("log", 0.0), ("log1p", -0.5)])
+def test_a_target_without_a_logarithm_is_refused(kind, lowest):
+    with pytest.raises(DataError, match=r"^Expected a target (above 0|of 0 or more)"):
+        prepare(target=np.array([[5.0], [1.0], [lowest], [2.0], [7.0]]), log_target=kind)
+
+
 def test_class_codes_pass_untouched():
     data = load("sample:iris")
     plan = PreparationPlan(scale_target=True)
@@ -147,7 +235,7 @@ def test_class_codes_pass_untouched():
 @pytest.mark.parametrize("one_hot", [True, False])
 @pytest.mark.parametrize("scaling", SCALINGS)
 def test_a_saved_preparation_gives_the_same_bits(tmp_path, scaling, one_hot):
-    prepared = prepare(scaling=scaling, scale_target=True, one_hot=one_hot)
+    prepared = prepare(scaling=scaling, scale_target=True, log_target="log", one_hot=one_hot)
     prepared.save(tmp_path / "new folder")
     again = Prepared.load(tmp_path / "new folder")
     assert np.array_equal(again.inputs(FEATURES), prepared.inputs(FEATURES))

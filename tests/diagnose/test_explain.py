@@ -75,6 +75,17 @@ def test_an_oddity_whose_removal_changes_nothing_is_harmless():
     assert outcome(told, "S13") == "harmless"
 
 
+def test_what_had_nothing_to_change_need_not_be_tried():
+    """Of the remedies for the batch size, one was tried without effect, and the others do not apply."""
+    unusual = seen(S15="batch_size")
+    others = {r.name for r in REMEDIES if "batch_size" in r.answers} - {"batch-32"}
+    assert others
+    tried = compared(batch_32=0.0)
+    assert outcome(explained(unusual, tried, REMEDIES), "S15") == "suspected"
+    assert outcome(explained(unusual, tried, REMEDIES, unfit=others), "S15") == "harmless"
+    assert outcome(explained(unusual, [], REMEDIES, unfit={*others, "batch-32"}), "S15") == "suspected"
+
+
 def test_what_no_remedy_answers_is_not_called_harmless():
     """Validation rows of another kind: nothing was tried, so nothing is known."""
     shifted = seen(D08="train_val_shift")

@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +74,33 @@ def test_an_ensemble_says_the_mean_of_what_its_networks_say():
     each = [finished(rows(), "y", [one], "probability").predict_features(features) for one in networks]
     together = finished(rows(), "y", networks, "probability").predict_features(features)
     np.testing.assert_allclose(together, np.mean(each, axis=0), rtol=1e-6)
+
+
+def test_a_tuned_threshold_is_kept_and_decides(tmp_path, classifier):
+    """Whatever the network's own probabilities are: half of the rows lie above their median."""
+    plain = classifier.predict_features(load(rows(), "y").features)
+    model = replace(classifier, threshold=float(np.median(plain[:, 1])))
+    model.save(tmp_path)
+    for one in (model, load_finished(tmp_path)):
+        said = one.predict(rows())
+        assert (said["prediction"] == "yes").sum() == 6
+        assert ((said["probability_yes"] > 0.5) == (said["prediction"] == "yes")).all()
+        np.testing.assert_array_equal(said["probability_yes"].rank(), pl.Series(plain[:, 1]).rank())
+    facts = json.loads((tmp_path / "model.json").read_text())
+    (tmp_path / "model.json").write_text(json.dumps(facts | {"threshold": 1.5}))
+    with pytest.raises(RunError, match="does not"):
+        load_finished(tmp_path)
+
+
+@pytest.mark.parametrize("scaling", ["standard", "quantile", "power"])
+def test_a_learned_logarithm_and_other_scalings_are_kept(tmp_path, scaling):
+    table = rows(n=40).with_columns(y=pl.col("a").exp())
+    plan = PreparationPlan(scaling=scaling, log_target="log", scale_target=True)
+    model = finished(table, "y", [network(1)], "identity", plan)
+    model.save(tmp_path)
+    said = load_finished(tmp_path).predict(table)
+    assert (said["prediction"] > 0).all()
+    np.testing.assert_array_equal(said["prediction"], model.predict(table)["prediction"])
 
 
 def test_predicted_quantities_are_in_the_targets_units(quantities):

@@ -10,6 +10,7 @@ from caviar.data.prepare import PreparationPlan
 from caviar.population.job import Job, Seat
 from caviar.population.template import build_alone
 from caviar.population.train import train
+from caviar.recipe.heads import link_of, network_target, predictions
 from caviar.recipe.recipe import Recipe
 from caviar.remedies.contract import NotApplicable, Remedy
 from caviar.remedies.table import REMEDIES
@@ -103,11 +104,15 @@ def sound() -> keras.Model:
 
 def recipe_of(builder, scaling="none", batch_size=8, **fields) -> Recipe:
     plan = PreparationPlan(scaling=scaling, scale_target=scaling != "none")
-    return Recipe("baseline", "Baseline", builder, batch_size, 10, plan, **fields)
+    return Recipe("baseline", "Baseline", builder, batch_size, fields.pop("epochs", 10), plan, **fields)
 
 
 def ailing_recipe(builder=ailing, **fields) -> Recipe:
-    return recipe_of(builder, batch_size=2, **{"task": "regression", "n_outputs": 1} | fields)
+    known = {"task": "regression", "n_outputs": 1, "n_rows": ROWS, "lowest_target": 0.5, "epochs": 40}
+    return recipe_of(builder, batch_size=2, **known | fields)
+
+
+FOR_CLASSES = {"label-smoothing", "balanced-classes", "tuned-threshold", "focal-loss"}
 
 
 def deep() -> keras.Model:
@@ -118,22 +123,23 @@ def deep() -> keras.Model:
     )
 
 
-PATIENTS = {"label-smoothing": of_classes, "shallower": deep}
+PATIENTS = {"shallower": deep}
 PATIENTS |= dict.fromkeys(("dropout-inputs", "dropout-both", "dropout-recommended"), sequential)
 NEEDS_SCALED_INPUTS = {"dropout-inputs", "dropout-both", "dropout-recommended", "periodic-embedding"}
 
 
 def patient(r: Remedy):
     """A builder that an on-demand remedy applies to."""
-    return PATIENTS.get(r.name, ailing)
+    return of_classes if r.name in FOR_CLASSES else PATIENTS.get(r.name, ailing)
 
 
 def treated(r: Remedy, builder) -> Recipe:
     """A recipe that a remedy applies to, changed by it."""
     if not r.on_demand:
         return r.apply(recipe_of(builder))
+    fields = {"task": "binary", "lowest_target": None} if r.name in FOR_CLASSES else {}
     return r.apply(
-        ailing_recipe(builder, n_rows=ROWS, scaling="robust" if r.name in NEEDS_SCALED_INPUTS else "none")
+        ailing_recipe(builder, scaling="robust" if r.name in NEEDS_SCALED_INPUTS else "none", **fields)
     )
 
 
@@ -405,6 +411,7 @@ CHANGES_ANYTHING |= {"rmsprop", "adamw", "much-lower-rate", "much-higher-rate", 
 CHANGES_ANYTHING |= {"dropout-recommended", "dropout-both", "dropout-inputs", "periodic-embedding"}
 CHANGES_ANYTHING |= {"weight-decay", "l1", "l1-l2", "hidden-noise", "weight-noise"}
 CHANGES_ANYTHING |= {"layer-normalization", "batch-normalization-after"}
+CHANGES_ANYTHING |= {"smaller-batches", "mixup"}
 
 
 @EVERY_ON_DEMAND
@@ -426,15 +433,17 @@ def test_what_a_sound_network_has_is_not_changed(remedy):
     assert not str(reason.value).endswith(".")
 
 
-def test_schedules_have_the_shapes_that_they_name():
-    def rates(name: str) -> np.ndarray:
-        callback = remedy(name).apply(recipe_of(sequential)).callbacks[0]
-        found, now = [], 0.5
-        for epoch in range(10):
-            now = callback.schedule(epoch, now)
-            found.append(now)
-        return np.array(found) / 0.5
+def rates(name: str, epochs: int = 10) -> np.ndarray:
+    """The rate of each epoch under a schedule, as a multiple of the recipe's."""
+    callback = remedy(name).apply(recipe_of(sequential, epochs=epochs)).callbacks[0]
+    found, now = [], 0.5
+    for epoch in range(epochs):
+        now = callback.schedule(epoch, now)
+        found.append(now)
+    return np.array(found) / 0.5
 
+
+def test_schedules_have_the_shapes_that_they_name():
     assert rates("cosine")[0] == pytest.approx(1)
     assert (np.diff(rates("cosine")) < 0).all()
     assert rates("cosine")[-1] < 0.05
@@ -442,6 +451,90 @@ def test_schedules_have_the_shapes_that_they_name():
     assert rates("one-cycle")[[0, 3]] == pytest.approx([0.1, 3.0])
     np.testing.assert_allclose(rates("warm-up"), [0.1] + [1.0] * 9, rtol=1e-6)
     np.testing.assert_allclose(rates("step-decay"), [1.0] * 4 + [0.3] * 3 + [0.09] * 3, rtol=1e-6)
+
+
+def test_schedules_that_fall_evenly_or_after_a_warm_up():
+    falling = rates("exponential-decay")
+    np.testing.assert_allclose(falling[1:] / falling[:-1], 0.01**0.1)
+    warmed = rates("warm-up-cosine", 20)
+    np.testing.assert_allclose(warmed[:3], [0.1, 0.55, 1.0])
+    assert (np.diff(warmed[2:]) < 0).all()
+    assert warmed[-1] < 0.05
+
+
+def test_schedules_that_rise_again():
+    """Each at the epochs where its source has it at its top, and at its foot."""
+    again = rates("cosine-restarts", 28)
+    np.testing.assert_allclose(again[[0, 4, 12]], 1.0)  # cycles of 4, 8 and 16 epochs
+    assert (np.flatnonzero(np.diff(again) > 0) + 1).tolist() == [4, 12]
+    cycles = rates("cyclical", 32)
+    np.testing.assert_allclose(cycles[[0, 8, 16, 24]], 0.5)
+    np.testing.assert_allclose(cycles[[4, 12, 20, 28]], 0.5 + 1.5 * 0.5 ** np.arange(4))
+    waves = rates("coslog4", 150)
+    np.testing.assert_allclose(waves[[0, 10, 30, 70]], 0.01)  # ends of waves of 10, 20 and 40 epochs
+    assert waves.max() == pytest.approx(2.0, abs=0.01)
+    assert ((waves[1:-1] > waves[:-2]) & (waves[1:-1] > waves[2:])).sum() == 4
+    assert waves.mean() == pytest.approx(0.9, abs=0.2)
+
+
+@pytest.mark.parametrize(("name", "epochs"), [("cosine-restarts", 13), ("cyclical", 15), ("coslog4", 29)])
+def test_too_few_epochs_do_not_show_a_schedules_shape(name, epochs):
+    with pytest.raises(NotApplicable, match=f"{epochs} epochs are too few"):
+        remedy(name).apply(recipe_of(sequential, epochs=epochs))
+    assert remedy(name).apply(recipe_of(sequential, epochs=epochs + 1)).callbacks
+
+
+def of_optimizer(make) -> keras.Model:
+    def build():
+        model = keras.Sequential([keras.Input((INPUTS,)), L.Dense(1)])
+        model.compile(make(), "mse")
+        return model
+
+    return build
+
+
+@pytest.mark.parametrize(
+    ("make", "power"),
+    [
+        (lambda: keras.optimizers.SGD(0.1, momentum=0.9), 1.0),
+        (lambda: keras.optimizers.Adam(0.1), 0.5),
+        (lambda: keras.optimizers.AdamW(0.1), 0.5),
+        (lambda: keras.optimizers.RMSprop(0.1), 0.5),
+    ],
+)
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [("smaller-batches", 2), ("larger-batches", 32), ("whole-batch", 640), ("single-rows", 1)],
+)
+def test_the_rate_goes_with_the_batch_size_by_the_rule_for_the_optimizer(name, size, make, power):
+    recipe = remedy(name).apply(recipe_of(of_optimizer(make), n_rows=640))
+    assert recipe.batch_size == size
+    rate = float(recipe.build(INPUTS, 1)().optimizer.learning_rate)
+    assert rate == pytest.approx(0.1 * (size / 8) ** power)
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "why"),
+    [
+        ("single-rows", {"batch_size": 9}, "9 times as many steps"),
+        ("single-rows", {"batch_size": 1}, "already have 1 row"),
+        ("smaller-batches", {"batch_size": 1}, "already have 1 row"),
+        ("larger-batches", {"rows": 0}, "not known"),
+        ("larger-batches", {"rows": 63}, "63 rows are too few for batches of 32"),
+        ("whole-batch", {"rows": 8193}, "no rule for the rate"),
+        ("whole-batch", {"batch_size": 70, "rows": 60}, "already sees all rows"),
+        ("whole-batch", {"rows": 0}, "not known"),
+    ],
+)
+def test_batch_sizes_that_help_nobody_are_refused(name, fields, why):
+    with pytest.raises(NotApplicable, match=why):
+        remedy(name).apply(recipe_of(sequential, **{"rows": 640} | fields))
+
+
+def test_an_optimizer_without_a_rule_keeps_its_batches():
+    recipe = remedy("smaller-batches").apply(recipe_of(of_optimizer(lambda: keras.optimizers.Lion(0.1))))
+    with pytest.raises(NotApplicable, match="rate of Lion"):
+        recipe.build(INPUTS, 1)()
 
 
 def test_depth_norms_and_labels():
@@ -454,6 +547,124 @@ def test_depth_norms_and_labels():
     assert float(smoothed.loss(target, sure)) == pytest.approx(
         -0.95 * np.log(0.95) - 0.05 * np.log(0.05), rel=1e-4
     )
+
+
+def for_classes(loss, last=2, activation="softmax", metrics=("accuracy",)):
+    def build():
+        model = keras.Sequential([keras.Input((INPUTS,)), L.Dense(last, activation)])
+        model.compile("sgd", loss, metrics=list(metrics))
+        return model
+
+    return build
+
+
+@pytest.mark.parametrize(
+    ("loss", "last", "activation"),
+    [
+        ("binary_crossentropy", 1, "sigmoid"),
+        (keras.losses.BinaryCrossentropy(from_logits=True), 1, None),
+        ("categorical_crossentropy", 3, "softmax"),
+        (keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.1), 3, None),
+        ("sparse_categorical_crossentropy", 3, "softmax"),
+        (keras.losses.SparseCategoricalCrossentropy(from_logits=True), 3, None),
+    ],
+    ids=["binary", "binary-logits", "columns", "columns-smoothed", "codes", "codes-logits"],
+)
+def test_focal_loss_is_the_cross_entropy_times_how_unsure_the_network_is(loss, last, activation):
+    """As by hand, on the target that the network then gets; class numbers become columns."""
+    builder = for_classes(loss, last, activation)
+    recipe = remedy("focal-loss").apply(recipe_of(builder, task="binary" if last == 1 else "multiclass"))
+    model = recipe.build(INPUTS, last)()
+    codes = np.array([0, 1, 1, 0]) if last == 1 else np.array([0, 2, 1, 1])
+    task, classes = recipe.task, max(2, last)
+    y = network_target(model, codes, task, classes, INPUTS)
+    x = np.random.default_rng(0).normal(size=(4, INPUTS)).astype(np.float32)
+    outputs = np.asarray(model(x))
+    chances = predictions(outputs, link_of(model, task, last))
+    truth = np.eye(classes)[codes]
+    if getattr(loss, "_fn_kwargs", {}).get("label_smoothing"):
+        truth = 0.9 * truth + 0.1 / classes
+    focal = -(truth * (1 - chances) ** 2 * np.log(chances)).sum(axis=1).mean()
+    assert float(model.loss(y, outputs)) == pytest.approx(focal, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("builder", "fields", "why"),
+    [
+        (of_classes, {"task": "regression"}, "no class"),
+        (for_classes("mse", 1, "sigmoid"), {"task": "binary"}, "no plain cross-entropy"),
+        (
+            for_classes("sparse_categorical_crossentropy", metrics=["sparse_categorical_accuracy"]),
+            {"task": "binary"},
+            "metrics read class numbers",
+        ),
+        (for_classes("sparse_categorical_crossentropy"), {"task": "binary", "given": True}, "as they are"),
+    ],
+)
+def test_focal_loss_is_refused_where_it_would_be_another_one(builder, fields, why):
+    with pytest.raises(NotApplicable, match=why):
+        remedy("focal-loss").apply(recipe_of(builder, **fields)).build(INPUTS, 1)()
+
+
+def test_mixing_outlasts_every_remedy_that_makes_a_new_model():
+    """In whatever order: what is built last trains on mixtures, and the model stays what it was."""
+    recipe = recipe_of(sequential)
+    for names in (("mixup", "dropout-0.2", "relu"), ("batch-normalization", "mixup")):
+        changed = recipe
+        for name in names:
+            changed = remedy(name).apply(changed)
+        model = changed.build(INPUTS, 1)()
+        assert "train_step" in vars(model)
+        assert type(model) in {keras.Sequential, type(functional())}
+        assert len(changed.changes) == len(names)
+    assert "train_step" not in vars(recipe.build(INPUTS, 1)())
+
+
+def test_class_numbers_become_columns_where_rows_are_mixed():
+    recipe = remedy("mixup").apply(
+        recipe_of(for_classes("sparse_categorical_crossentropy", 3), task="multiclass")
+    )
+    model = recipe.build(INPUTS, 3)()
+    codes = np.array([0, 2, 1])
+    y = network_target(model, codes, "multiclass", 3, INPUTS)
+    assert y.shape == (3, 3)
+    outputs = np.full((3, 3), 1 / 3, np.float32)
+    assert float(model.loss(y, outputs)) == pytest.approx(np.log(3))
+    subclass = remedy("mixup").apply(recipe_of(subclassed)).build(INPUTS, 1)()
+    assert "train_step" in vars(subclass)
+
+
+def looking_up():
+    x = keras.Input((INPUTS,), dtype="int32")
+    return compiled(keras.Model(x, L.Dense(1)(L.Flatten()(L.Embedding(5, 2)(x)))))
+
+
+@pytest.mark.parametrize(
+    ("builder", "fields", "why"),
+    [
+        (looking_up, {}, "Embedding"),
+        (for_classes("sparse_categorical_crossentropy"), {"given": True}, "as they are"),
+        (sequential, {"mixup": 0.1}, "already mixed"),
+    ],
+)
+def test_what_cannot_be_mixed_is_not(builder, fields, why):
+    with pytest.raises(NotApplicable, match=why):
+        remedy("mixup").apply(recipe_of(builder, **fields)).build(INPUTS, 1)()
+
+
+def test_class_weights_and_thresholds_are_asked_of_the_recipe_and_only_for_classes():
+    recipe = recipe_of(of_classes, task="binary")
+    assert remedy("balanced-classes").apply(recipe).class_weights
+    assert remedy("tuned-threshold").apply(recipe).tunes_threshold
+    both = remedy("tuned-threshold").apply(remedy("balanced-classes").apply(recipe))
+    assert (both.class_weights, both.tunes_threshold, len(both.changes)) == (True, True, 2)
+    for name in ("balanced-classes", "tuned-threshold"):
+        with pytest.raises(NotApplicable, match="already"):
+            remedy(name).apply(both)
+        with pytest.raises(NotApplicable, match=r"no class|two classes"):
+            remedy(name).apply(recipe_of(of_classes, task="regression"))
+    with pytest.raises(NotApplicable, match="two classes"):
+        remedy("tuned-threshold").apply(recipe_of(of_classes, task="multiclass"))
 
 
 def on_demand(name: str, **fields) -> keras.Model:
@@ -542,6 +753,42 @@ def test_scaling_remedies_change_inputs_target_or_both():
         "scale-inputs": ("robust", False),
         "scale-target": ("none", True),
     }
+
+
+def test_other_ways_to_scale_and_a_targets_logarithm_are_asked_of_the_preparation():
+    names = ("standard-inputs", "quantile-inputs", "power-inputs", "log-target")
+    plans = [remedy(name).apply(ailing_recipe()).preparation for name in names]
+    assert [plan.scaling for plan in plans] == ["standard", "quantile", "power", "none"]
+    assert [plan.log_target for plan in plans] == ["none", "none", "none", "log"]
+    assert [plan.scale_target for plan in plans] == [False, False, False, True]
+    assert remedy("log-target").apply(ailing_recipe(lowest_target=0.0)).preparation.log_target == "log1p"
+
+
+@pytest.mark.parametrize(
+    ("facts", "why"),
+    [
+        ({"lowest_target": -2.0}, "values below 0, down to -2"),
+        ({"lowest_target": None}, "not known"),
+        ({"task": "binary", "lowest_target": None}, "is a class"),
+        ({"given": True}, "does not fit the network's outputs"),
+    ],
+)
+def test_a_logarithm_is_refused_where_there_is_none(facts, why):
+    with pytest.raises(NotApplicable, match=why):
+        remedy("log-target").apply(ailing_recipe(**facts))
+
+
+def test_a_target_that_reaches_the_loss_as_it_is_is_not_scaled():
+    assert not remedy("scaling").apply(ailing_recipe(given=True)).preparation.scale_target
+    with pytest.raises(NotApplicable, match="reaches the loss as it is"):
+        remedy("scale-target").apply(ailing_recipe(given=True))
+
+
+def test_scaling_and_a_logarithm_go_together():
+    recipe = remedy("log-target").apply(remedy("scaling").apply(ailing_recipe()))
+    plan = recipe.preparation
+    assert (plan.scaling, plan.log_target, plan.scale_target) == ("robust", "log", True)
+    assert len(recipe.changes) == 2
 
 
 @EVERY_GENERAL

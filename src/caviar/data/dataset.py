@@ -58,6 +58,11 @@ class Dataset:
         return len(self.schema.classes) if self.is_classification else len(self.schema.targets)
 
     @property
+    def lowest_target(self) -> float | None:
+        """The lowest value of a quantity to predict; None for classes."""
+        return None if self.is_classification else float(self.target.min())
+
+    @property
     def feature_names(self) -> tuple[str, ...]:
         """Names of the input columns, in the order of `features`."""
         return tuple(column.name for column in self.schema.columns)

@@ -1,6 +1,7 @@
 """Non-numbers into numbers, gaps filled, scales set: fitted on training rows only."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Self
@@ -10,15 +11,28 @@ import skops.io
 from pydantic import BaseModel, ConfigDict, ValidationError
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.impute import MissingIndicator, SimpleImputer
-from sklearn.preprocessing import OneHotEncoder, RobustScaler, StandardScaler
+from sklearn.preprocessing import (
+    OneHotEncoder,
+    PowerTransformer,
+    QuantileTransformer,
+    RobustScaler,
+    StandardScaler,
+)
 
 from caviar.data.schema import Schema
-from caviar.errors import RunError
+from caviar.errors import DataError, RunError
 from caviar.run.files import write_text, write_with
 
 _PARTS_FILE = "preparation.skops"
 _FACTS_FILE = "preparation.json"
 _MISSING_CODE = -1.0
+
+_Values = Callable[[np.ndarray], np.ndarray]
+_LOGARITHMS: dict[str, tuple[_Values, _Values]] = {
+    "none": (np.asarray, np.asarray),
+    "log": (np.log, np.exp),
+    "log1p": (np.log1p, np.expm1),
+}
 
 
 class PreparationPlan(BaseModel):
@@ -27,8 +41,13 @@ class PreparationPlan(BaseModel):
     Attributes:
         scaling: "none" leaves numbers as they are; "standard" gives them mean 0 and standard deviation 1;
             "robust" divides by the interquartile range and bends outliers smoothly to at most 3 in size
-            (RealMLP: Holzmueller et al., 2024).
+            (RealMLP: Holzmueller et al., 2024); "quantile" gives each column the shape of a normal distribution,
+            by ranks (Gorishniy et al., 2021), and "power" nearly so, by the best power of its values (Yeo and
+            Johnson, 2000), both with mean 0 and standard deviation 1.
         scale_target: Whether a regression target is brought to mean 0 and standard deviation 1.
+        log_target: "log" lets the network learn the logarithm of a regression target above 0, "log1p" that of 1
+            plus a target of 0 or more, both before it is scaled. Predictions come back in the target's units; for
+            a squared error they aim at its geometric mean, which lies below its mean.
         one_hot: Whether each category becomes columns of 0 and 1; if not, it is the number of its level,
             and -1 where missing.
 
@@ -38,8 +57,9 @@ class PreparationPlan(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    scaling: Literal["none", "standard", "robust"] = "none"
+    scaling: Literal["none", "standard", "robust", "quantile", "power"] = "none"
     scale_target: bool = False
+    log_target: Literal["none", "log", "log1p"] = "none"
     one_hot: bool = True
 
 
@@ -76,7 +96,7 @@ class Prepared:
         numbers: Transformers that the numeric, boolean and date columns pass through, in order.
         missing: Says for each column that may miss values whether it does; None if no column may.
         categories: Turns category codes into inputs; None if there are none.
-        target_mean: Subtracted from each target, [output]; 0 if the target is not scaled.
+        target_mean: Subtracted from each target, or its logarithm, [output]; 0 if the target is not scaled.
         target_scale: Each target is divided by it, [output]; 1 if the target is not scaled.
         names: Name of each network input.
     """
@@ -101,7 +121,7 @@ class Prepared:
         if self.numbers:
             values = features[:, _numeric(self.schema)]
             for transformer in self.numbers:
-                values = transformer.transform(values)
+                values = _finite(transformer.transform, values)
             parts.append(values)
         if self.missing is not None:
             parts.append(self.missing.transform(features[:, _gappy(self.schema)]))
@@ -114,13 +134,17 @@ class Prepared:
         """The target in the network's units: float32 [row, output] for regression; codes stay as they are."""
         if self.schema.is_classification:
             return target
-        return ((target - self.target_mean) / self.target_scale).astype(np.float32)
+        values, _ = _LOGARITHMS[self.plan.log_target]
+        return ((values(target) - self.target_mean) / self.target_scale).astype(np.float32)
 
     def restore(self, prediction: np.ndarray) -> np.ndarray:
         """Predictions [..., output] back in the target's own units, float64; labels stay as is."""
         if self.schema.is_classification:
             return prediction
-        return np.asarray(prediction, dtype=np.float64) * self.target_scale + self.target_mean
+        values = np.asarray(prediction, dtype=np.float64) * self.target_scale + self.target_mean
+        _, undone = _LOGARITHMS[self.plan.log_target]
+        with np.errstate(over="ignore"):  # a network that ran away is known by its infinite predictions
+            return undone(values)
 
     def save(self, folder: Path) -> None:
         """Write `preparation.skops` and `preparation.json` into `folder`; both appear complete or not at all.
@@ -191,7 +215,11 @@ def fit_preparation(
         features: float64 [row, column], all rows.
         target: As in `Dataset`, all rows.
         rows: Indices of the training rows.
-        weight: float64 [row]; counts in the means and standard deviations, not in medians and quartiles.
+        weight: float64 [row]; counts in the means and standard deviations, not in medians, quartiles, ranks and
+            powers.
+
+    Raises:
+        DataError: The plan asks for the logarithm of a target that is too low to have one.
 
     >>> from caviar.data.load import load
     >>> data = load("sample:iris")
@@ -200,6 +228,8 @@ def fit_preparation(
     >>> prepared.inputs(data.features[:100]).mean().round(3) + 0
     np.float32(0.0)
     """
+    if not schema.is_classification:
+        _require_logarithms(plan, target)
     seen = features[rows]
     row_weight = None if weight is None else weight[rows]
     numeric, categorical, gappy = _numeric(schema), _categorical(schema), _gappy(schema)
@@ -210,7 +240,8 @@ def fit_preparation(
     n_outputs = len(schema.targets)
     mean, scale = np.zeros(n_outputs), np.ones(n_outputs)
     if plan.scale_target and not schema.is_classification:
-        scaler = StandardScaler().fit(target[rows], sample_weight=row_weight)
+        values, _ = _LOGARITHMS[plan.log_target]
+        scaler = StandardScaler().fit(values(target[rows]), sample_weight=row_weight)
         mean, scale = scaler.mean_, scaler.scale_
     return Prepared(
         schema=schema,
@@ -236,6 +267,8 @@ def describe(schema: Schema, plan: PreparationPlan) -> str:
         "none": "left in their own units",
         "standard": "brought to mean 0 and standard deviation 1",
         "robust": "divided by their interquartile range, with outliers bent smoothly to at most 3",
+        "quantile": "given the shape of a normal distribution by their ranks",
+        "power": "brought near to a normal distribution by the best power of each",
     }[plan.scaling]
     parts = []
     if numeric:
@@ -247,9 +280,21 @@ def describe(schema: Schema, plan: PreparationPlan) -> str:
         parts.append(f"{_counted(categorical, 'category column')} {coded}")
     if gappy:
         parts.append(f"gaps in {_counted(gappy, 'numeric column')} filled with the median and flagged")
+    if plan.log_target != "none" and not schema.is_classification:
+        parts.append(f"logarithm of {'1 plus ' if plan.log_target == 'log1p' else ''}the target learned")
     if plan.scale_target and not schema.is_classification:
         parts.append("target brought to mean 0 and standard deviation 1")
     return "; ".join([*parts, "fitted on training rows only."])
+
+
+def _require_logarithms(plan: PreparationPlan, target: np.ndarray) -> None:
+    lowest = float(target.min())
+    if (plan.log_target == "log" and lowest <= 0) or (plan.log_target == "log1p" and lowest < 0):
+        wanted = "above 0" if plan.log_target == "log" else "of 0 or more"
+        raise DataError(
+            f"Expected a target {wanted} to take its logarithm, got {lowest:g} as its lowest value. "
+            f"Leave log_target out."
+        )
 
 
 def _numeric(schema: Schema) -> np.ndarray:
@@ -273,7 +318,31 @@ def _fit_numbers(
         return [imputer, StandardScaler().fit(filled, sample_weight=weight)]
     if plan.scaling == "robust":
         return [imputer, _fit_robust(filled), SmoothClip().fit(filled)]
+    if plan.scaling in {"quantile", "power"}:
+        shaping = (
+            _quantiles(len(filled)) if plan.scaling == "quantile" else PowerTransformer(standardize=False)
+        )
+        shaped = _finite(shaping.fit_transform, filled)
+        return [imputer, shaping, StandardScaler().fit(shaped, sample_weight=weight)]
     return [imputer]
+
+
+def _quantiles(rows: int) -> QuantileTransformer:
+    """Ranks to a normal distribution, by a quantile for each 30 rows: each of them is then well known.
+
+    Source of the rule: Gorishniy et al., "Revisiting deep learning models for tabular data" (2021).
+    """
+    n_quantiles = min(rows, max(10, min(rows // 30, 1000)))
+    return QuantileTransformer(
+        n_quantiles=n_quantiles, output_distribution="normal", subsample=None, random_state=0
+    )
+
+
+def _finite(transform: _Values, values: np.ndarray) -> np.ndarray:
+    """Transformed values, the largest number in place of what is larger, as powers of unheard-of values are."""
+    largest = np.finfo(np.float64).max
+    with np.errstate(over="ignore"):
+        return np.clip(transform(values), -largest, largest)
 
 
 def _fit_robust(filled: np.ndarray) -> RobustScaler:

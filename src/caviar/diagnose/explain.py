@@ -1,6 +1,6 @@
 """Which of the things that checks saw cost performance? Told by what changed when their causes were taken away."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from caviar.diagnose.contract import Check
@@ -96,6 +96,7 @@ def explained(
     comparisons: Sequence[ComparisonRecord],
     remedies: Sequence[Remedy],
     *,
+    unfit: Collection[str] = (),
     tied: float = 0.15,
 ) -> DiagnosisRecord:
     """The diagnosis after the trial of the remedies it asked for.
@@ -108,6 +109,7 @@ def explained(
         diagnosis: What the checks saw.
         comparisons: Each remedy tried beside the baseline.
         remedies: All remedies.
+        unfit: Remedies that had nothing to change here: there is no need to try them.
         tied: Share of the best gain that others may lack and still help about equally.
     """
     by_name = {remedy.name: remedy for remedy in remedies}
@@ -119,7 +121,7 @@ def explained(
         causes += _others(pairs, main, tied)
     told = {cause.finding.code: cause for cause in causes}
     tried = {c.remedy for c in comparisons}
-    findings = [_judged(f, told, gains, tried) for f in diagnosis.findings]
+    findings = [_judged(f, told, gains, tried, unfit) for f in diagnosis.findings]
     if diagnosis.area == "no signal":
         return concluded(findings, signal=False)
     return concluded(findings)
@@ -159,6 +161,7 @@ def _judged(
     told: Mapping[str, _Explanation],
     gains: Mapping[str, float],
     tried: set[str],
+    unfit: Collection[str],
 ) -> FindingRecord:
     """One finding after the trial."""
     if finding.outcome not in {"found", "suspected"}:
@@ -180,5 +183,6 @@ def _judged(
         return finding
     # Beside a cause that was found, a symptom may be its effect: the next look, after the remedy, will tell.
     # Harmless is only what was taken away, in every way there is, without effect.
-    all_tried = bool(finding.remedies) and all(name in tried for name in finding.remedies)
+    fitting = [name for name in finding.remedies if name not in unfit]
+    all_tried = bool(fitting) and all(name in tried for name in fitting)
     return finding.model_copy(update={"outcome": "harmless" if all_tried and not evident else "suspected"})

@@ -46,6 +46,7 @@ class Metric:
         row_losses: `(target, prediction) -> [row]`, for the metrics that are (weighted) means of a loss per
             row, where lower is better; None for all others.
         lowest: The lowest value that there is.
+        judges_decisions: Whether it looks only at which class is predicted, not at how probable it is.
 
     >>> find_metric("accuracy", "binary").score(np.array([0, 1]), np.array([[0.9, 0.1], [0.6, 0.4]]), None)
     0.5
@@ -58,6 +59,7 @@ class Metric:
     score: Score
     row_losses: RowLosses | None = None
     lowest: float = 0.0
+    judges_decisions: bool = False
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -218,9 +220,17 @@ METRICS: tuple[Metric, ...] = (
         higher_is_better=True,
         tasks=CLASSIFICATION,
         score=_balanced_accuracy,
+        judges_decisions=True,
     ),
-    Metric("accuracy", "accuracy", higher_is_better=True, tasks=CLASSIFICATION, score=_accuracy),
-    Metric("f1", "F1", higher_is_better=True, tasks=CLASSIFICATION, score=_f1),
+    Metric(
+        "accuracy",
+        "accuracy",
+        higher_is_better=True,
+        tasks=CLASSIFICATION,
+        score=_accuracy,
+        judges_decisions=True,
+    ),
+    Metric("f1", "F1", higher_is_better=True, tasks=CLASSIFICATION, score=_f1, judges_decisions=True),
     Metric(
         "mae",
         "mean absolute error",

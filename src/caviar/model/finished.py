@@ -14,6 +14,7 @@ from caviar.data.load import load_rows
 from caviar.data.prepare import Prepared
 from caviar.data.schema import Schema
 from caviar.errors import ModelError, RunError
+from caviar.evaluate.threshold import moved
 from caviar.recipe.heads import Link, predictions
 from caviar.run.files import write_text, write_with
 
@@ -31,6 +32,7 @@ class _Facts(BaseModel):
     link: Link
     members: list[str] = Field(min_length=1)
     data: Schema
+    threshold: float | None = Field(default=None, gt=0, lt=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,12 +44,15 @@ class FinishedModel:
         prepared: From table cells to network inputs, and back for the target.
         link: What the networks' raw outputs are.
         schema: What the table's columns are.
+        threshold: Probability of the networks from which on the second of two classes is predicted, where it was
+            tuned. Probabilities are then moved (their odds times a constant) such that it becomes one half.
     """
 
     models: Sequence["keras.Model"]
     prepared: Prepared
     link: Link
     schema: Schema
+    threshold: float | None = None
 
     def predict_features(self, features: np.ndarray) -> np.ndarray:
         """Class probabilities (row, class) or values (row, output) for features (row, column)."""
@@ -57,7 +62,8 @@ class FinishedModel:
             predictions(np.asarray(model.predict(x, batch_size=batch, verbose=0)), self.link)
             for model in self.models
         ]
-        return np.mean([self.prepared.restore(values) for values in said], axis=0)
+        values = np.mean([self.prepared.restore(values) for values in said], axis=0)
+        return values if self.threshold is None else moved(values, self.threshold)
 
     def predict(self, rows: object) -> pl.DataFrame:
         """Predictions for new rows of the same table.
@@ -99,7 +105,7 @@ class FinishedModel:
             write_with(folder / name, model.save)
             names.append(name)
         self.prepared.save(folder)
-        facts = _Facts(link=self.link, members=names, data=self.schema)
+        facts = _Facts(link=self.link, members=names, data=self.schema, threshold=self.threshold)
         write_text(folder / _FACTS, facts.model_dump_json(indent=1))
         return sorted(p.name for p in folder.iterdir())
 
@@ -155,7 +161,7 @@ def load_finished(folder: Path) -> FinishedModel:
             f"It was changed or made by another version."
         ) from error
     models = [_load_network(folder, name) for name in facts.members]
-    return FinishedModel(models, Prepared.load(folder), facts.link, facts.data)
+    return FinishedModel(models, Prepared.load(folder), facts.link, facts.data, facts.threshold)
 
 
 def _load_network(folder: Path, name: str) -> "keras.Model":

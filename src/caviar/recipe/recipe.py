@@ -9,6 +9,7 @@ import keras
 from caviar.data.prepare import PreparationPlan
 from caviar.population.template import Build, call_builder
 from caviar.recipe.builder import Builder, call_with
+from caviar.recipe.mixup import mixing
 
 Rewrite = Callable[[keras.Model], keras.Model]
 
@@ -33,6 +34,10 @@ class Recipe:
         n_outputs: Outputs that a network for this task needs.
         n_rows: Rows of the table; 0 where that is not known.
         given: Whether the loss sees the target as a person gave it, because it does not fit the model.
+        class_weights: Whether training rows count the less, the more frequent their class is.
+        tunes_threshold: Whether the probability from which on class 1 is predicted is tuned.
+        mixup: Parameter of the beta distribution by which training rows are mixed in pairs; 0 for not at all.
+        lowest_target: Lowest value of a quantity to predict; None for classes, or where it is not known.
     """
 
     name: str
@@ -50,17 +55,21 @@ class Recipe:
     n_outputs: int = 1
     n_rows: int = 0
     given: bool = False
+    class_weights: bool = False
+    tunes_threshold: bool = False
+    mixup: float = 0.0
+    lowest_target: float | None = None
 
     def build(self, n_inputs: int, n_outputs: int) -> Build:
         """A function of nothing that returns the compiled model of this recipe."""
 
         def build() -> keras.Model:
             model = call_builder(lambda: call_with(self.builder, n_inputs, n_outputs))
-            if self.rewrites and isinstance(model, keras.Sequential) and not model.built:
+            if (self.rewrites or self.mixup) and isinstance(model, keras.Sequential) and not model.built:
                 model.build((None, n_inputs))  # it declares no input, and only a built model can be rewritten
             for rewrite in self.rewrites:
                 model = rewrite(model)
-            return model
+            return mixing(model, self.mixup) if self.mixup else model  # last: rewriting makes new models
 
         return build
 

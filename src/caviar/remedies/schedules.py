@@ -36,8 +36,48 @@ def steps(passed: float, *, times: int = 3, factor: float = 0.3) -> float:
     return float(factor ** math.floor(passed * times))
 
 
-def scheduled(recipe: Recipe, *, shape: Shape, words: str) -> Recipe:
-    """Let the rate follow a shape over the epochs."""
+def warm_up_and_cosine(passed: float, *, share: float = 0.1) -> float:
+    """From a tenth of the rate to the whole within the first tenth of the epochs, then half a cosine."""
+    return warm_up(passed, share=share) if passed < share else cosine((passed - share) / (1 - share))
+
+
+def exponential(passed: float, *, end: float = 0.01) -> float:
+    """Times the same factor after each epoch, down to a hundredth."""
+    return float(end**passed)
+
+
+def restarts(passed: float, *, cycles: int = 3) -> float:
+    """Half a cosine three times, each twice as long as the one before."""
+    units = passed * (2**cycles - 1) + 1e-9  # so that rounding puts no restart off by an epoch
+    cycle = math.floor(math.log2(units + 1))
+    return cosine((units - (2**cycle - 1)) / 2**cycle)
+
+
+def triangles(passed: float, *, cycles: int = 4, low: float = 0.5, high: float = 2.0) -> float:
+    """Four times up and down on straight lines, from half the rate; each top is half as high above it."""
+    cycle, into = divmod(passed * cycles, 1.0)
+    return low + (high - low) * 0.5**cycle * (1 - abs(2 * into - 1))
+
+
+def cosine_logarithm(passed: float, *, cycles: int = 4, high: float = 2.0, floor: float = 0.01) -> float:
+    """Four waves up to twice the rate, which they have as their mean, each twice as long as the one before."""
+    wave = math.log2(1 + (2**cycles - 1) * passed)
+    return max(floor, high * (1 - math.cos(2 * math.pi * wave)) / 2)
+
+
+def scheduled(recipe: Recipe, *, shape: Shape, words: str, fewest: int = 1) -> Recipe:
+    """Let the rate follow a shape over the epochs.
+
+    Args:
+        recipe: What is changed.
+        shape: The rate of an epoch, as a multiple of the recipe's.
+        words: The same for people.
+        fewest: Epochs below which the shape would not be seen, because the rate changes once an epoch.
+    """
+    if recipe.epochs < fewest:
+        raise NotApplicable(
+            f"the rate changes once an epoch, and {recipe.epochs} epochs are too few for this"
+        )
     rates = (keras.callbacks.ReduceLROnPlateau, keras.callbacks.LearningRateScheduler)
     if any(isinstance(callback, rates) for callback in recipe.callbacks):
         raise NotApplicable("a callback already sets the learning rate")
@@ -105,6 +145,73 @@ SCHEDULES = (
         "Bengio, Practical recommendations (2012)",
         _SETTLING,
         functools.partial(scheduled, shape=steps, words="times 0.3 after each third of the epochs"),
+        on_demand=True,
+    ),
+    Remedy(
+        "warm-up-cosine",
+        "Warm-up and cosine schedule",
+        "schedule",
+        "Reaches the learning rate from its tenth within a tenth of the epochs; then it falls along half a cosine.",
+        f"{_GOYAL}; {_LOSHCHILOV}",
+        ("diverging", "exploding_gradient", "learning_rate_high"),
+        functools.partial(
+            scheduled, shape=warm_up_and_cosine, words="warm-up over a tenth of the epochs, then cosine"
+        ),
+        on_demand=True,
+    ),
+    Remedy(
+        "exponential-decay",
+        "Lower the rate evenly",
+        "schedule",
+        "Multiplies the learning rate by the same factor after each epoch, down to a hundredth.",
+        "Senior et al., An empirical study of learning rates in deep neural networks (2013)",
+        _SETTLING,
+        functools.partial(scheduled, shape=exponential, words="exponential, to a hundredth of the rate"),
+        on_demand=True,
+    ),
+    Remedy(
+        "cosine-restarts",
+        "Cosine schedule with restarts",
+        "schedule",
+        "Lets the learning rate fall along half a cosine three times, each twice as long as the one before.",
+        _LOSHCHILOV,
+        ("slow_convergence", "oscillating_loss"),
+        functools.partial(
+            scheduled,
+            shape=restarts,
+            words="cosine, three times, each twice as long as the one before",
+            fewest=14,
+        ),
+        on_demand=True,
+    ),
+    Remedy(
+        "cyclical",
+        "A learning rate that goes up and down",
+        "schedule",
+        "Moves the learning rate four times from its half up and back, each time half as high, from twice the rate.",
+        "Smith, Cyclical learning rates for training neural networks (2017): triangular2",
+        ("slow_convergence", "learning_rate_low"),
+        functools.partial(
+            scheduled,
+            shape=triangles,
+            words="triangular2, four cycles between half and twice the rate",
+            fewest=16,  # Smith: two epochs or more from foot to top
+        ),
+        on_demand=True,
+    ),
+    Remedy(
+        "coslog4",
+        "Four growing waves of the learning rate",
+        "schedule",
+        "Moves the learning rate in four waves, each twice as long as the one before, with the rate as their mean.",
+        "RealMLP, Holzmüller et al. (2024): coslog4",
+        ("oscillating_loss",),
+        functools.partial(
+            scheduled,
+            shape=cosine_logarithm,
+            words="coslog4, up to twice the rate",
+            fewest=30,  # two for the first wave
+        ),
         on_demand=True,
     ),
 )

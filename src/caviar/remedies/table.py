@@ -2,11 +2,14 @@
 
 from caviar.remedies.activations import ACTIVATIONS
 from caviar.remedies.averaging import AVERAGING
+from caviar.remedies.batches import BATCHES
 from caviar.remedies.contract import Remedy
 from caviar.remedies.dropout import BESIDE_DROPOUT, DROPOUT
 from caviar.remedies.embeddings import EMBEDDINGS
 from caviar.remedies.ensembles import ENSEMBLES
+from caviar.remedies.imbalance import IMBALANCE
 from caviar.remedies.inputs import INPUTS
+from caviar.remedies.mixing import MIXING
 from caviar.remedies.network import NETWORK
 from caviar.remedies.normalization import NORMALIZATION
 from caviar.remedies.optimizers import OPTIMIZERS
@@ -20,12 +23,15 @@ REMEDIES: tuple[Remedy, ...] = (
     *NETWORK,
     *EMBEDDINGS,
     *OPTIMIZERS,
+    *BATCHES,
     *TRAINING,
+    *IMBALANCE,
     *SCHEDULES,
     *DROPOUT,
     *REGULARIZATION,
     *NORMALIZATION,
     *BESIDE_DROPOUT,
     *AVERAGING,
+    *MIXING,
     *ENSEMBLES,
 )

@@ -21,7 +21,7 @@ def plateau(recipe: Recipe, *, factor: float = 0.3, share: float = 0.05, floor: 
     _require_absent(recipe, keras.callbacks.ReduceLROnPlateau)
 
     def unless_scheduled(model: keras.Model) -> keras.Model:
-        _rate_of(model)
+        rate_of(model)
         return model
 
     patience = max(3, round(share * recipe.epochs))
@@ -56,7 +56,7 @@ def scaled_rate(recipe: Recipe, *, by: float) -> Recipe:
     """Multiply the learning rate."""
 
     def rewrite(model: keras.Model) -> keras.Model:
-        model.optimizer.learning_rate = _rate_of(model) * by
+        model.optimizer.learning_rate = rate_of(model) * by
         return model
 
     return recipe.changed(("learning rate", f"times {by:g}"), rewrites=(*recipe.rewrites, rewrite))
@@ -66,7 +66,7 @@ def positive_rate(recipe: Recipe) -> Recipe:
     """Take the learning rate without its sign."""
 
     def rewrite(model: keras.Model) -> keras.Model:
-        rate = _rate_of(model)
+        rate = rate_of(model)
         if rate >= 0:
             raise NotApplicable("the learning rate is already above zero")
         model.optimizer.learning_rate = -rate
@@ -81,7 +81,12 @@ def longer(recipe: Recipe, *, times: int = 3) -> Recipe:
     return recipe.changed(("epochs", f"{recipe.epochs} → {epochs}"), epochs=epochs)
 
 
-def _rate_of(model: keras.Model) -> float:
+def rate_of(model: keras.Model) -> float:
+    """A model's learning rate.
+
+    Raises:
+        NotApplicable: A schedule sets it.
+    """
     rate = rate_variable(model)
     if rate is None:
         raise NotApplicable("the optimizer has a learning-rate schedule of its own")

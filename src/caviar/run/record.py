@@ -94,7 +94,8 @@ class RowRecord(_Value):
 class ArmRecord(_Value):
     """One recipe as it was measured.
 
-    `fold_scores` holds the deciding score of each (repeat, fold); `history` names the file with its curves.
+    `fold_scores` holds the deciding score of each (repeat, fold); `history` names the file with its curves;
+    `threshold` is the probability from which on class 1 is predicted, where it was tuned.
     """
 
     name: str
@@ -113,6 +114,7 @@ class ArmRecord(_Value):
     epochs: int = 0
     batch_size: int = 0
     parameters: int = 0
+    threshold: float | None = None
 
 
 class SpreadRecord(_Value):
@@ -179,11 +181,12 @@ class ComparisonRecord(_Value):
 
 
 class SkippedRemedy(_Value):
-    """A remedy that was not tried, and why."""
+    """A remedy that was not tried, and why; `applies` is false where there is nothing that it could change."""
 
     remedy: str
     title: str
     why: str
+    applies: bool = True
 
 
 class TrialRecord(_Value):
