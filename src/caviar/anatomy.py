@@ -9,6 +9,7 @@ import numpy as np
 
 from caviar.diagnose.facts import LayerFacts, ModelFacts
 from caviar.population.callbacks import rate_variable
+from caviar.population.probe import names_of_layers
 from caviar.population.template import build_on_inputs
 from caviar.recipe.recipe import Recipe
 
@@ -38,7 +39,8 @@ def model_facts(
         warnings.simplefilter("ignore")  # what Keras warns of here, checks say in full
         model = build_on_inputs(build, few[0], seed=1)
         outputs = keras.ops.convert_to_numpy(model(few[0], training=False))
-    layers = tuple(_layer(layer) for layer in _leaves(model))
+    names = names_of_layers(model)
+    layers = tuple(_layer(layer, names.get(id(layer), layer.name)) for layer in _leaves(model))
     whole, single = _losses(model, outputs, few[1])
     rate = rate_variable(model)
     optimizer = model.optimizer
@@ -71,7 +73,7 @@ def _leaves(model: keras.Model) -> list[Any]:
     return found
 
 
-def _layer(layer: Any) -> LayerFacts:  # noqa: ANN401
+def _layer(layer: Any, name: str) -> LayerFacts:  # noqa: ANN401
     kernel = next((v for v in layer.trainable_variables if v.name.endswith("kernel")), None)
     values = np.zeros(0) if kernel is None else keras.ops.convert_to_numpy(kernel)
     values = values.reshape(-1, values.shape[-1]) if values.size else np.zeros((0, 0))
@@ -80,7 +82,7 @@ def _layer(layer: Any) -> LayerFacts:  # noqa: ANN401
     is_dropout = isinstance(layer, (keras.layers.Dropout, keras.layers.AlphaDropout))
     initializer = getattr(layer, "kernel_initializer", None)
     return LayerFacts(
-        name=layer.name,
+        name=name,
         kind=type(layer).__name__,
         units=getattr(layer, "units", getattr(layer, "filters", None)),
         activation=_activation_name(layer),

@@ -313,3 +313,11 @@ def test_validation_rows_of_another_kind_and_too_few_of_them_are_seen():
     assert isinstance(CHECKS["D08"].look(healthy(data=data)), Found)
     assert isinstance(CHECKS["D09"].look(healthy(data=data)), Found)
     assert isinstance(CHECKS["D08"].look(SOUND["binary"]), NotApplicable)
+
+
+def test_layers_have_the_names_that_probes_give_them_in_another_build():
+    """Keras counts through the session: without that, no check of the inside finds a layer again."""
+    from caviar.population.probe import layer_names
+
+    first = evidence(lambda: network(16, 16)).model
+    assert [layer.name for layer in first.layers] == list(layer_names(network(16, 16)))

@@ -24,7 +24,7 @@ class LayerFacts:
     """One layer in the model's order.
 
     Attributes:
-        name: The layer's name.
+        name: The layer's name, as probes call it.
         kind: Its class.
         units: Outputs per row, or None where that is no part of it.
         activation: Name of its activation; "linear" where it has none, "" where it can have none.
