@@ -62,6 +62,7 @@ class Diagnosis:
             )
         lines += [f"{f.code} {f.title} ({f.fault}): {f.sentence}" for f in self.findings]
         lines += [f"Note: {f.title}. {f.sentence}" for f in self.notes]
+        lines += [f"Tried: {e.title}. {e.sentence}" for e in self.record.experiments if e.outcome == "done"]
         return "\n".join(lines)
 
     def treat(self, minutes: float | None = None) -> Treatment:
@@ -263,6 +264,8 @@ def _concluded(
     examination: Examination, recipe: Recipe, first: Findings | None, record: DiagnosisRecord, seconds: float
 ) -> Diagnosis:
     metric = examination.bench.metric
+    if first is not None:
+        record = record.model_copy(update={"experiments": list(first.evidence.experiments)})
     findings = [f for f in record.findings if f.outcome == "found"]
     return Diagnosis(
         area=record.area,

@@ -16,6 +16,7 @@ from caviar.evaluate.intervals import mean_estimate
 from caviar.evaluate.reference import REFERENCES, no_skill_scores, score_references
 from caviar.evaluate.shift import shift_estimate
 from caviar.evaluate.variance import class_flips, spread
+from caviar.experiments.run import conducted
 from caviar.measure import Arm, Bench, measure
 from caviar.pace import Pace
 from caviar.population.job import Monitor
@@ -87,8 +88,17 @@ class Examination:
         )
 
     def look(self, arm: Arm) -> Findings:
-        """What checks see in a measured recipe; nothing is tried yet."""
+        """What checks see in a measured recipe, and in the experiments that they ask for; no remedy is tried yet."""
         evidence = self.evidence(arm)
+        evidence = conducted(
+            self.bench,
+            arm,
+            evidence,
+            diagnose(evidence, REMEDIES),
+            lambda title: Pace(self.voice, self.clock, title),
+        )
+        tested = None if evidence.range_test is None else evidence.range_test.prefers()
+        arm = replace(arm, recipe=replace(arm.recipe, tested_rate=tested))
         sign = 1 if evidence.higher_is_better else -1
         worst = evidence.no_skill - sign * evidence.distance
         return Findings(

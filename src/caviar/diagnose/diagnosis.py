@@ -13,10 +13,20 @@ from caviar.diagnose.inside import INSIDE
 from caviar.diagnose.learning import LEARNING
 from caviar.diagnose.prediction import PREDICTION
 from caviar.diagnose.static import STATIC
+from caviar.diagnose.tried import TRIED_GENERALIZATION, TRIED_LEARNING
 from caviar.remedies.contract import Remedy
 from caviar.run.record import DiagnosisRecord, FindingRecord
 
-CHECKS: tuple[Check, ...] = (*STATIC, *DATA, *LEARNING, *INSIDE, *GENERALIZATION, *PREDICTION)
+CHECKS: tuple[Check, ...] = (
+    *STATIC,
+    *DATA,
+    *LEARNING,
+    *INSIDE,
+    *TRIED_LEARNING,
+    *GENERALIZATION,
+    *TRIED_GENERALIZATION,
+    *PREDICTION,
+)
 BEFORE_TRAINING: tuple[Check, ...] = (*STATIC, *DATA)
 AREAS = ("learning", "generalization", "prediction")
 

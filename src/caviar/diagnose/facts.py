@@ -74,6 +74,8 @@ class ModelFacts:
         parameters: Numbers that training changes.
         batch_size: Rows per gradient step.
         rows: Rows to train on.
+        first_loss: Loss of up to 256 rows, by the model as it begins; NaN where it cannot be computed.
+        custom: What of it is a person's own code: layers, activations, the loss, the training step.
     """
 
     layers: tuple[LayerFacts, ...]
@@ -90,6 +92,8 @@ class ModelFacts:
     parameters: int
     batch_size: int
     rows: int
+    first_loss: float = float("nan")
+    custom: tuple[str, ...] = ()
 
     @property
     def kernels(self) -> tuple[LayerFacts, ...]:

@@ -296,7 +296,8 @@ def _rate(evidence: Evidence, *, above: bool) -> Outcome:
         f"The learning rate is {rate:g}; {evidence.model.optimizer} usually takes ",
     )
     if (rate > high) if above else (0 <= rate < low):
-        return Found(f"{sentence}{low:g} to {high:g}.", 0.5, None, numbers)
+        tested, more = evidence.tested_rates()
+        return Found(f"{sentence}{low:g} to {high:g}.{tested}", 0.5, None, numbers | more)
     return Clear(f"{sentence}{low:g} to {high:g}.", numbers)
 
 

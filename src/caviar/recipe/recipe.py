@@ -31,6 +31,7 @@ class Recipe:
         task: What is predicted; empty where it is not known.
         n_outputs: Outputs that a network for this task needs.
         given: Whether the loss sees the target as a person gave it, because it does not fit the model.
+        tested_rate: The learning rate that a range test prefers to the recipe's own; None where there is none.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Recipe:
     task: str = ""
     n_outputs: int = 1
     given: bool = False
+    tested_rate: float | None = None
 
     def build(self, n_inputs: int, n_outputs: int) -> Build:
         """A function of nothing that returns the compiled model of this recipe."""

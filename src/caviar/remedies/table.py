@@ -5,6 +5,7 @@ from caviar.remedies.ensembles import ENSEMBLES
 from caviar.remedies.inputs import INPUTS
 from caviar.remedies.network import NETWORK
 from caviar.remedies.optimizers import OPTIMIZERS
+from caviar.remedies.rate import RATE
 from caviar.remedies.regularization import REGULARIZATION
 from caviar.remedies.schedules import SCHEDULES
 from caviar.remedies.training import TRAINING
@@ -14,6 +15,7 @@ REMEDIES: tuple[Remedy, ...] = (
     *NETWORK,
     *OPTIMIZERS,
     *TRAINING,
+    *RATE,
     *SCHEDULES,
     *REGULARIZATION,
     *ENSEMBLES,
