@@ -7,7 +7,9 @@ import xarray as xr
 
 from caviar.diagnose.facts import DataFacts, ModelFacts
 from caviar.diagnose.results import Differences, OneBatch, Permuted, RangeTest
+from caviar.evaluate.calibration import Calibration
 from caviar.evaluate.estimate import Estimate
+from caviar.evaluate.neighbours import NearDuplicates
 from caviar.run.record import ExperimentRecord, SpreadRecord
 
 
@@ -34,6 +36,10 @@ class Evidence:
         data: What it is given, likewise.
         probes: What went on inside the members (`History.probes`), or None.
         one_class: Which members predict one class for all held-out rows (member,); None for quantities.
+        each: Deciding score (repeat, fold, seed) of single networks, or None.
+        stops: Epochs trained (fold, seed) where trainings stopped early, like `seed_scores`; None if none did.
+        calibration: How probabilities of held-out rows and hits agree, or None.
+        near: How held-out rows that nearly repeat training rows are scored, or None.
         experiments: Which experiments were run, and why the others were not.
         one_batch: What the experiment of that name yields, or None where it was not run; likewise the next ones.
         permuted: How well shuffled labels are learned.
@@ -59,6 +65,10 @@ class Evidence:
     data: DataFacts | None = None
     probes: xr.Dataset | None = None
     one_class: np.ndarray | None = None
+    each: np.ndarray | None = None
+    stops: np.ndarray | None = None
+    calibration: Calibration | None = None
+    near: NearDuplicates | None = None
     experiments: tuple[ExperimentRecord, ...] = ()
     one_batch: OneBatch | None = None
     permuted: Permuted | None = None

@@ -400,6 +400,29 @@ def metrics_lie(evidence: Evidence, *, share: float = 0.8) -> Outcome:
     return Clear("The metrics suit the target.", {})
 
 
+def cancelled_bias(evidence: Evidence) -> Outcome:
+    """A layer adds a bias that the batch normalization behind it takes off again (Ioffe & Szegedy, 2015, 3.2)."""
+    if evidence.model is None:
+        return _NO_MODEL
+    names = [
+        layer.name
+        for layer, following in pairwise(evidence.model.layers)
+        if following.kind == "BatchNormalization"
+        and layer.has_kernel
+        and layer.has_bias
+        and layer.activation in {"", "linear"}
+    ]
+    if names:
+        return Found(
+            f"The bias of {_listed(names)} is taken off again by the batch normalization behind; use_bias=False saves "
+            f"it.",
+            0.01,
+            None,
+            {"layers": float(len(names))},
+        )
+    return Clear("No batch normalization cancels a bias.", {})
+
+
 def _listed(names: list[str], most: int = 3) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
@@ -532,5 +555,13 @@ STATIC = (
         "metric_mismatch",
         metrics_lie,
         why="A constant answer then looks good.",
+    ),
+    Check(
+        "S17",
+        "A bias is cancelled",
+        "learning",
+        "redundant_bias",
+        cancelled_bias,
+        why="It does no harm: its gradient is rounding noise, and it is saved and moved for nothing.",
     ),
 )

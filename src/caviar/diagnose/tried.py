@@ -166,7 +166,7 @@ TRIED_LEARNING = (
 
 TRIED_GENERALIZATION = (
     Check(
-        "G03",
+        "G04",
         "The network learns by heart",
         "generalization",
         "missing_regularisation",
