@@ -2,7 +2,7 @@
 
     python scripts/checks_page.py
 
-Everything on the page comes from the tables of checks and remedies; a test says whether it is up to date.
+Everything on the page comes from the tables of checks, experiments and remedies; a test says whether it is up to date.
 """
 
 import inspect
@@ -11,7 +11,12 @@ from pathlib import Path
 
 from caviar.diagnose.contract import Check
 from caviar.diagnose.diagnosis import CHECKS
+from caviar.experiments.contract import Experiment
+from caviar.experiments.table import EXPERIMENTS
+from caviar.population import devices
 from caviar.remedies.table import REMEDIES
+
+devices.start()
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "checks.md"
 AREAS = {
@@ -50,6 +55,20 @@ def entry(check: Check) -> list[str]:
     return lines
 
 
+def asked(experiment: Experiment) -> list[str]:
+    """One experiment's part of the page."""
+    return [
+        f"### {experiment.title} (`{experiment.name}`)",
+        "",
+        f"**What is trained.** {experiment.asks}",
+        "",
+        f"**What it tells apart.** {experiment.tells}",
+        "",
+        f"**Source.** {experiment.source}.",
+        "",
+    ]
+
+
 def told(check: Check) -> tuple[str, list[tuple[str, float, str]]]:
     """What a check's docstring says, and its thresholds: name, default, meaning."""
     text = inspect.getdoc(check.look) or ""
@@ -67,8 +86,8 @@ def page() -> str:
     """The whole page."""
     lines = ["# What the doctor looks for", ""]
     lines += [
-        "Written by `python scripts/checks_page.py` from the tables of checks and remedies. How a suspicion becomes a",
-        "finding stands in [doctor.md](doctor.md).",
+        "Written by `python scripts/checks_page.py` from the tables of checks, experiments and remedies. How a suspicion",
+        "becomes a finding stands in [doctor.md](doctor.md).",
         "",
     ]
     for letter, title in AREAS.items():
@@ -76,6 +95,16 @@ def page() -> str:
         for check in CHECKS:
             if check.code.startswith(letter):
                 lines += entry(check)
+    lines += ["## Experiments: what must be tried to be known", ""]
+    lines += [
+        "Checks train nothing. Where what they saw can have several reasons, a few extra members are trained, as one",
+        "population; checks then read what came out. None is run on a model in which nothing looks wrong, but finite",
+        "differences where a person's own code computes gradients. Training longer is a remedy, `longer`, tried on all",
+        "folds.",
+        "",
+    ]
+    for experiment in EXPERIMENTS:
+        lines += asked(experiment)
     return "\n".join(lines).rstrip() + "\n"
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from caviar.diagnose.facts import LayerFacts, ModelFacts
 from caviar.population.callbacks import rate_variable
+from caviar.population.probe import names_of_layers
 from caviar.population.template import build_on_inputs
 from caviar.recipe.recipe import Recipe
 
@@ -33,12 +34,15 @@ def model_facts(
         batch: `(x, y)` or `(x, y, sample_weight)`, some rows of a training.
         rows: How many rows a member trains on.
     """
-    few = tuple(values[:_MOST_ROWS] for values in batch[:2])
+    # Rows may lie in the order of their target: some of all parts.
+    some = np.linspace(0, len(batch[0]) - 1, min(len(batch[0]), _MOST_ROWS)).round().astype(int)
+    few = tuple(values[some] for values in batch[:2])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what Keras warns of here, checks say in full
         model = build_on_inputs(build, few[0], seed=1)
         outputs = keras.ops.convert_to_numpy(model(few[0], training=False))
-    layers = tuple(_layer(layer) for layer in _leaves(model))
+    names = names_of_layers(model)
+    layers = tuple(_layer(layer, names.get(id(layer), layer.name)) for layer in _leaves(model))
     whole, single = _losses(model, outputs, few[1])
     rate = rate_variable(model)
     optimizer = model.optimizer
@@ -57,6 +61,8 @@ def model_facts(
         parameters=int(sum(np.prod(v.shape) for v in model.trainable_variables)),
         batch_size=recipe.batch_size,
         rows=rows,
+        first_loss=_losses(model, outputs, few[1], most=_MOST_ROWS, alone=False)[0],
+        custom=_own_code(model, {layer: names.get(id(layer), layer.name) for layer in _leaves(model)}),
     )
 
 
@@ -71,7 +77,7 @@ def _leaves(model: keras.Model) -> list[Any]:
     return found
 
 
-def _layer(layer: Any) -> LayerFacts:  # noqa: ANN401
+def _layer(layer: Any, name: str) -> LayerFacts:  # noqa: ANN401
     kernel = next((v for v in layer.trainable_variables if v.name.endswith("kernel")), None)
     values = np.zeros(0) if kernel is None else keras.ops.convert_to_numpy(kernel)
     values = values.reshape(-1, values.shape[-1]) if values.size else np.zeros((0, 0))
@@ -80,7 +86,7 @@ def _layer(layer: Any) -> LayerFacts:  # noqa: ANN401
     is_dropout = isinstance(layer, (keras.layers.Dropout, keras.layers.AlphaDropout))
     initializer = getattr(layer, "kernel_initializer", None)
     return LayerFacts(
-        name=layer.name,
+        name=name,
         kind=type(layer).__name__,
         units=getattr(layer, "units", getattr(layer, "filters", None)),
         activation=_activation_name(layer),
@@ -136,8 +142,30 @@ def _metrics(model: keras.Model) -> list[Any]:
     return [m for m in keras.tree.flatten(wanted) if m is not None]
 
 
-def _losses(model: keras.Model, outputs: np.ndarray, y: np.ndarray, most: int = 32) -> tuple[float, float]:
-    """Loss of some rows together, and the mean of their losses one by one; NaN where it cannot be computed."""
+def _own_code(model: keras.Model, names: dict[Any, str]) -> tuple[str, ...]:
+    """What of a model a person wrote, as far as gradients pass through it; a subclass that only calls is not."""
+
+    def is_own(code: Any) -> bool:  # noqa: ANN401
+        known = ("keras.", "jax.", "builtins")
+        return code is not None and not str(getattr(code, "__module__", "") or "jax.").startswith(known)
+
+    own = [f"the layer {name}" for layer, name in names.items() if is_own(type(layer))]
+    for layer, name in names.items():
+        activation = getattr(layer, "activation", None)
+        if is_own(activation if hasattr(activation, "__name__") else type(activation)):
+            own.append(f"the activation of {name}")
+    losses = [loss for loss in keras.tree.flatten(model.loss) if not isinstance(loss, str)]
+    if any(is_own(loss if hasattr(loss, "__name__") else type(loss)) for loss in losses):
+        own.append("the loss")
+    if is_own(type(model).train_step):
+        own.append("the training step")
+    return tuple(own)
+
+
+def _losses(
+    model: keras.Model, outputs: np.ndarray, y: np.ndarray, *, most: int = 32, alone: bool = True
+) -> tuple[float, float]:
+    """Loss of some rows together, and, if asked for, the mean of their losses one by one; NaN where that fails."""
     loss = model.loss
     if isinstance(loss, (list, tuple, dict)) or loss is None:
         return float("nan"), float("nan")
@@ -145,10 +173,10 @@ def _losses(model: keras.Model, outputs: np.ndarray, y: np.ndarray, most: int = 
     outputs, target = outputs[:most], np.asarray(y[:most])
     try:
         together = float(np.mean(keras.ops.convert_to_numpy(loss(target, outputs))))
-        alone = [
+        singly = [
             float(np.mean(keras.ops.convert_to_numpy(loss(target[i : i + 1], outputs[i : i + 1]))))
-            for i in range(len(outputs))
+            for i in range(len(outputs) if alone else 0)
         ]
     except Exception:  # noqa: BLE001 - a loss may refuse these shapes in any way; training will tell
         return float("nan"), float("nan")
-    return together, float(np.mean(alone))
+    return together, float(np.mean(singly)) if alone else float("nan")

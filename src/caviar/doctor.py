@@ -64,6 +64,7 @@ class Diagnosis:
             )
         lines += [f"{f.code} {f.title} ({f.fault}): {f.sentence}" for f in self.findings]
         lines += [f"Note: {f.title}. {f.sentence}" for f in self.notes]
+        lines += [f"Tried: {e.title}. {e.sentence}" for e in self.record.experiments if e.outcome == "done"]
         return "\n".join(lines)
 
     def treat(self, minutes: float | None = None) -> Treatment:
@@ -278,6 +279,8 @@ def _concluded(
     apart: Apart | None,
 ) -> Diagnosis:
     metric = examination.bench.metric
+    if first is not None:
+        record = record.model_copy(update={"experiments": list(first.evidence.experiments)})
     return Diagnosis(
         area=record.area,
         sentence=record.sentence,

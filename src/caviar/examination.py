@@ -6,16 +6,20 @@ import numpy as np
 
 from caviar.anatomy import model_facts
 from caviar.data.prepare import PreparationPlan
+from caviar.data.profile import suspect_columns
 from caviar.diagnose.diagnosis import BEFORE_TRAINING, concluded, diagnose
 from caviar.diagnose.evidence import Evidence
 from caviar.diagnose.explain import candidates, explained, is_clear
 from caviar.diagnose.facts import DataFacts, ModelFacts, data_facts
+from caviar.evaluate.calibration import Calibration, calibration
 from caviar.evaluate.compare import rope_of
 from caviar.evaluate.estimate import Estimate
 from caviar.evaluate.intervals import mean_estimate
+from caviar.evaluate.neighbours import NearDuplicates, near_duplicates
 from caviar.evaluate.reference import REFERENCES, no_skill_scores, score_references
 from caviar.evaluate.shift import shift_estimate
 from caviar.evaluate.variance import class_flips, spread
+from caviar.experiments.run import conducted
 from caviar.measure import Arm, Bench, measure
 from caviar.pace import Pace
 from caviar.population.job import Monitor
@@ -67,6 +71,7 @@ class Examination:
     clock: Clock
     validation: np.ndarray | None = None
     _shift: Estimate | None = None
+    _columns: tuple[tuple[str, ...], tuple[tuple[str, float], ...]] | None = None
     _references: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
 
     def baseline(self, recipe: Recipe) -> Arm:
@@ -87,8 +92,17 @@ class Examination:
         )
 
     def look(self, arm: Arm) -> Findings:
-        """What checks see in a measured recipe; nothing is tried yet."""
+        """What checks see in a measured recipe, and in the experiments that they ask for; no remedy is tried yet."""
         evidence = self.evidence(arm)
+        evidence = conducted(
+            self.bench,
+            arm,
+            evidence,
+            diagnose(evidence, REMEDIES),
+            lambda title: Pace(self.voice, self.clock, title),
+        )
+        tested = None if evidence.range_test is None else evidence.range_test.prefers()
+        arm = replace(arm, recipe=replace(arm.recipe, tested_rate=tested))
         sign = 1 if evidence.higher_is_better else -1
         worst = evidence.no_skill - sign * evidence.distance
         return Findings(
@@ -203,7 +217,7 @@ class Examination:
         no_skill = no_skill_scores(data, [metric], bench.splits)[metric.name]
         assert arm.sample is not None
         model, given = facts(bench, arm.recipe, *arm.sample)
-        given = self._with_validation(given)
+        given = self._with_columns(self._with_validation(given))
         return Evidence(
             loss=arm.history["loss"].values,
             held_out_loss=arm.history["held_out_loss"].values if "held_out_loss" in arm.history else None,
@@ -223,7 +237,28 @@ class Examination:
             data=given,
             probes=arm.probes,
             one_class=arm.one_class,
+            each=arm.each if arm.each.shape[2] > 1 else None,
+            stops=_stops(arm),
+            calibration=self._calibration(arm),
+            near=self._near(arm),
         )
+
+    def _calibration(self, arm: Arm) -> Calibration | None:
+        data = self.bench.dataset
+        if not data.is_classification or data.weight is not None:
+            return None
+        return calibration(data.target, arm.oof[0], seed=self.bench.seed)
+
+    def _near(self, arm: Arm) -> NearDuplicates | None:
+        if arm.row_losses is None or arm.sample is None:
+            return None
+        first = [split for split in self.bench.splits if split.repeat == 0]
+        return near_duplicates(arm.sample[0], first, arm.row_losses, seed=self.bench.seed)
+
+    def _with_columns(self, given: DataFacts) -> DataFacts:
+        if self._columns is None:
+            self._columns = suspect_columns(self.bench.dataset)
+        return replace(given, identifiers=self._columns[0], leaking=self._columns[1])
 
     def _with_validation(self, given: DataFacts) -> DataFacts:
         rows = self.validation
@@ -257,6 +292,17 @@ class Examination:
         ]
         known = [score for score in scores if np.isfinite(score.value)]
         return (max if bench.metric.higher_is_better else min)(known, key=lambda score: score.value)
+
+
+def _stops(arm: Arm) -> np.ndarray | None:
+    """Epochs (fold, seed) that the members of the first repeat were trained; None where none stopped early."""
+    if arm.seed_scores is None:
+        return None
+    first = arm.history["loss"].values[arm.history["repeat"].values == 0]
+    epochs = np.isfinite(first).sum(axis=1)
+    if len(epochs) != arm.seed_scores.size or arm.failed.any() or (epochs == first.shape[1]).all():
+        return None
+    return np.asarray(epochs.reshape(arm.seed_scores.shape))
 
 
 def facts(bench: Bench, recipe: Recipe, x: np.ndarray, y: np.ndarray) -> tuple[ModelFacts, DataFacts]:

@@ -153,6 +153,7 @@ PLANTED = [
         lambda: evidence(lambda: network(8, L.Dropout(0.2), L.BatchNormalization(), 8)),
     ),
     ("S13", "strong L2", lambda: evidence(lambda: network(8, kernel_regularizer=keras.regularizers.L2(0.5)))),
+    ("S17", "bias", lambda: evidence(lambda: network(L.Dense(8), L.BatchNormalization(), L.ReLU(), 8))),
     ("S15", "single rows", lambda: evidence(lambda: network(8), batch=1)),
     ("S15", "all rows", lambda: evidence(lambda: network(8), batch=ROWS)),
     (
@@ -184,6 +185,7 @@ PLANTED = [
             classes=2,
         ),
     ),
+    ("D10", "Cauchy", lambda: evidence(lambda: network(8), x=RNG.standard_cauchy((ROWS, 4)), y=X[:, :1])),
     ("D07", "few rows", lambda: evidence(lambda: network(500), x=X[:40], y=X[:40, :1])),
 ]
 
@@ -313,3 +315,11 @@ def test_validation_rows_of_another_kind_and_too_few_of_them_are_seen():
     assert isinstance(CHECKS["D08"].look(healthy(data=data)), Found)
     assert isinstance(CHECKS["D09"].look(healthy(data=data)), Found)
     assert isinstance(CHECKS["D08"].look(SOUND["binary"]), NotApplicable)
+
+
+def test_layers_have_the_names_that_probes_give_them_in_another_build():
+    """Keras counts through the session: without that, no check of the inside finds a layer again."""
+    from caviar.population.probe import layer_names
+
+    first = evidence(lambda: network(16, 16)).model
+    assert [layer.name for layer in first.layers] == list(layer_names(network(16, 16)))

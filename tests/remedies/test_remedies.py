@@ -22,7 +22,7 @@ VOCABULARY = set(
     batch_size capacity_too_large capacity_too_small class_imbalance corrupted_labels dead_relu diverging
     double_scaling dropout_misuse epochs_too_few epochs_too_many exploding_gradient healthy hidden_activation
     init last_activation learning_rate_high learning_rate_low learning_rate_negative loss_function
-    loss_reduction metric_mismatch missing_batchnorm missing_hidden_activation missing_last_activation
+    loss_reduction metric_mismatch miscalibrated missing_batchnorm missing_hidden_activation missing_last_activation
     missing_layer missing_regularisation nan_loss negative_loss no_signal not_trained optimizer
     oscillating_loss output_shape over_regularised overfitting redundant_activation saturated seed_variance
     slow_convergence symmetry target_encoding target_out_of_range train_set_too_small train_val_shift
@@ -108,7 +108,14 @@ def recipe_of(builder, scaling="none", batch_size=8, **fields) -> Recipe:
 
 
 def ailing_recipe(builder=ailing, **fields) -> Recipe:
-    known = {"task": "regression", "n_outputs": 1, "n_rows": ROWS, "lowest_target": 0.5, "epochs": 40}
+    known = {
+        "task": "regression",
+        "n_outputs": 1,
+        "n_rows": ROWS,
+        "lowest_target": 0.5,
+        "epochs": 40,
+        "tested_rate": 0.01,
+    }
     return recipe_of(builder, batch_size=2, **known | fields)
 
 

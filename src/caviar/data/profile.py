@@ -13,6 +13,7 @@ from caviar.data.dataset import Dataset, identical_rows
 from caviar.data.schema import Column
 from caviar.run.record import ColumnFacts, DataRecord, Remark
 
+_FEWEST_ROWS = 20  # of fewer rows any whole numbers may count them by chance
 _ID_NAME = re.compile(r"(^|[_\W])(id|idx|index|uuid|key|nr|no|number|row)$|[a-z0-9]I[dD]$", re.IGNORECASE)
 
 
@@ -367,16 +368,9 @@ def zeros_for_missing(
     return Remark(code="zeros", title="Zeros that may be gaps", text=text)
 
 
-def identifiers(dataset: Dataset, seen: Sequence[_Seen], *, least_rows: int = 20) -> Remark | None:
+def identifiers(dataset: Dataset, seen: Sequence[_Seen], *, least_rows: int = _FEWEST_ROWS) -> Remark | None:
     """A column of different whole numbers counts the rows or is named like an identifier."""
-
-    def is_identifier(s: _Seen) -> bool:
-        if s.column.kind != "numeric" or s.n_distinct < dataset.n_rows or np.any(s.ordered % 1):
-            return False
-        steps = np.sign(np.diff(s.values))
-        return bool(np.all(steps == steps[0])) or _ID_NAME.search(s.column.name) is not None
-
-    found = [s for s in seen if is_identifier(s)] if dataset.n_rows >= least_rows else []
+    found = [s for s in seen if _is_identifier(s)] if dataset.n_rows >= least_rows else []
     if not found:
         return None
     text = (
@@ -387,23 +381,33 @@ def identifiers(dataset: Dataset, seen: Sequence[_Seen], *, least_rows: int = 20
     return Remark(code="identifier", title="Identifier-like columns", text=text, level="warning")
 
 
-def leaks(
-    dataset: Dataset, seen: Sequence[_Seen], *, threshold: float = 0.995, most_rows: int = 20_000
-) -> Remark | None:
+def _is_identifier(s: _Seen) -> bool:
+    if s.column.kind != "numeric" or s.n_distinct < len(s.values) or np.any(s.ordered % 1):
+        return False
+    steps = np.sign(np.diff(s.values))
+    return bool(np.all(steps == steps[0])) or _ID_NAME.search(s.column.name) is not None
+
+
+def suspect_columns(dataset: Dataset) -> tuple[tuple[str, ...], tuple[tuple[str, float], ...]]:
+    """Names of columns that look like identifiers, and of those that nearly give the target away, with how well.
+
+    By the same rules as the remarks of a profile.
+    """
+    seen = [_look(column, dataset.features[:, i]) for i, column in enumerate(dataset.schema.columns)]
+    named = tuple(s.column.name for s in seen if _is_identifier(s)) if dataset.n_rows >= _FEWEST_ROWS else ()
+    return named, tuple((s.column.name, value) for s, value in _leaking(dataset, seen))
+
+
+def leaks(dataset: Dataset, seen: Sequence[_Seen]) -> Remark | None:
     """A single column nearly gives the target away: it may not be known when a new row is predicted.
 
     For classes, the area under the ROC curve of a shallow tree on that column alone, over two folds (so that
-    columns that are not monotone are found); for numbers, the rank correlation. At most `most_rows` rows,
+    columns that are not monotone are found); for numbers, the rank correlation. At most 20,000 rows,
     drawn at random, are looked at.
 
     Source: Kaufman, Rosset and Perlich, "Leakage in Data Mining" (2012): suspect what predicts too well.
     """
-    rng = np.random.default_rng(0)
-    rows = np.sort(rng.permutation(dataset.n_rows)[:most_rows])
-    strength = _auc if dataset.is_classification else _rank_correlation
-    target = dataset.target[rows]
-    measured = [(s, strength(s, rows, target)) for s in seen]
-    found = [(s, value) for s, value in measured if value >= threshold]
+    found = _leaking(dataset, seen)
     if not found:
         return None
     measure = "area under the ROC curve" if dataset.is_classification else "rank correlation"
@@ -414,6 +418,17 @@ def leaks(
         f"which will not be known for new rows. If so, leave it out with {_drop_option(columns)}."
     )
     return Remark(code="leak", title="A column gives the target away", text=text, level="warning")
+
+
+def _leaking(
+    dataset: Dataset, seen: Sequence[_Seen], *, threshold: float = 0.995, most_rows: int = 20_000
+) -> list[tuple[_Seen, float]]:
+    rng = np.random.default_rng(0)
+    rows = np.sort(rng.permutation(dataset.n_rows)[:most_rows])
+    strength = _auc if dataset.is_classification else _rank_correlation
+    target = dataset.target[rows]
+    measured = [(s, strength(s, rows, target)) for s in seen]
+    return [(s, value) for s, value in measured if value >= threshold]
 
 
 def dates(dataset: Dataset, seen: Sequence[_Seen]) -> Remark | None:

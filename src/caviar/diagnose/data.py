@@ -182,6 +182,62 @@ def few_validation_rows(evidence: Evidence, *, fewest: int = 100) -> Outcome:
     return Clear(sentence, {"validation rows": float(rows)})
 
 
+def heavy_tails(evidence: Evidence, *, share: float = 0.05) -> Outcome:
+    """Many values of an input lie far out, not only single ones.
+
+    Args:
+        evidence: What is known.
+        share: Of an input's values more than 3 interquartile ranges outside its quartiles (Tukey's outer fences):
+            of a normal variable 2 in a million, of an exponential one 1 %, of a log-normal one (1) 3 %, of a Cauchy
+            variable 9 %.
+    """
+    if evidence.data is None:
+        return _NO_DATA
+    tails = evidence.data.tails
+    most = float(tails.max(initial=0.0))
+    numbers = {"largest share": most, "inputs": float((tails > share).sum())}
+    if most > share:
+        return Found(
+            f"In {int((tails > share).sum())} inputs more than {share:.0%} of the values lie over 3 interquartile "
+            f"ranges outside the quartiles (at most {most:.1%}).",
+            0.2,
+            None,
+            numbers,
+        )
+    return Clear(f"At most {most:.1%} of an input's values lie far out.", numbers)
+
+
+def identifiers(evidence: Evidence) -> Outcome:
+    """An input counts the rows: whole numbers, different in every row, that only rise or only fall."""
+    if evidence.data is None:
+        return _NO_DATA
+    names = evidence.data.identifiers
+    if names:
+        told = f"Whole numbers, different in every row, that count or name the rows: {', '.join(names[:5])}."
+        return Found(told, 0.1, None, {"inputs": float(len(names))})
+    return Clear("No input looks like an identifier.", {})
+
+
+def leaks(evidence: Evidence) -> Outcome:
+    """A single input nearly gives the target away: area under the ROC curve, or rank correlation, of 0.995 or more.
+
+    (Kaufman, Rosset and Perlich, Leakage in data mining, 2012: suspect what predicts too well)
+    """
+    if evidence.data is None:
+        return _NO_DATA
+    found = evidence.data.leaking
+    if found:
+        name, strength = max(found, key=lambda one: one[1])
+        return Found(
+            f"{name} alone predicts the target almost perfectly ({strength:.3f}): it may be a copy or a consequence of "
+            f"it, which new rows do not have.",
+            0.3,
+            None,
+            {"strength": strength, "inputs": float(len(found))},
+        )
+    return Clear("No single input gives the target away.", {})
+
+
 DATA = (
     Check(
         "D01",
@@ -255,5 +311,29 @@ DATA = (
         "validation_too_small",
         few_validation_rows,
         why="Differences on so few rows are mostly chance.",
+    ),
+    Check(
+        "D10",
+        "The inputs have heavy tails",
+        "learning",
+        "unscaled_input",
+        heavy_tails,
+        why="Standardising squeezes the usual range into little then; bending outliers, or a logarithm, keeps it.",
+    ),
+    Check(
+        "D11",
+        "An input is an identifier",
+        "generalization",
+        "identifier",
+        identifiers,
+        why="It says nothing about a new row, but a network can learn the order of the file from it.",
+    ),
+    Check(
+        "D12",
+        "An input gives the target away",
+        "generalization",
+        "leak",
+        leaks,
+        why="What is known only together with the target is not known when it is to be predicted.",
     ),
 )

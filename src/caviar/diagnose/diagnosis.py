@@ -6,17 +6,33 @@ from typing import Literal
 import numpy as np
 
 from caviar.diagnose.contract import Area, Check, Clear, NotApplicable
+from caviar.diagnose.course import COURSE
 from caviar.diagnose.data import DATA
 from caviar.diagnose.evidence import Evidence
 from caviar.diagnose.generalization import GENERALIZATION
 from caviar.diagnose.inside import INSIDE
 from caviar.diagnose.learning import LEARNING
+from caviar.diagnose.out_of_fold import OUT_OF_FOLD
 from caviar.diagnose.prediction import PREDICTION
+from caviar.diagnose.runs import RUNS
 from caviar.diagnose.static import STATIC
+from caviar.diagnose.tried import TRIED_GENERALIZATION, TRIED_LEARNING
 from caviar.remedies.contract import Remedy
 from caviar.run.record import DiagnosisRecord, FindingRecord
 
-CHECKS: tuple[Check, ...] = (*STATIC, *DATA, *LEARNING, *INSIDE, *GENERALIZATION, *PREDICTION)
+CHECKS: tuple[Check, ...] = (
+    *STATIC,
+    *DATA,
+    *LEARNING,
+    *INSIDE,
+    *TRIED_LEARNING,
+    *COURSE,
+    *GENERALIZATION,
+    *TRIED_GENERALIZATION,
+    *OUT_OF_FOLD,
+    *PREDICTION,
+    *RUNS,
+)
 BEFORE_TRAINING: tuple[Check, ...] = (*STATIC, *DATA)
 AREAS = ("learning", "generalization", "prediction")
 

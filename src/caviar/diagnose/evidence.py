@@ -6,8 +6,11 @@ import numpy as np
 import xarray as xr
 
 from caviar.diagnose.facts import DataFacts, ModelFacts
+from caviar.diagnose.results import Differences, OneBatch, Permuted, RangeTest
+from caviar.evaluate.calibration import Calibration
 from caviar.evaluate.estimate import Estimate
-from caviar.run.record import SpreadRecord
+from caviar.evaluate.neighbours import NearDuplicates
+from caviar.run.record import ExperimentRecord, SpreadRecord
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +36,15 @@ class Evidence:
         data: What it is given, likewise.
         probes: What went on inside the members (`History.probes`), or None.
         one_class: Which members predict one class for all held-out rows (member,); None for quantities.
+        each: Deciding score (repeat, fold, seed) of single networks, or None.
+        stops: Epochs trained (fold, seed) where trainings stopped early, like `seed_scores`; None if none did.
+        calibration: How probabilities of held-out rows and hits agree, or None.
+        near: How held-out rows that nearly repeat training rows are scored, or None.
+        experiments: Which experiments were run, and why the others were not.
+        one_batch: What the experiment of that name yields, or None where it was not run; likewise the next ones.
+        permuted: How well shuffled labels are learned.
+        range_test: What rates over many orders of magnitude lead to.
+        differences: How gradients compare with differences of the loss.
     """
 
     loss: np.ndarray
@@ -53,6 +65,28 @@ class Evidence:
     data: DataFacts | None = None
     probes: xr.Dataset | None = None
     one_class: np.ndarray | None = None
+    each: np.ndarray | None = None
+    stops: np.ndarray | None = None
+    calibration: Calibration | None = None
+    near: NearDuplicates | None = None
+    experiments: tuple[ExperimentRecord, ...] = ()
+    one_batch: OneBatch | None = None
+    permuted: Permuted | None = None
+    range_test: RangeTest | None = None
+    differences: Differences | None = None
+
+    def untried(self, name: str) -> str:
+        """Why an experiment has yielded nothing, as a fragment of a sentence."""
+        known = next((one for one in self.experiments if one.name == name), None)
+        if known is None or known.outcome == "not asked for":
+            return "nothing that was seen asked for the experiment"
+        return known.sentence.rstrip(".")
+
+    def tested_rates(self) -> tuple[str, dict[str, float]]:
+        """What a range test says, to be added to a sentence and its numbers; nothing where none was run."""
+        if self.range_test is None:
+            return "", {}
+        return f" {self.range_test.in_words()}", self.range_test.numbers()
 
     def better_by(self, score: np.ndarray, reference: float) -> np.ndarray:
         """How much better a score is than a reference; negative if worse."""

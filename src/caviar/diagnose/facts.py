@@ -1,6 +1,6 @@
 """What a model is made of and what it is given, in plain numbers: everything that checks can read before training."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -24,7 +24,7 @@ class LayerFacts:
     """One layer in the model's order.
 
     Attributes:
-        name: The layer's name.
+        name: The layer's name, as probes call it.
         kind: Its class.
         units: Outputs per row, or None where that is no part of it.
         activation: Name of its activation; "linear" where it has none, "" where it can have none.
@@ -74,6 +74,8 @@ class ModelFacts:
         parameters: Numbers that training changes.
         batch_size: Rows per gradient step.
         rows: Rows to train on.
+        first_loss: Loss of up to 256 rows, by the model as it begins; NaN where it cannot be computed.
+        custom: What of it is a person's own code: layers, activations, the loss, the training step.
     """
 
     layers: tuple[LayerFacts, ...]
@@ -90,6 +92,8 @@ class ModelFacts:
     parameters: int
     batch_size: int
     rows: int
+    first_loss: float = float("nan")
+    custom: tuple[str, ...] = ()
 
     @property
     def kernels(self) -> tuple[LayerFacts, ...]:
@@ -130,6 +134,9 @@ class DataFacts:
         contradictory: Share of rows whose inputs also appear with another class.
         shift: How well validation rows can be told from training rows (area under the ROC curve); None without any.
         validation_rows: How many of them there are.
+        tails: Share of each input's values more than 3 interquartile ranges outside its quartiles.
+        identifiers: Names of inputs that look like identifiers.
+        leaking: Names of inputs that nearly give the target away, with how well each predicts it.
     """
 
     task: str
@@ -151,6 +158,9 @@ class DataFacts:
     contradictory: float
     shift: Estimate | None = None
     validation_rows: int = 0
+    tails: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    identifiers: tuple[str, ...] = ()
+    leaking: tuple[tuple[str, float], ...] = ()
 
 
 def data_facts(
@@ -186,6 +196,8 @@ def data_facts(
         width = quartiles[2] - quartiles[0]
         furthest = np.nanmax(np.abs(finite - quartiles[1]), axis=0)
         extreme = np.where(width > 0, furthest / np.where(width > 0, width, 1), 0.0)
+        beyond = (finite < quartiles[0] - 3 * width) | (finite > quartiles[2] + 3 * width)
+        tails = np.where(width > 0, beyond.mean(axis=0), 0.0)
     numbers = np.asarray(raw, dtype=np.float64) if raw.dtype.kind in "biuf" else np.zeros(1)
     bad = missing + int((~np.isfinite(values)).sum() + (~np.isfinite(numbers)).sum())
     columns = target.reshape(len(target), -1).astype(np.float64)
@@ -216,4 +228,5 @@ def data_facts(
         given=given,
         distinct=distinct,
         contradictory=contradictory,
+        tails=tails,
     )

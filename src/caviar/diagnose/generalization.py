@@ -102,6 +102,51 @@ def carries_over_badly(evidence: Evidence, *, share: float = 0.1) -> Outcome:
     return Clear(sentence, numbers)
 
 
+def overtrained(
+    evidence: Evidence, *, early: float = 0.5, rise: float = 0.02, window: float = 0.1, share: float = 0.5
+) -> Outcome:
+    """The held-out loss has its lowest point in the first half of training, and what follows only makes it worse.
+
+    Milder than overfitting: the rise may be small.
+
+    Args:
+        evidence: What was measured.
+        early: Share of the epochs before which the lowest point must lie.
+        rise: Share of its fall by which the held-out loss must end above it: what counts as a practical difference
+            in a trial.
+        window: Share of the epochs, at least three, whose median is one point.
+        share: Share of members that must show it.
+    """
+    if evidence.held_out_loss is None:
+        return NotApplicable("the held-out loss was not recorded")
+    epochs = evidence.held_out_loss.shape[1]
+    held = evidence.held_out_loss[np.isfinite(evidence.held_out_loss).all(axis=1)].astype(float)
+    if epochs < 10 or not len(held):
+        return NotApplicable("too few epochs, or no training recorded finite losses to its end")
+    width = max(3, round(window * epochs))
+    smooth = np.median(sliding_window_view(held, width, axis=1), axis=2)
+    lowest, turn = smooth.min(axis=1), smooth.argmin(axis=1) + width // 2 + 1
+    risen = smooth[:, -1] - lowest
+    wiggle = np.median(np.abs(np.diff(held, axis=1)), axis=1)
+    over = (turn < early * epochs) & (risen > rise * (held[:, 0] - lowest)) & (risen > 3 * wiggle)
+    rate = proportion_estimate(int(over.sum()), len(over))
+    lost = float(np.median(risen / np.maximum(held[:, 0] - lowest, 1e-12)))
+    numbers = {
+        "epoch of the lowest held-out loss": float(np.median(turn)),
+        "epochs": float(epochs),
+        "rise as a share of its fall": lost,
+        "members": float(len(over)),
+        "overtrained": float(over.sum()),
+    }
+    sentence = (
+        f"In {int(over.sum())} of {len(over)} trainings the held-out loss was lowest in the first half and ended above "
+        f"that (median of all: epoch {np.median(turn):.0f} of {epochs}, rise {min(lost, 1):.0%} of its fall)."
+    )
+    if over.mean() > share:
+        return Found(sentence, float(np.clip(lost, 0, 1)), rate, numbers)
+    return Clear(sentence, numbers)
+
+
 GENERALIZATION = (
     Check(
         "G01",
@@ -120,5 +165,13 @@ GENERALIZATION = (
         carries_over_badly,
         why="What the network learned does not hold for other rows as what a simple model learned does.",
         specific=False,
+    ),
+    Check(
+        "G03",
+        "The network is trained too long",
+        "generalization",
+        "epochs_too_many",
+        overtrained,
+        why="The second half of training costs time and gains nothing on other rows.",
     ),
 )

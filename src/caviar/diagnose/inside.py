@@ -1,6 +1,7 @@
 """Do gradients, units and updates inside the members look as they should?"""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -165,12 +166,16 @@ def _updates(
     half = max(1, values.shape[1] // 2)
     part = values[:, :half] if early else values[:, -half:]
     ratios = _median(_median(part.transpose(0, 2, 1)))
-    return _members(
+    outcome = _members(
         wrong(ratios),
         share,
         f"updates were {words} times the weights",
         {"update ratio, median": _middle(ratios)},
     )
+    tested, more = evidence.tested_rates()
+    if not isinstance(outcome, Found):
+        return outcome
+    return replace(outcome, sentence=outcome.sentence + tested, evidence=outcome.evidence | more)
 
 
 def oscillates(evidence: Evidence, *, rough: float = 0.1, ups: float = 0.3, share: float = 0.5) -> Outcome:

@@ -296,7 +296,8 @@ def _rate(evidence: Evidence, *, above: bool) -> Outcome:
         f"The learning rate is {rate:g}; {evidence.model.optimizer} usually takes ",
     )
     if (rate > high) if above else (0 <= rate < low):
-        return Found(f"{sentence}{low:g} to {high:g}.", 0.5, None, numbers)
+        tested, more = evidence.tested_rates()
+        return Found(f"{sentence}{low:g} to {high:g}.{tested}", 0.5, None, numbers | more)
     return Clear(f"{sentence}{low:g} to {high:g}.", numbers)
 
 
@@ -397,6 +398,29 @@ def metrics_lie(evidence: Evidence, *, share: float = 0.8) -> Outcome:
             f"Accuracy is measured, but {most:.0%} of the rows have one class.", 0.1, None, {"share": most}
         )
     return Clear("The metrics suit the target.", {})
+
+
+def cancelled_bias(evidence: Evidence) -> Outcome:
+    """A layer adds a bias that the batch normalization behind it takes off again (Ioffe & Szegedy, 2015, 3.2)."""
+    if evidence.model is None:
+        return _NO_MODEL
+    names = [
+        layer.name
+        for layer, following in pairwise(evidence.model.layers)
+        if following.kind == "BatchNormalization"
+        and layer.has_kernel
+        and layer.has_bias
+        and layer.activation in {"", "linear"}
+    ]
+    if names:
+        return Found(
+            f"The bias of {_listed(names)} is taken off again by the batch normalization behind; use_bias=False saves "
+            f"it.",
+            0.01,
+            None,
+            {"layers": float(len(names))},
+        )
+    return Clear("No batch normalization cancels a bias.", {})
 
 
 def _listed(names: list[str], most: int = 3) -> str:
@@ -531,5 +555,13 @@ STATIC = (
         "metric_mismatch",
         metrics_lie,
         why="A constant answer then looks good.",
+    ),
+    Check(
+        "S17",
+        "A bias is cancelled",
+        "learning",
+        "redundant_bias",
+        cancelled_bias,
+        why="It does no harm: its gradient is rounding noise, and it is saved and moved for nothing.",
     ),
 )

@@ -268,6 +268,11 @@ def layer_names(model: keras.Model) -> tuple[str, ...]:
     return tuple(row.name for row in _rows(model))
 
 
+def names_of_layers(model: keras.Model) -> dict[int, str]:
+    """What probes call each layer of a model, by the layer's `id`: the same for every build of it."""
+    return _names(model._flatten_layers(include_self=True))
+
+
 def _rows(model: keras.Model) -> list[_Row]:
     """Layers that own weights or are activations; a recurrent layer is one, whatever cells it holds."""
     groups = (model.trainable_variables, model.non_trainable_variables)

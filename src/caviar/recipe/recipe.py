@@ -38,6 +38,7 @@ class Recipe:
         tunes_threshold: Whether the probability from which on class 1 is predicted is tuned.
         mixup: Parameter of the beta distribution by which training rows are mixed in pairs; 0 for not at all.
         lowest_target: Lowest value of a quantity to predict; None for classes, or where it is not known.
+        tested_rate: The learning rate that a range test prefers to the recipe's own; None where there is none.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Recipe:
     tunes_threshold: bool = False
     mixup: float = 0.0
     lowest_target: float | None = None
+    tested_rate: float | None = None
 
     def build(self, n_inputs: int, n_outputs: int) -> Build:
         """A function of nothing that returns the compiled model of this recipe."""

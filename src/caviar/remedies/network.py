@@ -313,7 +313,7 @@ NETWORK = (
         "labels",
         "Mixes each label with the other classes by a tenth.",
         "Szegedy et al., Rethinking the Inception architecture (2016)",
-        ("overfitting", "corrupted_labels"),
+        ("overfitting", "corrupted_labels", "miscalibrated"),
         label_smoothing,
         on_demand=True,
     ),

@@ -13,6 +13,7 @@ from caviar.remedies.mixing import MIXING
 from caviar.remedies.network import NETWORK
 from caviar.remedies.normalization import NORMALIZATION
 from caviar.remedies.optimizers import OPTIMIZERS
+from caviar.remedies.rate import RATE
 from caviar.remedies.regularization import REGULARIZATION
 from caviar.remedies.schedules import SCHEDULES
 from caviar.remedies.training import TRAINING
@@ -25,6 +26,7 @@ REMEDIES: tuple[Remedy, ...] = (
     *OPTIMIZERS,
     *BATCHES,
     *TRAINING,
+    *RATE,
     *IMBALANCE,
     *SCHEDULES,
     *DROPOUT,

@@ -266,6 +266,9 @@ def diagnosis(record: DiagnosisRecord, score: Estimate | None, metric: str, seco
             parts.append(_line(f"{mark} {finding.code}", f"{name}: {finding.sentence}"))
             if mark == "!" and finding.remedies:
                 parts.append(_line("", f"May help: {', '.join(finding.remedies[:3])}."))
+    parts += [
+        _line("Tried", f"{one.title}: {one.sentence}") for one in record.experiments if one.outcome == "done"
+    ]
     clear = sum(finding.outcome == "clear" for finding in record.findings)
     note = (
         f"{clear} other checks found nothing; {seconds:.0f} s. ! costs performance; ? may be an effect of it, or was "

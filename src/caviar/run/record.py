@@ -144,12 +144,23 @@ class FindingRecord(_Value):
     remedies: list[str] = []
 
 
+class ExperimentRecord(_Value):
+    """What was trained only to know more, and what it showed; or why it was not."""
+
+    name: str
+    title: str
+    outcome: Literal["done", "not asked for", "not available"]
+    sentence: str
+    seconds: float = 0.0
+
+
 class DiagnosisRecord(_Value):
     """What is wrong, in the order learning, generalization, prediction."""
 
     area: Literal["learning", "generalization", "prediction", "healthy", "no signal", "at the ceiling"]
     sentence: str
     findings: list[FindingRecord]
+    experiments: list[ExperimentRecord] = []
 
     @property
     def costing(self) -> list[FindingRecord]:

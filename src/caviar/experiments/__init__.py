@@ -1,0 +1,1 @@
+"""Experiments: what must be tried to be known. Each trains a few extra members and yields named evidence."""
