@@ -148,10 +148,12 @@ class Examination:
         done = {arm.recipe.name for arm in trial.arms} | {skip.remedy for skip in trial.skipped}
         left = [remedy for remedy in remedies if remedy.name not in done]
         with self.voice.bar("remedies", 0):
-            # One family at a time: what differs only in numbers trains as one population.
-            for family in dict.fromkeys(remedy.family for remedy in left):
-                room = max(0, most - len(trial.arms))
-                self._try(trial, [[remedy] for remedy in left if remedy.family == family][:room])
+            while left and (room := most - len(trial.arms)) > 0:
+                # One family at a time, what differs only in numbers trains as one population; but only of those
+                # whose turn it is: a large family leaves room for others.
+                some = [remedy for remedy in left[:room] if remedy.family == left[0].family]
+                left = [remedy for remedy in left if remedy not in some]
+                self._try(trial, [[remedy] for remedy in some])
                 judged = judge_trial(self.bench, trial, rope)
                 if until_clear and is_clear(seen.record, judged, REMEDIES, seen.evidence.distance):
                     break

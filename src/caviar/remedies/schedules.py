@@ -165,7 +165,7 @@ SCHEDULES = (
         "schedule",
         "Multiplies the learning rate by the same factor after each epoch, down to a hundredth.",
         "Senior et al., An empirical study of learning rates in deep neural networks (2013)",
-        _SETTLING,
+        ("oscillating_loss", "learning_rate_high"),
         functools.partial(scheduled, shape=exponential, words="exponential, to a hundredth of the rate"),
         on_demand=True,
     ),
