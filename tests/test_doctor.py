@@ -125,6 +125,9 @@ def test_unscaled_inputs_are_named_and_scaled():
     diagnosis = diagnosed(network(activation="sigmoid", loss="binary_crossentropy"), x, epochs=30)
     assert diagnosis.area == "learning"
     assert [finding.fault for finding in diagnosis.findings] == ["unscaled_input"]
+    tried = {one.name: one for one in diagnosis.record.experiments if one.outcome == "done"}
+    assert "range-test" in tried
+    assert f"Tried: {tried['range-test'].title}. A range test" in repr(diagnosis)
     treatment = diagnosis.treat(minutes=0.3)
     assert treatment.recipe.preparation.scaling != "none"
     assert treatment.comparison.verdict == "helps"

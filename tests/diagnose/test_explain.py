@@ -155,3 +155,18 @@ def test_averaging_seeds_explains_only_where_nothing_else_does():
     told = explained(both, compared(ensemble_5=0.5, early_stopping=0.0), REMEDIES)
     assert found(told) == {"G01": "overfitting", "P01": "seed_variance"}  # overfitting is bad in itself
     assert told.area == "generalization"
+
+
+def test_what_is_bad_in_itself_and_has_no_remedy_stays_beside_a_cause_that_helps():
+    """A step that climbs its own loss does so at any rate; a rate that makes it climb slowly only hides that."""
+    diagnosis = seen(L20="wrong_gradient_sign", L16="learning_rate_high")
+    diagnosis = diagnosis.model_copy(
+        update={
+            "findings": [
+                f.model_copy(update={"outcome": "found"}) if f.code == "L20" else f
+                for f in diagnosis.findings
+            ]
+        }
+    )
+    told = found(explained(diagnosis, compared(lower_rate=0.2), REMEDIES))
+    assert told == {"L20": "wrong_gradient_sign", "L16": "learning_rate_high"}

@@ -35,7 +35,7 @@ def look(code: str, seen):
 def test_what_is_not_known_is_not_judged_and_nothing_is_evident(check):
     outcome = check.look(healthy())
     assert isinstance(outcome, NotApplicable) or check.code in {"L18", "P04"}
-    assert not check.evident
+    assert check.evident == (check.code == "L20")
 
 
 def test_no_new_check_makes_a_finding_by_itself():
@@ -45,7 +45,7 @@ def test_no_new_check_makes_a_finding_by_itself():
         data=SOUND["binary"].data,
         one_batch=OneBatch(np.array([0.1, 1.0]), np.zeros((2, 2)), 32, 400),
         permuted=Permuted(np.full(3, 0.1), np.full(3, 2.0)),
-        differences=Differences({"kernel": 1.0}, 32),
+        differences=Differences({"kernel": 1.0}, 0.1, 32),
         scores=scored(0.4),
         each=np.r_[np.full(20, 0.2), np.full(5, 0.7)].reshape(1, 5, 5),
     )
@@ -53,6 +53,14 @@ def test_no_new_check_makes_a_finding_by_itself():
     suspected = {f.code for f in record.findings if f.outcome == "suspected"}
     assert {"L13", "L14", "L17", "G04", "P02"} <= suspected
     assert record.area == "healthy"
+
+
+def test_a_step_that_climbs_is_a_finding_only_where_the_network_does_not_learn():
+    uphill = Differences({"kernel": 2.0}, -1.0, 32)
+    assert isinstance(look("L20", healthy(differences=uphill, fit_scores=scored(0.7))), Found)
+    assert isinstance(look("L20", healthy(differences=uphill)), Clear)
+    right = Differences({"kernel": 0.0}, 1.0, 32)
+    assert isinstance(look("L20", healthy(differences=right, fit_scores=scored(0.7))), Clear)
 
 
 @pytest.mark.parametrize(

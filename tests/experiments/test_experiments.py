@@ -221,6 +221,8 @@ def test_wrong_gradients_show_beside_differences_of_the_loss(build, wrong, quant
     assert isinstance(outcome, Found if wrong else Clear)
     if not wrong:
         assert max(tried.errors.values()) < 1e-5
+        assert tried.slope == pytest.approx(1, abs=1e-6)
+    assert (tried.slope < 0) == (build is builders.with_backward_step)
 
 
 def test_differences_are_asked_for_where_code_is_a_persons_own(sound):

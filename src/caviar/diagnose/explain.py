@@ -179,7 +179,8 @@ def _judged(
         )
     evident = _BY_CODE[finding.code].evident
     first = min((AREAS.index(cause.finding.area) for cause in told.values()), default=len(AREAS))
-    if evident and AREAS.index(finding.area) < first:
+    # What no remedy takes away, such as a step that climbs, is no effect of what one did.
+    if evident and (AREAS.index(finding.area) < first or not finding.remedies):
         return finding
     # Beside a cause that was found, a symptom may be its effect: the next look, after the remedy, will tell.
     # Harmless is only what was taken away, in every way there is, without effect.

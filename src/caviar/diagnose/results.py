@@ -138,8 +138,11 @@ class Differences:
 
     Attributes:
         errors: By weight array, the relative error of its slope along random directions (median).
+        slope: Slope of the loss along the whole gradient that the step takes off the weights, over that gradient's
+            norm: 1 where it is the loss's own; below 0 the step climbs.
         rows: Rows of the batch.
     """
 
     errors: dict[str, float]
+    slope: float
     rows: int

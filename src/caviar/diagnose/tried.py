@@ -64,6 +64,31 @@ def wrong_gradients(evidence: Evidence, *, tolerance: float = 1e-3) -> Outcome:
     return Clear(sentence, numbers)
 
 
+def climbs(evidence: Evidence, *, share: float = 0.1) -> Outcome:
+    """The training step climbs the loss that it reports, and the network does not learn.
+
+    The loss's slope along the step is computed in double precision, on the weights as they begin. Steps that climb
+    on purpose (an adversary's) are no fault where the network learns.
+
+    Args:
+        evidence: What is known.
+        share: Of the distance from no skill, that a network which learns gets on its own training rows.
+    """
+    tried = evidence.differences
+    if tried is None:
+        return NotApplicable(evidence.untried("finite-differences"))
+    if evidence.fit_scores is None:
+        return NotApplicable("the training rows were not scored")
+    fitted = np.nan_to_num(evidence.better_by(evidence.fit_scores, evidence.no_skill), nan=-np.inf)
+    learned = float(np.median(fitted)) > max(evidence.rope, share * evidence.distance)
+    numbers = {"slope along the step's gradient, over its norm": tried.slope}
+    sentence = f"Along what a step takes off the weights the loss rises by {tried.slope:.2g} times that gradient's norm"
+    if tried.slope < 0 and not learned:
+        told = f"{sentence}: it leads uphill, and the network is hardly better than a constant on its training rows."
+        return Found(told, 1.0, None, numbers)
+    return Clear(f"{sentence}.", numbers)
+
+
 def rate_below_best(evidence: Evidence) -> Outcome:
     """A range test prefers a rate at least three times as high: it ends with a held-out loss that is surely lower."""
     return _rate(evidence, higher=True)
@@ -145,6 +170,15 @@ TRIED_LEARNING = (
         "wrong_gradient",
         wrong_gradients,
         why="Training then goes where the loss does not fall.",
+    ),
+    Check(
+        "L20",
+        "The training step climbs",
+        "learning",
+        "wrong_gradient_sign",
+        climbs,
+        why="Each step then makes worse what it is meant to make better.",
+        evident=True,
     ),
     Check(
         "L15",

@@ -48,7 +48,7 @@ def finite_differences(ground: Ground) -> Differences:
     told = ask(asked, batch)
     if "why" in told:
         raise NotAvailable(f"in double precision {told['why'].rstrip('.')}")
-    return Differences(told["errors"], len(rows))
+    return Differences(told["errors"], told["slope"], len(rows))
 
 
 def where(builder: Builder) -> dict[str, Any]:
@@ -104,5 +104,5 @@ def in_words(yielded: Differences) -> str:
         return "There are no weights to train."
     return (
         f"Of {len(yielded.errors)} weight arrays, the gradient of {worst} is furthest from what the loss does: by "
-        f"{yielded.errors[worst]:.2g} of its size."
+        f"{yielded.errors[worst]:.2g} of its size{'; the training step climbs' * (yielded.slope < 0)}."
     )

@@ -71,7 +71,7 @@ def mixed_rows(target: np.ndarray, identical: np.ndarray, most: int = ROWS) -> n
 
 
 def fitted_share(target: np.ndarray, said: np.ndarray, *, classes: bool) -> float:
-    """How far predictions get from a constant answer (0) to a perfect one (1); NaN where they are not finite.
+    """How far predictions get from a constant answer (0, or worse) to a perfect one (1); NaN where not finite.
 
     Of classes it counts rows named rightly, of quantities squared errors.
 
@@ -87,7 +87,7 @@ def fitted_share(target: np.ndarray, said: np.ndarray, *, classes: bool) -> floa
     else:
         wrong = np.square(said - target).mean()
         constant = np.square(target - target.mean(axis=0)).mean()
-    return float(1 - wrong / constant) if constant > 0 else float(wrong == 0)
+    return max(0.0, float(1 - wrong / constant)) if constant > 0 else float(wrong == 0)
 
 
 def in_words(yielded: OneBatch) -> str:

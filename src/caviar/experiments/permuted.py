@@ -13,7 +13,7 @@ MEMBERS = 3
 
 
 def worth(seen: Seen) -> bool:
-    """Whether the network may learn its training rows by heart, or there may be nothing to learn."""
+    """Whether a network that learns may do so by heart, or there may be nothing to learn."""
     faults = (
         "overfitting",
         "missing_regularisation",
@@ -21,6 +21,8 @@ def worth(seen: Seen) -> bool:
         "train_set_too_small",
         "epochs_too_many",
     )
+    if seen.record.area == "learning":  # first things first
+        return False
     return seen.record.area == "no signal" or seen.has(*faults)
 
 

@@ -30,7 +30,7 @@ def builder_of(asked: dict[str, Any]) -> Builder:
 
 
 def answer(folder: Path) -> dict[str, Any]:
-    """The errors of each weight array, or why there are none."""
+    """The errors of each weight array and the slope of the whole, or why there are none."""
     asked = json.loads((folder / ASKED).read_text(encoding="utf-8"))
     with np.load(folder / ROWS) as rows:
         batch = tuple(rows[name] for name in sorted(rows.files))
@@ -41,11 +41,12 @@ def answer(folder: Path) -> dict[str, Any]:
         model = build_alone(
             lambda: call_with(builder, asked["n_inputs"], asked["n_outputs"]), batch, asked["seed"]
         )
-        return {"errors": slope_errors(model, batch)}
+        errors, slope = slope_errors(model, batch)
     except CaviarError as error:
         return {"why": first_line(error)}
     except Exception as error:  # noqa: BLE001 - a person's code may raise anything in another precision
         return {"why": f"{type(error).__name__}: {first_line(error)}"}
+    return {"errors": errors, "slope": slope}
 
 
 if __name__ == "__main__":

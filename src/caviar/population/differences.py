@@ -1,6 +1,5 @@
 """Do the gradients that a training step follows agree with differences of its loss?"""
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -24,7 +23,7 @@ def compute_in_double() -> None:
 
 def slope_errors(
     model: keras.Model, batch: tuple[Any, ...], *, directions: int = 3, smallest: float = 1e-7, seed: int = 0
-) -> dict[str, float]:
+) -> tuple[dict[str, float], float]:
     """Relative error of each weight array's slope, by the loss that the training step itself reports.
 
     The model's own `train_step` is run with plain SGD at a rate of 1, so that what it takes off the weights is the
@@ -39,14 +38,15 @@ def slope_errors(
         seed: Of the directions.
 
     Returns:
-        By the variable's path: |slope - difference| / max of both; 0 where both are rounding.
+        By the variable's path |slope - difference| / max of both, 0 where both are rounding; and the loss's slope along
+        the whole gradient that is followed, over that gradient's norm: 1 where it is the loss's own, below 0 where the
+        step climbs.
 
     Raises:
         ModelError: The weights are not float64, or the training step reports no loss.
     """
     _with_plain_steps(model)
     ready(model, batch)
-    state: list[Any] = [[v.value for v in group] for group in variables(model)]
     rough = [v.path for v in model.trainable_variables if v.value.dtype != np.float64]
     if rough:
         raise ModelError(
@@ -54,41 +54,40 @@ def slope_errors(
         )
     for variable in model.trainable_variables:
         variable.constraint = None  # it moves weights after the step
+    weights, *rest = ([np.asarray(v.value) for v in group] for group in variables(model))
 
-    def one_step(weights: list[Any]) -> tuple[Any, list[Any]]:
-        logs, after = model.train_step((weights, *state[1:]), batch)
-        return logs.get("loss"), [old - new for old, new in zip(weights, after[0], strict=True)]
+    def step(weights: list[Any]) -> tuple[Any, list[Any]]:
+        logs, after = model.train_step((weights, *rest), batch)
+        if "loss" not in logs:
+            raise ModelError("Expected a training step that reports a loss, got none. Return it as 'loss'.")
+        return logs["loss"], [old - new for old, new in zip(weights, after[0], strict=True)]
 
-    step = jax.jit(one_step)
-    loss, followed = step(state[0])
-    if loss is None:
-        raise ModelError("Expected a training step that reports a loss, got none. Return it as 'loss'.")
+    compiled = jax.jit(step)
+    followed = [np.asarray(part) for part in compiled(weights)[1]]
+    norm = float(np.sqrt(sum(np.square(part).sum() for part in followed)))
+
+    def difference(way: list[np.ndarray]) -> float:
+        """Of the loss, per unit of length along a way of length 1."""
+        ends = [
+            float(compiled([w + sign * STEP * part for w, part in zip(weights, way, strict=True)])[0])
+            for sign in (1, -1)
+        ]
+        return (ends[0] - ends[1]) / (2 * STEP)
+
+    def error(i: int) -> float:
+        way = [np.zeros_like(part) for part in followed]
+        way[i] = rng.normal(size=followed[i].shape)
+        way[i] /= np.linalg.norm(way[i]) or 1.0
+        slope, told = difference(way), float((followed[i] * way[i]).sum())
+        size = max(abs(slope), abs(told))
+        return abs(slope - told) / size if size > smallest * norm else 0.0
+
     rng = np.random.default_rng(seed)
-    floor = smallest * float(np.sqrt(sum(float((g**2).sum()) for g in followed)))
-    errors = {}
-    for i, variable in enumerate(model.trainable_variables):
-        found = [_error(step, state[0], i, followed[i], rng, floor) for _ in range(directions)]
-        errors[variable.path] = float(np.median(found))
-    return errors
-
-
-def _error(
-    step: Callable[[list[Any]], tuple[Any, list[Any]]],
-    weights: list[Any],
-    i: int,
-    followed: jax.Array,
-    rng: np.random.Generator,
-    floor: float,
-) -> float:
-    direction = rng.normal(size=followed.shape)
-    direction /= np.linalg.norm(direction) or 1.0
-    losses = [
-        float(step([*weights[:i], weights[i] + sign * STEP * direction, *weights[i + 1 :]])[0])
-        for sign in (1, -1)
-    ]
-    difference, slope = (losses[0] - losses[1]) / (2 * STEP), float((followed * direction).sum())
-    size = max(abs(difference), abs(slope))
-    return abs(difference - slope) / size if size > floor else 0.0
+    errors = {
+        variable.path: float(np.median([error(i) for _ in range(directions)]))
+        for i, variable in enumerate(model.trainable_variables)
+    }
+    return errors, difference([part / norm for part in followed]) / norm if norm > 0 else 0.0
 
 
 def _with_plain_steps(model: keras.Model) -> None:
