@@ -427,7 +427,7 @@ def test_a_learned_logarithm_is_scored_in_the_targets_units():
 def test_all_rows_at_once_are_one_step_an_epoch():
     dataset = planted()
     bench = bench_of(dataset)
-    recipe = treated("whole-batch", recipe_of(rows=dataset.n_rows))
+    recipe = treated("whole-batch", recipe_of(n_rows=dataset.n_rows))
     arm = measure(bench, recipe)
     assert arm.steps == 2 * recipe.epochs
     assert not arm.failed.any()

@@ -297,9 +297,9 @@ def test_spread_below_what_counts_as_a_difference_is_not_reported():
 
 
 def test_flipping_rows_count_only_beside_a_spread_that_does():
-    scores = seeds(0.03, 0.055)
+    scores = seeds(0.06, 0.11)
     doubtful = {"seed_scores": scores, "spread": spread(scores)}
-    assert spread(scores).seed.low < 0.025 < spread(scores).seed.value
+    assert spread(scores).seed.low < 0.05 < spread(scores).seed.value
     assert isinstance(look("P01", healthy(**doubtful, flips=0.01)), Clear)
     assert isinstance(look("P01", healthy(**doubtful, flips=0.2)), Found)
     assert isinstance(look("P01", healthy(flips=0.2)), Clear)

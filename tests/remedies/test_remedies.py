@@ -526,16 +526,16 @@ def test_the_rate_goes_with_the_batch_size_by_the_rule_for_the_optimizer(name, s
         ("single-rows", {"batch_size": 9}, "9 times as many steps"),
         ("single-rows", {"batch_size": 1}, "already have 1 row"),
         ("smaller-batches", {"batch_size": 1}, "already have 1 row"),
-        ("larger-batches", {"rows": 0}, "not known"),
-        ("larger-batches", {"rows": 63}, "63 rows are too few for batches of 32"),
-        ("whole-batch", {"rows": 8193}, "no rule for the rate"),
-        ("whole-batch", {"batch_size": 70, "rows": 60}, "already sees all rows"),
-        ("whole-batch", {"rows": 0}, "not known"),
+        ("larger-batches", {"n_rows": 0}, "not known"),
+        ("larger-batches", {"n_rows": 63}, "63 rows are too few for batches of 32"),
+        ("whole-batch", {"n_rows": 8193}, "no rule for the rate"),
+        ("whole-batch", {"batch_size": 70, "n_rows": 60}, "already sees all rows"),
+        ("whole-batch", {"n_rows": 0}, "not known"),
     ],
 )
 def test_batch_sizes_that_help_nobody_are_refused(name, fields, why):
     with pytest.raises(NotApplicable, match=why):
-        remedy(name).apply(recipe_of(sequential, **{"rows": 640} | fields))
+        remedy(name).apply(recipe_of(sequential, **{"n_rows": 640} | fields))
 
 
 def test_an_optimizer_without_a_rule_keeps_its_batches():
