@@ -43,13 +43,14 @@ _REFERENCE = 100
 
 @dataclass(frozen=True)
 class Loop:
-    """A loop of another library: what the table calls it, its contender, environment and members, its loss."""
+    """A loop of another library: what the table calls it, its contender, environment and members, its loss, backend."""
 
     label: str
     contender: str
     environment: str | None
     members: int = 1
     loss: str = "mae"
+    backend: str = "jax"
 
 
 LOOPS = (
@@ -57,7 +58,13 @@ LOOPS = (
     Loop("`torch.func.vmap`, 300 members", "vmap", "torch", 300),
     Loop("torch loop, one thread", "torch", "torch"),
     Loop("scikit-learn `partial_fit`, squared error", "sklearn", None, loss="mse"),
-    Loop("Keras `fit`, JAX, an epoch per execution", "keras", None),
+    Loop("Keras `fit`, JAX", "keras", None),
+    Loop("Keras `fit`, JAX, an epoch per execution", "keras-epoch", None),
+    Loop("Keras `fit`, TensorFlow", "keras", "tensorflow", backend="tensorflow"),
+    Loop(
+        "Keras `fit`, TensorFlow, an epoch per execution", "keras-epoch", "tensorflow", backend="tensorflow"
+    ),
+    Loop("Keras `fit`, torch", "keras", "torch", backend="torch"),
 )
 
 
@@ -120,9 +127,8 @@ class Race:
     def loop(self, loop: Loop) -> Turn:
         """A turn of another library's loop."""
         arguments = (loop.contender, "--members", str(loop.members), "--epochs", str(self.epochs))
-        _, said = timed(
-            prepared(loop.environment, ENVIRONMENTS), [str(PROGRAM), *arguments], {"KERAS_BACKEND": "jax"}
-        )
+        python = prepared(loop.environment, ENVIRONMENTS)
+        _, said = timed(python, [str(PROGRAM), *arguments], {"KERAS_BACKEND": loop.backend})
         self.versions |= said["versions"]
         return Turn(said["microseconds"], np.array(said["losses"]))
 

@@ -11,6 +11,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -116,13 +117,13 @@ def scikit_learn(members: int) -> Epoch:  # noqa: ARG001 - one
     return epoch
 
 
-def keras_fit(members: int) -> Epoch:  # noqa: ARG001 - one
-    """`fit` with an epoch per execution; several epochs per call stand in `timed`."""
+def keras_fit(members: int, *, whole: bool) -> Epoch:  # noqa: ARG001 - one
+    """`fit`, a batch or an epoch per execution; several epochs per call stand in `timed`."""
     import keras
 
     x, y = _rows()
     keras.utils.set_random_seed(0)
-    model = keras_model(-(-len(x) // BATCH))
+    model = keras_model(-(-len(x) // BATCH) if whole else 1)
 
     def epoch(epochs: int = 1) -> np.ndarray:
         history = model.fit(x, y, batch_size=BATCH, epochs=epochs, verbose=0)
@@ -138,7 +139,13 @@ def _rows() -> tuple[np.ndarray, np.ndarray]:
     return x[fit], y[fit]
 
 
-CONTENDERS = {"vmap": torch_vmap, "torch": torch_loop, "sklearn": scikit_learn, "keras": keras_fit}
+CONTENDERS = {
+    "vmap": torch_vmap,
+    "torch": torch_loop,
+    "sklearn": scikit_learn,
+    "keras": partial(keras_fit, whole=False),
+    "keras-epoch": partial(keras_fit, whole=True),
+}
 
 
 def timed(name: str, members: int, epochs: int) -> tuple[float, np.ndarray]:
@@ -146,7 +153,7 @@ def timed(name: str, members: int, epochs: int) -> tuple[float, np.ndarray]:
     epoch = CONTENDERS[name](members)
     losses = epoch()
     began = time.perf_counter()
-    if name == "keras":
+    if name.startswith("keras"):
         losses = epoch(epochs - 1)  # type: ignore[call-arg]  # one call of fit, as a person would write it
     else:
         for _ in range(epochs - 1):

@@ -39,7 +39,7 @@ ENVIRONMENTS = (
 )
 REQUIREMENTS = {
     "tensorflow": ("keras==3.15.1", "tensorflow-cpu==2.21.0", "scikit-learn==1.9.1"),
-    "torch": ("torch==2.13.0", "scikit-learn==1.9.1"),
+    "torch": ("keras==3.15.1", "torch==2.13.0", "scikit-learn==1.9.1"),
 }
 SIZES = {30: "10 x 3", 300: "10 x 30"}
 RUNS = 3

@@ -321,13 +321,15 @@ def rare(n: int = 240, **options) -> Dataset:
 
 
 @pytest.mark.parametrize("weighted", [False, True])
-def test_balanced_classes_train_as_fit_does_with_class_weights(weighted):
+@pytest.mark.parametrize("name", ["balanced-classes", "costly-classes"])
+def test_weighted_classes_train_as_fit_does_with_class_weights(name, weighted):
     """Watched rows are not weighted by class, as in `fit`; a row's own weight counts too."""
     dataset = rare()
     own = np.random.default_rng(6).uniform(0.5, 2, dataset.n_rows) if weighted else np.ones(dataset.n_rows)
     dataset = replace(dataset, weight=own if weighted else None)
     bench = bench_of(dataset, folds=3)
-    recipe = treated("early-stopping", treated("balanced-classes", recipe_of(task="binary")))
+    plain = replace(recipe_of(task="binary"), class_errors=(0.1, 0.4))
+    recipe = treated("early-stopping", treated(name, plain))
     seats, places = seats_for(bench, recipe, [1] * 3)
     inputs, prepared = bench.inputs(recipe.preparation), bench.prepared(recipe.preparation)
     fitting = make_fitting(recipe, dataset, inputs, prepared, seats, places, ask_fit=False, show=False)
@@ -337,7 +339,8 @@ def test_balanced_classes_train_as_fit_does_with_class_weights(weighted):
         x, y = inputs[0], dataset.target.astype(np.float32)[:, None]
         totals = np.bincount(dataset.target[seat.fit], weights=own[seat.fit])
         model = build_alone(job.build, job.sample(), seat.seed)
-        factor = (totals.sum() / 2 / totals)[dataset.target]
+        costs = 1 / totals if name == "balanced-classes" else np.array([0.25, 1.0])
+        factor = (costs * totals.sum() / (costs * totals).sum())[dataset.target]
         fitted = model.fit(
             x[seat.fit],
             y[seat.fit],
@@ -351,6 +354,16 @@ def test_balanced_classes_train_as_fit_does_with_class_weights(weighted):
         for log in ("loss", "val_loss"):
             np.testing.assert_allclose(trained.history[log].values[i], fitted[log], rtol=1e-5)
         np.testing.assert_allclose(trained.outputs[i], model.predict(x[seat.scored], verbose=0), atol=1e-6)
+
+
+def test_a_measured_recipe_knows_which_classes_are_mistaken():
+    bench = bench_of(rare(), folds=3, repeats=2)
+    arm = measure(bench, recipe_of(epochs=20, task="binary"))
+    wrong = [arm.oof[repeat].argmax(axis=1) != bench.dataset.target for repeat in range(2)]
+    expected = [np.mean([w[bench.dataset.target == c].mean() for w in wrong]) for c in (0, 1)]
+    assert arm.recipe.class_errors == pytest.approx(tuple(expected))
+    quantity = planted(target=np.linspace(0, 1, ROWS))
+    assert measure(bench_of(quantity), recipe_of(regressor, task="regression")).recipe.class_errors == ()
 
 
 def test_balanced_classes_make_the_rare_one_more_probable():

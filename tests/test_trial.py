@@ -24,11 +24,12 @@ from caviar.trial import (
     Budget,
     Trial,
     choose,
-    combination,
+    combinations,
     corrected_score,
     expected_steps,
     helpers,
     in_order,
+    interaction,
     judge_trial,
     treated,
     try_some,
@@ -196,16 +197,34 @@ def test_the_best_of_each_family_that_helps_is_combined():
     _, comparisons = trial_of(weak=0.05, strong=0.1, other=0.05, bad=-0.1)
     weak, strong = remedy_of("weak", "one family"), remedy_of("strong", "one family")
     other, bad = remedy_of("other"), remedy_of("bad")
-    assert combination(comparisons, [other, weak, strong, bad]) == [other, strong]
-    assert combination(comparisons, [strong, weak, other, bad]) == [strong, other]
+    assert combinations(comparisons, [other, weak, strong, bad]) == [[other, strong]]
+    assert combinations(comparisons, [strong, weak, other, bad]) == [[strong, other]]
+
+
+def test_of_the_three_best_each_two_are_combined_as_well():
+    _, comparisons = trial_of(a=0.05, b=0.1, c=0.2, d=0.03)
+    a, b, c, _ = family = [remedy_of(name) for name in "abcd"]
+    assert combinations(comparisons, family) == [family, [b, c], [a, c], [a, b]]
+    assert combinations(comparisons[:3], family) == [[a, b, c], [b, c], [a, c], [a, b]]
+
+
+@pytest.mark.parametrize(("together", "words"), [(0.1, "less"), (0.2, "more"), (0.15, "cannot be told")])
+def test_what_two_gain_beyond_their_own_gains_is_said(together, words):
+    """0.05 and 0.1 make 0.15."""
+    made, comparisons = trial_of(a=0.05, b=0.1, a_b=together)
+    assert interaction(BENCH, made, made.arm("a+b")).value == pytest.approx(together - 0.15, abs=0.004)
+    assert f"{words} than one by one" in comparisons[-1].sentence or "cannot" in words
+    assert ("cannot be told" in comparisons[-1].sentence) == ("cannot" in words)
+    assert interaction(BENCH, made, made.arm("a")) is None
+    assert "one by one" not in comparisons[0].sentence
 
 
 def test_one_helper_alone_needs_no_combination():
     _, comparisons = trial_of(weak=0.05, strong=0.1)
     family = [remedy_of("weak", "one family"), remedy_of("strong", "one family")]
-    assert combination(comparisons, family) == []
+    assert combinations(comparisons, family) == []
     _, nothing = trial_of(same=0.0)
-    assert combination(nothing, [remedy_of("same")]) == []
+    assert combinations(nothing, [remedy_of("same")]) == []
 
 
 def test_where_nothing_helps_the_recipe_stays():

@@ -28,7 +28,7 @@ from caviar.recipe.recipe import Recipe
 from caviar.remedies.contract import Remedy
 from caviar.remedies.table import REMEDIES
 from caviar.run.record import ComparisonRecord, DiagnosisRecord
-from caviar.trial import Budget, Trial, combination, judge_trial, try_some
+from caviar.trial import Budget, Trial, combinations, judge_trial, try_some
 
 FOLDS, REPEATS, SEEDS, FIRST_SEEDS = 5, 3, 3, 5
 """Folds, repeats and seeds per fold of an examination, and seeds of the first repeat, which tell seed from split."""
@@ -157,9 +157,9 @@ class Examination:
                 judged = judge_trial(self.bench, trial, rope)
                 if until_clear and is_clear(seen.record, judged, REMEDIES, seen.evidence.distance):
                     break
-            together = combination(judge_trial(self.bench, trial, rope), REMEDIES)
-            if together and "+".join(remedy.name for remedy in together) not in done:
-                self._try(trial, [together])
+            for together in combinations(judge_trial(self.bench, trial, rope), REMEDIES):
+                if "+".join(remedy.name for remedy in together) not in done:
+                    self._try(trial, [together])
         return Findings(seen.record, trial, judge_trial(self.bench, trial, rope), seen.evidence)
 
     def _try(self, trial: Trial, choices: list[list[Remedy]]) -> None:

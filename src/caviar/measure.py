@@ -190,8 +190,8 @@ def make_fitting(
         y = np.stack([network_target(model, t, dataset.task, n_classes, n_inputs) for t in targets])
     rows = max((len(seat.scored) for seat in seats), default=0)
     weight = None if dataset.weight is None else dataset.weight.astype(np.float32)[None]
-    if recipe.class_weights:
-        weight = _balanced(dataset, seats)
+    if recipe.class_weights or recipe.class_costs:
+        weight = _by_class(dataset, seats, recipe.class_costs)
         seats = [replace(seat, weights=seat.split) for seat in seats]
     job = Job(
         build=build,
@@ -211,18 +211,19 @@ def make_fitting(
     return Fitting(job, build, link_of(model, dataset.task, width), places, n_classes or dataset.n_outputs)
 
 
-def _balanced(dataset: Dataset, seats: Sequence[Seat]) -> np.ndarray:
-    """Weights (split, row) under which all classes count the same, and the rows a split trains on one on average.
+def _by_class(dataset: Dataset, seats: Sequence[Seat], costs: Sequence[float]) -> np.ndarray:
+    """Weights (split, row) by class: of given proportions, or, where none are given, so that classes count the same.
 
-    As with `class_weight` in `fit`, rows that are watched or scored keep their weight.
+    The rows that a split trains on count one on average. As with `class_weight` in `fit`, rows that are watched or
+    scored keep their weight.
     """
     own = np.ones(dataset.n_rows) if dataset.weight is None else dataset.weight
     weights = np.tile(own, (max(seat.split for seat in seats) + 1, 1))
     for split, rows in {seat.split: seat.fit for seat in seats}.items():
         totals = np.bincount(dataset.target[rows], weights=own[rows], minlength=len(dataset.schema.classes))
         there = totals > 0
-        share = np.where(there, totals.sum() / there.sum() / np.where(there, totals, 1), 1)
-        weights[split, rows] *= share[dataset.target[rows]]
+        share = np.asarray(costs) if len(costs) else np.where(there, 1 / np.where(there, totals, 1), 0)
+        weights[split, rows] *= (share * totals.sum() / (share * totals).sum())[dataset.target[rows]]
     return weights.astype(np.float32)
 
 
@@ -387,6 +388,7 @@ def _arm(
         _at_thresholds(bench, said, ensembles, fitted) if recipe.tunes_threshold else (None, ensembles)
     )
     scores = {metric.name: _by_fold(bench, metric, ensembles) for metric in (bench.metric, *bench.shown)}
+    recipe = replace(recipe, class_errors=_errors_by_class(bench, ensembles))
     repeats, folds = bench.shape
     width = ensembles[0].shape[1]
     oof = np.full((repeats, data.n_rows, width), np.nan)
@@ -473,6 +475,22 @@ def _at_thresholds(
             for i, threshold in zip(splits, own, strict=True):
                 said[i, k] = moved(said[i, k], threshold)
     return float(np.mean(whole)), scored
+
+
+def _errors_by_class(bench: Bench, by_split: list[np.ndarray]) -> tuple[float, ...]:
+    """Share of the held-out rows of each class that are predicted wrong; 0 for a class that was never held out."""
+    if not bench.dataset.is_classification:
+        return ()
+    rows = np.concatenate([split.held_out for split in bench.splits])
+    target = bench.dataset.target[rows]
+    weight = None if bench.dataset.weight is None else bench.dataset.weight[rows]
+    wrong = np.concatenate([values.argmax(axis=1) for values in by_split]) != target
+    own = np.ones(len(rows)) if weight is None else weight
+    every, missed = (
+        np.bincount(target, weights=counted, minlength=len(bench.dataset.schema.classes))
+        for counted in (own, own * wrong)
+    )
+    return tuple((missed / np.where(every > 0, every, 1)).tolist())
 
 
 def _each(

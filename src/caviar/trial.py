@@ -1,5 +1,6 @@
 """Which remedies help: each trained on the baseline's folds and seeds, judged, and the winner chosen."""
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -8,6 +9,7 @@ import numpy as np
 from caviar.errors import CaviarError
 from caviar.evaluate.compare import ALPHA, compare, judge
 from caviar.evaluate.estimate import Estimate
+from caviar.evaluate.intervals import mean_estimate
 from caviar.evaluate.metrics import Metric
 from caviar.evaluate.selection import corrected_winner, corrected_winner_by_score
 from caviar.evaluate.variance import steadier
@@ -21,6 +23,10 @@ from caviar.run.record import ComparisonRecord, SkippedRemedy
 
 # Seconds that a new program takes before its first step, on top of the steps themselves.
 _START_SECONDS = 4.0
+
+
+# Of so many remedies that help, each two are tried together as well.
+_CROSSED = 3
 
 
 @dataclass(frozen=True)
@@ -231,10 +237,41 @@ def judge_trial(bench: Bench, trial: Trial, rope: float) -> list[ComparisonRecor
     alpha = ALPHA / max(1, len(trial.arms))
     return [
         one.model_copy(
-            update={"steadier": steadier(trial.each(trial.baseline), trial.each(arm), alpha=alpha)}
+            update={
+                "steadier": steadier(trial.each(trial.baseline), trial.each(arm), alpha=alpha),
+                "sentence": f"{one.sentence}{_in_words(interaction(bench, trial, arm))}",
+            }
         )
         for one, arm in zip(judged, trial.arms, strict=True)
     ]
+
+
+def _in_words(beyond: Estimate | None) -> str:
+    if beyond is None:
+        return ""
+    between = f"(95 % interval {beyond.low:.3g} to {beyond.high:.3g})"
+    if beyond.low <= 0 <= beyond.high:
+        return f" Whether the two gain more or less together than one by one cannot be told {between}."
+    more = "more" if beyond.value > 0 else "less"
+    return f" Together the two gain {abs(beyond.value):.3g} {more} than one by one {between}."
+
+
+def interaction(bench: Bench, trial: Trial, arm: Arm) -> Estimate | None:
+    """How much more two remedies gain together than one by one, in the score's unit; None for anything else.
+
+    Args:
+        bench: Rows and splits.
+        trial: What was tried.
+        arm: The two together.
+    """
+    parts = arm.recipe.name.split("+")
+    tried = {other.recipe.name: other for other in trial.arms}
+    if len(parts) != 2 or not all(part in tried for part in parts):
+        return None
+    one, other = (trial.scores(tried[part]) for part in parts)
+    beyond = trial.scores(arm) - one - other + trial.scores(trial.baseline)
+    sign = 1 if bench.metric.higher_is_better else -1
+    return mean_estimate(sign * beyond, bench.test_share, n_rows=bench.dataset.n_rows)
 
 
 def helpers(comparisons: Sequence[ComparisonRecord]) -> list[str]:
@@ -243,14 +280,24 @@ def helpers(comparisons: Sequence[ComparisonRecord]) -> list[str]:
     return [c.remedy for c in sorted(helping, key=lambda c: -c.difference.value)]
 
 
-def combination(comparisons: Sequence[ComparisonRecord], remedies: Sequence[Remedy]) -> list[Remedy]:
-    """The best helping remedy of each family, in the table's order; empty if fewer than two help."""
+def combinations(comparisons: Sequence[ComparisonRecord], remedies: Sequence[Remedy]) -> list[list[Remedy]]:
+    """What helps, together: the best of each family, and of the three that help most also each two.
+
+    Args:
+        comparisons: Verdicts on single remedies.
+        remedies: The table, whose order the remedies of a combination have.
+
+    Returns:
+        All together first; empty if fewer than two families help.
+    """
     by_name = {remedy.name: remedy for remedy in remedies}
     best: dict[str, Remedy] = {}
-    for name in helpers(comparisons):
+    for name in helpers([c for c in comparisons if "+" not in c.remedy]):
         best.setdefault(by_name[name].family, by_name[name])
-    chosen = [remedy for remedy in remedies if remedy in best.values()]
-    return chosen if len(chosen) > 1 else []
+    every, first = list(best.values()), list(best.values())[:_CROSSED]
+    chosen = [every, *map(list, itertools.combinations(first, 2))] if len(every) > 1 else []
+    in_table = [[remedy for remedy in remedies if remedy in some] for some in chosen]
+    return [some for i, some in enumerate(in_table) if some not in in_table[:i]]
 
 
 def choose(

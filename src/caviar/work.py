@@ -42,7 +42,7 @@ from caviar.trial import (
     Budget,
     Trial,
     choose,
-    combination,
+    combinations,
     corrected_score,
     expected_steps,
     in_order,
@@ -305,8 +305,7 @@ class Work:
             with self.voice.bar("remedies", sum(ahead.values())):
                 for remedies in ([remedy] for remedy in order):
                     self._try(bench, trial, remedies, budget, given_up, monitor_of, done)
-                together = combination(record.comparisons, REMEDIES)
-                if together:
+                for together in combinations(record.comparisons, REMEDIES):
                     self._try(bench, trial, together, budget, given_up, monitor_of, done)
             record.skipped = trial.skipped
             self.record.diagnosis = explained(

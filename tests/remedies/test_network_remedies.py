@@ -1,7 +1,9 @@
 """Remedies of the network and its weights: what each changes, and that a population trains what Keras' fit trains."""
 
+import math
 import subprocess
 import sys
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -9,7 +11,7 @@ import pytest
 
 from caviar.population.job import Job, Seat
 from caviar.population.train import train
-from caviar.recipe.layers import NoisyDense, PeriodicEmbedding
+from caviar.recipe.layers import NoisyDense, PeriodicEmbedding, PiecewiseLinear
 from caviar.recipe.recipe import Recipe
 from caviar.remedies.contract import NotApplicable
 from caviar.remedies.rewrite import is_chain
@@ -29,7 +31,13 @@ from tests.remedies.test_remedies import (
 )
 
 L = keras.layers
-SCALED = {"dropout-inputs", "dropout-both", "dropout-recommended", "periodic-embedding"}
+SCALED = {
+    "dropout-inputs",
+    "dropout-both",
+    "dropout-recommended",
+    "periodic-embedding",
+    "piecewise-embedding",
+}
 
 
 def dropping(rate: float = 0.75) -> keras.Model:
@@ -38,6 +46,12 @@ def dropping(rate: float = 0.75) -> keras.Model:
     model = keras.Sequential([keras.Input((INPUTS,)), *first, L.Dense(6, "relu"), L.Dense(1)])
     model.compile(keras.optimizers.SGD(0.004, momentum=0.5), own_loss)
     return model
+
+
+def normalised(momentum: float = 0.9) -> keras.Model:
+    """Batches of three rows: what is normalised over them moves about."""
+    layers = [L.Dense(4, "tanh"), L.BatchNormalization(momentum=momentum), L.Dense(1)]
+    return compiled(keras.Sequential([keras.Input((INPUTS,)), *layers]))
 
 
 def applied(name: str, builder, **fields) -> Recipe:
@@ -65,6 +79,8 @@ EQUAL = [
     ("weight-decay", functional),
     ("weight-noise", functional),
     ("periodic-embedding", functional),
+    ("piecewise-embedding", functional),
+    ("settled-statistics", normalised),
     ("shallower", deep),
 ]
 
@@ -119,6 +135,7 @@ def test_an_average_is_refused_where_something_else_decides_which_weights_are_ha
         "hidden-noise",
         "weight-noise",
         "periodic-embedding",
+        "piecewise-embedding",
         "shallower",
         "half-as-wide",
         "elu",
@@ -280,6 +297,58 @@ def test_an_embedding_knows_each_input_by_waves_of_its_own():
         waves = np.concatenate([np.sin(angles), np.cos(angles)], axis=1)
         np.testing.assert_allclose(said[:, i], np.maximum(waves @ mixing[i], 0), atol=1e-5)
     assert (said > 0).any()
+
+
+def test_bins_are_passed_one_after_the_other_and_hold_equal_shares():
+    """Of normal numbers, as many end in each of the eight bins; the outermost go on for ever."""
+    rows = np.sort(np.random.default_rng(0).normal(size=4000))[:, None].astype(np.float32)
+    passed = keras.ops.convert_to_numpy(PiecewiseLinear(8)(rows))
+    inside = ((passed > 0) & (passed < 1))[:, 1:-1].mean(axis=0)
+    np.testing.assert_allclose(inside, 1 / 8, atol=0.02)
+    assert (np.diff(passed, axis=0) >= 0).all()
+    far = keras.ops.convert_to_numpy(PiecewiseLinear(8)(np.float32([[-9.0], [9.0]])))
+    assert far[0, 0] < -1
+    assert far[1, -1] > 1
+    assert (far[0, 1:] == 0).all()
+    assert (far[1, :-1] == 1).all()
+
+
+def test_bins_are_those_of_ranks():
+    assert applied("piecewise-embedding", functional).preparation.scaling == "quantile"
+    assert isinstance(changed("piecewise-embedding", functional).layers[1], PiecewiseLinear)
+    with pytest.raises(NotApplicable, match="not scaled"):
+        changed("piecewise-embedding", functional, scaling="none")
+
+
+def test_statistics_settle_to_those_of_the_final_weights_on_all_training_rows():
+    """Weights stand still for the added epochs; the means are then those of all rows, as far as a memory reaches."""
+    recipe = applied("settled-statistics", lambda: normalised(0.99))
+    added = recipe.epochs - 10
+    assert added == math.ceil(500 / math.ceil(ROWS / 8))
+    job = replace(job_of(recipe, recipe.epochs), callbacks=recipe.callbacks)
+    half = replace(
+        job_of(recipe, 10 + added // 2), callbacks=recipe.callbacks
+    )  # momentum has run out by then
+    (kernel, bias, *_), (mean, *_), _ = train(job).states[0]
+    np.testing.assert_allclose(kernel, train(half).states[0][0][0], atol=1e-6)
+    rows = job.x[0][job.seats[0].fit]
+    np.testing.assert_allclose(mean, np.tanh(rows @ kernel + bias).mean(axis=0), atol=0.02)
+
+
+def test_statistics_that_others_would_change_again_do_not_settle():
+    for callback in (keras.callbacks.EarlyStopping(), keras.callbacks.ReduceLROnPlateau()):
+        with pytest.raises(NotApplicable, match="callback"):
+            applied("settled-statistics", normalised, callbacks=(callback,))
+    with pytest.raises(NotApplicable, match="no batch normalization"):
+        changed("settled-statistics", functional)
+    with pytest.raises(NotApplicable, match="remembers"):
+        changed("settled-statistics", lambda: normalised(0.999))
+
+
+def test_early_stopping_does_not_undo_an_average():
+    averaged = applied("weight-averaging", sequential)
+    with pytest.raises(NotApplicable, match="averaged"):
+        remedy("early-stopping").apply(averaged).build(INPUTS, 1)()
 
 
 def test_embeddings_stand_before_all_layers_and_want_scaled_inputs():

@@ -115,11 +115,12 @@ def ailing_recipe(builder=ailing, **fields) -> Recipe:
         "lowest_target": 0.5,
         "epochs": 40,
         "tested_rate": 0.01,
+        "class_errors": (0.1, 0.4),
     }
     return recipe_of(builder, batch_size=2, **known | fields)
 
 
-FOR_CLASSES = {"label-smoothing", "balanced-classes", "tuned-threshold", "focal-loss"}
+FOR_CLASSES = {"label-smoothing", "balanced-classes", "costly-classes", "tuned-threshold", "focal-loss"}
 
 
 def deep() -> keras.Model:
@@ -130,9 +131,10 @@ def deep() -> keras.Model:
     )
 
 
-PATIENTS = {"shallower": deep}
+PATIENTS = {"shallower": deep, "settled-statistics": deep}
 PATIENTS |= dict.fromkeys(("dropout-inputs", "dropout-both", "dropout-recommended"), sequential)
-NEEDS_SCALED_INPUTS = {"dropout-inputs", "dropout-both", "dropout-recommended", "periodic-embedding"}
+NEEDS_SCALED_INPUTS = {"dropout-inputs", "dropout-both", "dropout-recommended"}
+NEEDS_SCALED_INPUTS |= {"periodic-embedding", "piecewise-embedding"}
 
 
 def patient(r: Remedy):
@@ -415,7 +417,13 @@ def already_there(name: str):
 
 CHANGES_ANYTHING = {"selu", "gelu", "leaky-relu", "deeper", "wider", "narrower", "max-norm-3", "sgd-momentum"}
 CHANGES_ANYTHING |= {"rmsprop", "adamw", "much-lower-rate", "much-higher-rate", "elu", "mish", "half-as-wide"}
-CHANGES_ANYTHING |= {"dropout-recommended", "dropout-both", "dropout-inputs", "periodic-embedding"}
+CHANGES_ANYTHING |= {
+    "dropout-recommended",
+    "dropout-both",
+    "dropout-inputs",
+    "periodic-embedding",
+    "piecewise-embedding",
+}
 CHANGES_ANYTHING |= {"weight-decay", "l1", "l1-l2", "hidden-noise", "weight-noise"}
 CHANGES_ANYTHING |= {"layer-normalization", "batch-normalization-after"}
 CHANGES_ANYTHING |= {"smaller-batches", "mixup"}
@@ -665,13 +673,25 @@ def test_class_weights_and_thresholds_are_asked_of_the_recipe_and_only_for_class
     assert remedy("tuned-threshold").apply(recipe).tunes_threshold
     both = remedy("tuned-threshold").apply(remedy("balanced-classes").apply(recipe))
     assert (both.class_weights, both.tunes_threshold, len(both.changes)) == (True, True, 2)
-    for name in ("balanced-classes", "tuned-threshold"):
+    for name in ("balanced-classes", "tuned-threshold", "costly-classes"):
         with pytest.raises(NotApplicable, match="already"):
             remedy(name).apply(both)
         with pytest.raises(NotApplicable, match=r"no class|two classes"):
             remedy(name).apply(recipe_of(of_classes, task="regression"))
     with pytest.raises(NotApplicable, match="two classes"):
         remedy("tuned-threshold").apply(recipe_of(of_classes, task="multiclass"))
+
+
+def test_classes_cost_what_they_are_mistaken():
+    def costs(*errors):
+        recipe = replace(recipe_of(of_classes, task="multiclass"), class_errors=errors)
+        return remedy("costly-classes").apply(recipe).class_costs
+
+    assert costs(0.1, 0.4, 0.2) == (0.25, 1.0, 0.5)
+    assert costs(0.0, 0.5) == (0.2, 1.0)
+    for errors, why in (((), "not known"), ((0.0, 0.0), "none is"), ((0.2, 0.21), "about as often")):
+        with pytest.raises(NotApplicable, match=why):
+            costs(*errors)
 
 
 def on_demand(name: str, **fields) -> keras.Model:

@@ -9,8 +9,8 @@ import jax
 import numpy as np
 from jax.extend.core import ClosedJaxpr
 
-from caviar.population import devices, fastest, memory, program
-from caviar.population.callbacks import saved
+from caviar.population import devices, fastest, lost, memory, program
+from caviar.population.callbacks import Rule, saved
 from caviar.population.job import Enough, Job, Monitor, Seat
 from caviar.population.keep import Slot, Standing
 from caviar.population.lift import LEARNING_RATE, as_arrays
@@ -36,6 +36,7 @@ class Group:
         traced: A training step on a full batch.
         draw: Seeds → first state of all variables (member, …).
         rate_at: Where the learning rate stands among the optimizer's variables, if it is a number.
+        rules: Callbacks that run inside.
     """
 
     job: Job
@@ -44,6 +45,7 @@ class Group:
     traced: ClosedJaxpr
     draw: Callable[[Sequence[int]], Any]
     rate_at: int | None
+    rules: Sequence[Rule]
 
 
 @dataclass(frozen=True, eq=False)
@@ -268,10 +270,9 @@ class _Chunk:
         return self._every - (self._at.done + length) % self._every
 
     def _staying(self) -> np.ndarray | None:
-        """Take members that have stopped off the devices, if that is worth a narrower program.
+        """Take members that have stopped or diverged off the devices, if that is worth a narrower program.
 
-        Looks only at epochs and at how many members have stopped, never at the clock: so it is the same whenever it
-        is repeated.
+        Looks only at epochs and at what members said, never at the clock: so it is the same whenever it is repeated.
 
         Returns:
             Which of the members that were on the devices stay; None if all do.
@@ -280,10 +281,19 @@ class _Chunk:
         if at.ended or at.done == self._epochs:
             return None
         rows = self._group.passes.fit.width * (self._epochs - at.done) / 2  # others will stop as well
-        staying = who_stays(at.here, active, 6 * self._parameters * rows)
+        nan = active & lost.diverged(at.logs, at.here, self._group.job.watched(at.done), self._carry)
+        staying = who_stays(at.here, active & ~nan, 6 * self._parameters * rows)
+        leave = staying is not None or np.array_equal(nan, active)
+        if leave:
+            self._store()
+            lost.leave(
+                *(at, np.unique(at.here[nan]), self._structure),
+                *(self._group.rules, self._group.rate_at, self._group.job),
+            )
         if staying is None:
+            if leave:
+                self._carry = self._placed(at.here)  # nobody trains any more
             return None
-        self._store()
         at.here = at.here[staying]
         self._carry, self._block = self._placed(at.here), None
         self._here = self._machine.place(_taken(self._members, at.here))

@@ -130,6 +130,10 @@ class Job:
             return (epoch + 1) % self.validation_freq == 0
         return epoch + 1 in self.validation_freq
 
+    def watched(self, epochs: int) -> list[bool]:
+        """Whether rows are watched, for each of so many first epochs."""
+        return [self.watches(epoch) for epoch in range(self.initial_epoch, self.initial_epoch + epochs)]
+
     def asked(self, seat: Seat) -> np.ndarray:
         """Row numbers that a member predicts at the end: scored ones first."""
         if not self.ask:

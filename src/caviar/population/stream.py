@@ -11,9 +11,9 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 
-from caviar.population import blocks, program
+from caviar.population import blocks, lost, program
 from caviar.population.blocks import Blocks, Ways
-from caviar.population.callbacks import saved
+from caviar.population.callbacks import Rule, saved
 from caviar.population.chunk import Part, seated, who_stays
 from caviar.population.job import Enough, Job, Monitor
 from caviar.population.keep import Midway, Slot, Standing
@@ -44,6 +44,7 @@ class Group:
         logs: Shapes and types of what a training step and a look say, for one member.
         draw: Seeds → first state of all variables (member, …).
         rate_at: Where the learning rate stands among the optimizer's variables, if it is a number.
+        rules: Callbacks that run inside.
     """
 
     job: Job
@@ -52,6 +53,7 @@ class Group:
     logs: tuple[Any, Any]
     draw: Callable[[Sequence[int]], Any]
     rate_at: int | None
+    rules: Sequence[Rule]
 
 
 def train_stream(
@@ -329,18 +331,26 @@ class _Run:
         self._record(program.PROBES, self._known(self._carry, measured))
 
     def _let_go(self) -> None:
-        """Take members that have stopped off the devices, if that is worth a narrower program."""
+        """Take members that have stopped or diverged off the devices, if that is worth a narrower program."""
         at = self._at
         if at.ended or at.done == self._epochs:
             return
         steps = (
             self._steps_of_an_epoch() / self._members * (self._epochs - at.done) / 2
         )  # others will stop as well
-        staying = who_stays(at.here, self._active(), self._machine.operations * steps)
+        active = self._active()
+        nan = active & lost.diverged(at.logs, at.here, self._group.job.watched(at.done), self._carry)
+        staying = who_stays(at.here, active & ~nan, self._machine.operations * steps)
+        if staying is None and not np.array_equal(nan, active):
+            return
+        self._store()
+        lost.leave(
+            *(at, np.unique(at.here[nan]), self._structure),
+            *(self._group.rules, self._group.rate_at, self._group.job),
+        )
         if staying is not None:
-            self._store()
             at.here = at.here[staying]
-            self._place()
+        self._place()
 
     def _fresh(self, state: MemberState) -> _Within:
         return _Within(state, self._metrics, [self._silent(of) for of in (0, 1, 1)])

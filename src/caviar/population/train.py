@@ -128,6 +128,7 @@ def _groups(
             shared.steps.train.traced,
             partial(draw, template, job.build, job.sample()),
             rate_position(template.model),
+            in_program,
         )
         yield shared.members, partial(chunk.train_chunk, group), shared.steps.probe
 
@@ -159,6 +160,7 @@ def _streamed(
                 _log_shapes(job, steps, passes, state, numbers),
                 partial(draw, template, job.build, job.sample()),
                 rate_position(template.model),
+                in_program,
             ),
         ),
         steps.probe,

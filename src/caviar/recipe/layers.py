@@ -1,10 +1,11 @@
-"""Layers that Keras does not bring: dense layers with noisy weights, and numbers as waves.
+"""Layers that Keras does not bring: dense layers with noisy weights, and numbers as waves or as steps.
 
 Both are ordinary Keras layers on any backend and load in safe mode; import this module before loading a model that
 holds them, as Keras asks for every class that is not its own.
 """
 
 import math
+import statistics
 from typing import Any
 
 import keras
@@ -120,3 +121,49 @@ class PeriodicEmbedding(keras.layers.Layer):
         """The arguments that make this layer again."""
         own = {"frequencies": self.frequencies, "width": self.width, "deviation": self.deviation}
         return super().get_config() | own
+
+
+@keras.saving.register_keras_serializable(package="caviar")
+class PiecewiseLinear(keras.layers.Layer):
+    """Each number as how far it has come through each of several bins: 0 before a bin, 1 behind it, linear within.
+
+    (row, input) becomes (row, input · bins). Nothing is learned: the bins hold equal shares of a standard normal
+    distribution, so that inputs made normal by their ranks lie in all of them equally often. The first bin has no lower
+    end and the last no upper one.
+
+    Args:
+        bins: Of each input, at least two.
+        settings: What any layer takes.
+
+    Source: Gorishniy et al., *On embeddings for numerical features in tabular deep learning*, NeurIPS 2022, section
+    3.2.
+
+    >>> steps = ops.convert_to_numpy(PiecewiseLinear(bins=4)(ops.zeros((1, 1))))
+    >>> steps.tolist()
+    [[1.0, 1.0, 0.0, 0.0]]
+    """
+
+    def __init__(self, bins: int = 8, **settings: Any) -> None:  # noqa: ANN401
+        super().__init__(**settings)
+        self.bins = bins
+        normal = statistics.NormalDist()
+        inner = [normal.inv_cdf(i / bins) for i in range(1, bins)]
+        # The outermost bins have no end of their own: a twentieth of their rows lies beyond what counts as it.
+        ends = normal.inv_cdf(0.05 / bins), normal.inv_cdf(1 - 0.05 / bins)
+        self._edges = [ends[0], *inner, ends[1]]
+
+    def call(self, inputs: Any) -> Any:  # noqa: ANN401
+        """Steps (row, input · bins) of inputs (row, input)."""
+        low, high = (ops.convert_to_tensor(e, inputs.dtype) for e in (self._edges[:-1], self._edges[1:]))
+        passed = (ops.expand_dims(inputs, -1) - low) / (high - low)
+        below = ops.convert_to_tensor([-math.inf] + [0.0] * (self.bins - 1), inputs.dtype)
+        above = ops.convert_to_tensor([1.0] * (self.bins - 1) + [math.inf], inputs.dtype)
+        return ops.reshape(ops.clip(passed, below, above), (-1, inputs.shape[1] * self.bins))
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """(row, input · bins)."""
+        return (input_shape[0], (input_shape[-1] or 0) * self.bins)
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make this layer again."""
+        return super().get_config() | {"bins": self.bins}

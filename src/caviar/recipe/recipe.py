@@ -35,6 +35,9 @@ class Recipe:
         n_rows: Rows of the table; 0 where that is not known.
         given: Whether the loss sees the target as a person gave it, because it does not fit the model.
         class_weights: Whether training rows count the less, the more frequent their class is.
+        class_costs: How much a training row of each class counts, beside others; empty for the same.
+        class_errors: Share of the held-out rows of each class that were predicted wrong when the recipe was measured;
+            empty where it was not, or for quantities.
         tunes_threshold: Whether the probability from which on class 1 is predicted is tuned.
         mixup: Parameter of the beta distribution by which training rows are mixed in pairs; 0 for not at all.
         lowest_target: Lowest value of a quantity to predict; None for classes, or where it is not known.
@@ -57,6 +60,8 @@ class Recipe:
     n_rows: int = 0
     given: bool = False
     class_weights: bool = False
+    class_costs: tuple[float, ...] = ()
+    class_errors: tuple[float, ...] = ()
     tunes_threshold: bool = False
     mixup: float = 0.0
     lowest_target: float | None = None

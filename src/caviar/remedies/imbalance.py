@@ -16,6 +16,9 @@ _FOCAL: dict[str, Callable[..., keras.losses.Loss]] = {
     "sparsecategoricalcrossentropy": keras.losses.CategoricalFocalCrossentropy,
 }
 
+# Shares of errors of two classes closer than this factor are no reason to weigh them differently.
+_SAME = 1.25
+
 
 def balanced_classes(recipe: Recipe) -> Recipe:
     """Let all classes count the same in training: a row counts by rows / (classes * rows of its class).
@@ -23,10 +26,29 @@ def balanced_classes(recipe: Recipe) -> Recipe:
     It makes rare classes more probable in the network's eyes than they are: decisions by the larger probability
     get balanced, and scores that judge the probabilities themselves (log-loss, Brier) usually get worse.
     """
-    _require_classes(recipe)
-    if recipe.class_weights:
-        raise NotApplicable("the classes already count the same")
+    _require_unweighted(recipe)
     return recipe.changed(("class weights", "balanced"), class_weights=True)
+
+
+def costly_classes(recipe: Recipe, *, least: float = 0.2) -> Recipe:
+    """Let classes that were often predicted wrong on held-out rows count more in training, in proportion to that.
+
+    The shares of errors are those of the recipe's own folds: a few numbers of each row's label thus reach the training
+    of others, far fewer than there are rows.
+
+    Args:
+        recipe: What is changed.
+        least: No class counts less than this share of the one that is wrong most often.
+    """
+    _require_unweighted(recipe)
+    worst = max(recipe.class_errors, default=0.0)
+    if worst <= 0:
+        raise NotApplicable("it is not known which classes are predicted wrong, or none is")
+    costs = tuple(max(least, share / worst) for share in recipe.class_errors)
+    if max(costs) / min(costs) < _SAME:
+        raise NotApplicable("all classes are predicted wrong about as often")
+    words = ", ".join(f"{share:.0%}" for share in recipe.class_errors)
+    return recipe.changed(("class weights", f"by their shares of errors: {words}"), class_costs=costs)
 
 
 def focal_loss(recipe: Recipe, *, gamma: float = 2.0) -> Recipe:
@@ -72,6 +94,12 @@ def tuned_threshold(recipe: Recipe) -> Recipe:
     return recipe.changed(("decision threshold", "tuned on out-of-fold predictions"), tunes_threshold=True)
 
 
+def _require_unweighted(recipe: Recipe) -> None:
+    _require_classes(recipe)
+    if recipe.class_weights or recipe.class_costs:
+        raise NotApplicable("the classes are already weighted")
+
+
 def _require_classes(recipe: Recipe) -> None:
     if recipe.task not in {"binary", "multiclass"}:
         raise NotApplicable("the target is no class")
@@ -97,6 +125,16 @@ IMBALANCE = (
         ("class_imbalance",),
         balanced_classes,
         cures="class_imbalance",
+        on_demand=True,
+    ),
+    Remedy(
+        "costly-classes",
+        "Often mistaken classes count more",
+        "class weights",
+        "Lets each training row count in proportion to how often its class was predicted wrong on held-out rows.",
+        "Elkan, The foundations of cost-sensitive learning (2001)",
+        ("class_imbalance",),
+        costly_classes,
         on_demand=True,
     ),
     Remedy(

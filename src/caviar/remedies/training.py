@@ -44,12 +44,22 @@ def early_stopping(recipe: Recipe, *, share: float = 0.1) -> Recipe:
         share: Patience as a share of the epochs, at least 5.
     """
     _require_absent(recipe, keras.callbacks.EarlyStopping)
+
+    def unless_averaged(model: keras.Model) -> keras.Model:
+        if getattr(model.optimizer, "use_ema", False):
+            raise NotApplicable("its weights are averaged, and going back to those of an epoch undoes that")
+        return model
+
     patience = max(5, round(share * recipe.epochs))
     callback = keras.callbacks.EarlyStopping(
         monitor="val_loss", patience=patience, min_delta=1e-4, restore_best_weights=True
     )
     words = f"EarlyStopping(monitor='val_loss', patience={patience}, restore_best_weights=True)"
-    return recipe.changed(("stopping", words), callbacks=(*recipe.callbacks, callback))
+    return recipe.changed(
+        ("stopping", words),
+        callbacks=(*recipe.callbacks, callback),
+        rewrites=(*recipe.rewrites, unless_averaged),
+    )
 
 
 def scaled_rate(recipe: Recipe, *, by: float) -> Recipe:
