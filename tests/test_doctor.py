@@ -111,6 +111,7 @@ def test_a_target_that_does_not_fit_the_model_reaches_the_loss_as_it_is(build, y
     assert recipe.given is as_given
 
 
+@pytest.mark.thorough
 def test_a_sound_model_is_healthy():
     diagnosis = diagnosed(network(activation="sigmoid", loss="binary_crossentropy"), epochs=40)
     assert diagnosis.area == "healthy"
@@ -119,6 +120,7 @@ def test_a_sound_model_is_healthy():
     assert "Nothing wrong" in repr(diagnosis)
 
 
+@pytest.mark.thorough
 def test_unscaled_inputs_are_named_and_scaled():
     """One input is in the thousands and rules all sums; its cause, not its symptoms, is what is found."""
     x = X * [1, 1, 5000] + [0, 0, 20_000]
@@ -135,6 +137,7 @@ def test_unscaled_inputs_are_named_and_scaled():
     assert treatment.score.value < 0.5 * diagnosis.score.value
 
 
+@pytest.mark.thorough
 def test_a_model_that_keras_refuses_is_diagnosed_all_the_same():
     build = network(activation="sigmoid", loss="binary_crossentropy")
     diagnosis = diagnosed(build, y=np.eye(3)[np.arange(ROWS) % 3])
@@ -151,6 +154,7 @@ def test_time_that_does_not_suffice_is_told_in_a_sentence():
         diagnosed(network(), y=X[:, 0], minutes=0.01, epochs=3000)
 
 
+@pytest.mark.thorough
 def test_shuffled_labels_hold_no_signal():
     diagnosis = diagnosed(
         network(activation="sigmoid", loss="binary_crossentropy"),
@@ -184,6 +188,7 @@ def test_a_built_model_is_no_builder():
         diagnosed(3)
 
 
+@pytest.mark.thorough
 def test_missing_numbers_are_found_and_everything_else_is_looked_at_without_them():
     x = X.copy()
     x[::7, 2] = np.nan

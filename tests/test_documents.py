@@ -22,6 +22,7 @@ COMMANDS = [
 ]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("code", [code for code in PYTHON if "# doctest: skip" not in code])
 def test_a_python_block_runs(code):
     exec(compile(code, "README.md", "exec"), {})  # noqa: S102 - our own document

@@ -102,6 +102,7 @@ def test_no_argument_of_fit_is_missing():
     assert theirs - {"self"} <= set(inspect.signature(caviar.fit).parameters)
 
 
+@pytest.mark.thorough
 @pytest.mark.filterwarnings("ignore:Your input ran out of data")  # Keras, in the last epoch of a pass
 @pytest.mark.parametrize("argument", CARRIED_OUT)
 def test_every_argument_is_carried_out_as_fit_does(argument):
@@ -119,6 +120,7 @@ def test_every_argument_is_carried_out_as_fit_does(argument):
     assert not same_model or other_logs != logs, f"{argument} changes nothing: this test could not fail"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "weights",
     [
@@ -142,6 +144,7 @@ def test_watched_and_held_out_rows_have_the_weights_that_were_given_for_them(wei
     assert_same({name: values[1] for name, values in history.scores.items()}, expected)
 
 
+@pytest.mark.thorough
 def test_early_stopping_and_plateau_are_per_member():
     stop = partial(
         keras.callbacks.EarlyStopping, "val_loss", patience=2, min_delta=1e-3, restore_best_weights=True
@@ -161,6 +164,7 @@ def test_early_stopping_and_plateau_are_per_member():
         np.testing.assert_allclose(history.members[seed].model().predict(X, verbose=0), expected, atol=1e-5)
 
 
+@pytest.mark.thorough
 def test_watching_in_some_epochs_leaves_the_others_out_as_keras_does():
     """A list of epochs; early stopping and plateau wait for values, and nobody else's numbers change."""
     stop = keras.callbacks.EarlyStopping("val_loss", patience=2, min_delta=1e-3, restore_best_weights=True)
@@ -191,6 +195,7 @@ def test_watching_in_some_epochs_leaves_the_others_out_as_keras_does():
     assert_same(loop.history, logs_of(history, 0))
 
 
+@pytest.mark.thorough
 def test_a_single_member_lists_only_what_was_looked_at():
     arguments = {"validation_split": 0.3, "epochs": 5, "validation_freq": 2}
     history = caviar.fit(build, X, Y, verbose=0, **arguments)
@@ -201,6 +206,7 @@ def test_a_single_member_lists_only_what_was_looked_at():
     assert "val_loss" not in never.history
 
 
+@pytest.mark.thorough
 def test_class_weights_of_recipes_share_one_program():
     weights = [{0: 3.0, 1: 0.5}, {0: 1.0, 1: 4.0}, {1: 0.25}]
     recipes = {str(i): {"class_weight": one} for i, one in enumerate(weights)}
@@ -216,6 +222,7 @@ def test_class_weights_of_recipes_share_one_program():
     assert len(set(np.round(losses, 3))) == 3, "the weights have an effect"
 
 
+@pytest.mark.thorough
 def test_class_weights_of_one_are_no_class_weights():
     history = caviar.fit(
         build, X, Y, recipes={"none": {}, "ones": {"class_weight": {0: 1, 1: 1}}}, epochs=3, verbose=0
@@ -232,6 +239,7 @@ def test_a_single_member_reads_like_keras_history():
     assert history.epoch == [0, 1, 2]
 
 
+@pytest.mark.thorough
 def test_folds_are_scored_on_rows_that_the_member_never_saw():
     history = caviar.fit(build, X, Y, seeds=2, folds=4, repeats=2, epochs=3, verbose=0, held_out="epoch")
     assert history.history["loss"].shape == (16, 3)
@@ -248,6 +256,7 @@ def test_folds_are_scored_on_rows_that_the_member_never_saw():
     assert one.sizes["fold"] == 4, "folds can be told apart on the named axes"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("splitter", [GroupKFold(3), LeaveOneOut()])
 def test_a_splitter_of_scikit_learn_is_used_as_it_is(splitter):
     if isinstance(splitter, GroupKFold):
@@ -258,6 +267,7 @@ def test_a_splitter_of_scikit_learn_is_used_as_it_is(splitter):
         assert [m.held_out.tolist() for m in history.members] == [[i] for i in range(6)]
 
 
+@pytest.mark.thorough
 def test_recipes_differ_in_what_they_say():
     recipes = {"narrow": {"units": 2}, "wide": {"units": 9, "epochs": 2}, "small batches": {"batch_size": 4}}
     history = caviar.fit(build, X, Y, seeds=2, epochs=3, recipes=recipes, verbose=0)
@@ -284,6 +294,7 @@ def many(rate=0.02, drop=0.2, l2=0.01, noise=0.1, beta=0.9, momentum=0.9):
     return model
 
 
+@pytest.mark.thorough
 def test_recipes_that_differ_in_numbers_share_one_program_and_equal_fit():
     """Learning rate, dropout, L2, noise, beta, momentum of a normalization, label smoothing: nobody asked for it."""
     recipes = {
@@ -308,6 +319,7 @@ def test_recipes_that_differ_in_numbers_share_one_program_and_equal_fit():
     assert len(set(np.round(losses, 4))) == 4, "the numbers have an effect"
 
 
+@pytest.mark.thorough
 def test_callbacks_that_set_the_rate_keep_recipes_with_other_rates_apart():
     slower = keras.callbacks.ReduceLROnPlateau("loss", patience=0, min_delta=0.5, min_lr=0)
     recipes = {"a": {"rate": 0.02}, "b": {"rate": 0.01}}
@@ -404,6 +416,7 @@ class Splitter:
         return self.folds
 
 
+@pytest.mark.thorough
 def test_a_splitter_may_give_masks_and_weights_may_come_as_a_column():
     inside = np.arange(53) < 40
     masks = caviar.fit(build, X, Y, folds=Splitter([(inside, ~inside)]), verbose=0)

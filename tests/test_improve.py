@@ -100,6 +100,7 @@ def test_frames_and_arrays_are_tables_too_and_give_the_same_score(improve, form)
     assert run.predict(rows.select("a", "b").to_numpy()).equals(from_file.predict("table.csv"))
 
 
+@pytest.mark.thorough
 def test_the_table_network_runs_through_every_stage_and_a_remedy(improve):
     chosen = tuple(remedy for remedy in REMEDIES if remedy.name == "higher-rate")
     run = improve("sample:iris", remedies=chosen)
@@ -109,6 +110,7 @@ def test_the_table_network_runs_through_every_stage_and_a_remedy(improve):
     assert run.path.parent == Path("runs")
 
 
+@pytest.mark.thorough
 def test_a_tuned_threshold_is_handed_over_with_the_model(improve):
     """A class that is never probable is predicted all the same, where its probability is large for it."""
     rng = np.random.default_rng(0)
@@ -126,6 +128,7 @@ def test_a_tuned_threshold_is_handed_over_with_the_model(improve):
     assert 0.1 < (said["prediction"] == "yes").mean() < 0.6
 
 
+@pytest.mark.thorough
 def test_two_runs_without_a_name_go_to_two_folders(improve):
     rows = numbers().select("a", "b", "label")
     paths = [improve(rows, "label", model=binary, epochs=1).path for _ in range(2)]
@@ -133,6 +136,7 @@ def test_two_runs_without_a_name_go_to_two_folders(improve):
     assert all((path / "record.json").is_file() for path in paths)
 
 
+@pytest.mark.thorough
 def test_the_same_seed_gives_the_same_scores_and_another_seed_others(improve):
     rows = numbers().select("a", "b", "label")
     first, again, other = (improve(rows, "label", model=binary, seed=seed) for seed in (0, 0, 1))
@@ -141,6 +145,7 @@ def test_the_same_seed_gives_the_same_scores_and_another_seed_others(improve):
     assert first.predict(rows).equals(again.predict(rows))
 
 
+@pytest.mark.thorough
 def test_predictions_of_a_quantity_are_in_its_own_units(improve):
     """The network sees a scaled target; a person sees prices."""
     rows = numbers(200).select("a", "b", "price")
@@ -152,6 +157,7 @@ def test_predictions_of_a_quantity_are_in_its_own_units(improve):
     assert run.record.final.scores["mae"].value == pytest.approx(error, rel=0.5)
 
 
+@pytest.mark.thorough
 def test_two_targets_are_predicted_side_by_side(improve):
     rows = numbers().select("a", "b", "price", "rate")
     run = improve(rows, ["price", "rate"])
@@ -187,6 +193,7 @@ except caviar.CaviarError as error:
 """
 
 
+@pytest.mark.thorough
 def test_a_network_with_a_layer_of_ones_own_predicts_with_the_file_that_defines_it(improve):
     Path("mine.py").write_text(REGISTERED)
     numbers().select("a", "b", "label").write_csv("table.csv")
@@ -208,6 +215,7 @@ def test_rows_without_a_header_are_predicted_with_and_without_the_target(improve
         run.predict("narrow.csv")
 
 
+@pytest.mark.thorough
 def test_a_short_budget_bounds_the_run_and_says_what_was_not_tried(improve):
     """The trial would take minutes; the budget leaves it some seconds."""
     rows = numbers(400).select("a", "b", "label")

@@ -374,6 +374,7 @@ def test_balanced_classes_make_the_rare_one_more_probable():
     assert balanced.oof[0, :, 1].mean() > 0.35
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("seeds", [1, 2])
 def test_a_tuned_threshold_finds_the_rare_class_and_moves_only_odds(seeds):
     """The same members; each fold's odds are multiplied by a number of its own, and class 1 is found at last."""

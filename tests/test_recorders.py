@@ -81,6 +81,7 @@ def flat(path):
     return found
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("changes", "best"),
     [
@@ -117,6 +118,7 @@ def test_the_rate_in_the_file_is_that_of_the_moment(tmp_path):
     assert rates["before"] == pytest.approx(2 * rates["behind"])
 
 
+@pytest.mark.thorough
 def test_weights_alone_are_the_file_that_keras_writes(tmp_path):
     keep = partial(C.ModelCheckpoint, save_weights_only=True, save_best_only=True)
     together(keep(tmp_path / "ours.weights.h5"))
@@ -170,6 +172,7 @@ def test_a_stopped_member_keeps_the_state_of_its_last_epoch(tmp_path):
     assert steps == 3 * len(logs["loss"]) < 36
 
 
+@pytest.mark.thorough
 def test_moving_averages_are_not_yet_in_the_file(tmp_path):
     def averaged():
         model = build()
@@ -181,6 +184,7 @@ def test_moving_averages_are_not_yet_in_the_file(tmp_path):
     assert_same_model(tmp_path / "ours.keras", tmp_path / "theirs.keras")
 
 
+@pytest.mark.thorough
 def test_epochs_without_the_monitored_value_are_saved_as_keras_saves_them(tmp_path):
     keep = partial(C.ModelCheckpoint, save_best_only=True)
     with pytest.warns(UserWarning, match="best or not"):
@@ -190,6 +194,7 @@ def test_epochs_without_the_monitored_value_are_saved_as_keras_saves_them(tmp_pa
     assert assert_same_model(tmp_path / "ours.keras", tmp_path / "theirs.keras") == 15
 
 
+@pytest.mark.thorough
 def test_files_tell_by_their_names_what_varies_and_never_meet(tmp_path):
     recipes = {"a": {}, "a-fold=1": {"units": 3}, "../x/y=1": {"units": 4}}
     keep, log = C.ModelCheckpoint(tmp_path / "in" / "m.keras"), C.CSVLogger(tmp_path / "in" / "log")
@@ -221,6 +226,7 @@ def test_one_by_one_each_member_has_its_own_files_too(tmp_path):
     assert {f"backup/{p}/latest.weights.h5" for p in places} <= set(found)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("before", "changes"),
     [
@@ -346,6 +352,7 @@ def decaying():
     return build(keras.optimizers.schedules.ExponentialDecay(0.1, 2, 0.9))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("before", "builder", "changes"),
     [

@@ -128,6 +128,7 @@ SOURCES = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.filterwarnings("ignore:Your input ran out of data")
 @pytest.mark.filterwarnings("ignore:.*PyDataset.*super")
 @pytest.mark.parametrize("name", SOURCES)
@@ -143,6 +144,7 @@ def test_members_equal_fit_on_the_same_source(name):
     np.testing.assert_allclose(ours.predict(X, verbose=0), model.predict(X, verbose=0), atol=1e-5)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("steps", [{"batch_size": 8, "steps_per_epoch": 3}, {"steps_per_epoch": 4}])
 @pytest.mark.filterwarnings("ignore:Your input ran out of data")
 def test_epochs_of_some_batches_equal_those_of_fit(steps):
@@ -156,6 +158,7 @@ def test_epochs_of_some_batches_equal_those_of_fit(steps):
     np.testing.assert_allclose(ours.predict(X, verbose=0), model.predict(X, verbose=0), atol=1e-5)
 
 
+@pytest.mark.thorough
 def test_every_row_is_seen_once_in_each_epoch_and_held_out_rows_never():
     """Blocks, folds and shuffling together; what is watched and held out is looked at as a whole."""
     history = caviar.fit(
@@ -215,6 +218,7 @@ def test_what_is_kept_of_a_stream_goes_on(tmp_path, monkeypatch):
     np.testing.assert_array_equal(again.history["loss"], whole.history["loss"])
 
 
+@pytest.mark.thorough
 def test_a_memory_mapped_file_and_a_parquet_file_train_like_the_array_in_memory(tmp_path):
     np.save(tmp_path / "x.npy", X.astype(np.float64))
     columns = {f"x{i}": X[:, i] for i in range(4)}
@@ -228,6 +232,7 @@ def test_a_memory_mapped_file_and_a_parquet_file_train_like_the_array_in_memory(
     np.testing.assert_array_equal(caviar.fit(build, x, y, **arguments).history["loss"], expected)
 
 
+@pytest.mark.thorough
 def test_arrays_that_are_too_large_for_memory_come_in_blocks_by_themselves(monkeypatch):
     from caviar.population import memory, source
 
@@ -261,6 +266,7 @@ print(np.isfinite(history.history["loss"]).all(), resource.getrusage(resource.RU
 """
 
 
+@pytest.mark.thorough
 def test_memory_does_not_grow_with_the_file(tmp_path):
     """Twenty times the rows, and the same memory to within what a file's own pages in memory take."""
     peaks = []

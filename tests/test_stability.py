@@ -210,6 +210,7 @@ def test_a_page_opens_offline_and_draws_all_its_figures(bench, tmp_path):
 SMALL = ("--epochs", "2", "--folds", "3", "--repeats", "3", "--seeds", "2")
 
 
+@pytest.mark.thorough
 def test_the_command_leaves_a_page_and_its_numbers(tmp_path):
     ended = in_fresh_process("stability", "sample:iris", *SMALL, cwd=tmp_path)
     assert ended.status == 0, ended
@@ -223,6 +224,7 @@ def test_the_command_leaves_a_page_and_its_numbers(tmp_path):
     assert record.recipe.members == 3 * 3 + 3
 
 
+@pytest.mark.thorough
 def test_repeats_are_given_up_before_folds_where_time_is_short(tmp_path, monkeypatch):
     """A training of which the first steps show that it would take hours is begun again with fewer repeats."""
     door = importlib.import_module("caviar.stability")

@@ -162,6 +162,7 @@ def builders(tmp_path) -> Path:
     return tmp_path
 
 
+@pytest.mark.thorough
 def test_the_command_says_which_recipe_is_better(builders):
     arguments = ("models.py:frozen", "sample:iris", "models.py:quick", *SMALL)
     ended = in_fresh_process("compare", *arguments, cwd=builders)

@@ -35,6 +35,7 @@ def python(program: str, home, **changes: str) -> subprocess.CompletedProcess:
     )
 
 
+@pytest.mark.thorough
 def test_jax_is_the_backend_whatever_environment_and_keras_settings_say(home):
     (home / "settings").mkdir()
     (home / "settings" / "keras.json").write_text(json.dumps({"backend": "torch"}))
@@ -44,6 +45,7 @@ def test_jax_is_the_backend_whatever_environment_and_keras_settings_say(home):
     assert (backend, status) == ("jax", "finished")
 
 
+@pytest.mark.thorough
 def test_keras_on_another_backend_is_an_error_that_says_what_to_do(home):
     (home / "run").mkdir()
     (home / "run" / "record.json").write_text("{}")
@@ -63,6 +65,7 @@ def test_keras_on_another_backend_is_an_error_that_says_what_to_do(home):
     assert sorted(path.name for path in home.iterdir()) == ["my_model.py", "run", "table.csv"]
 
 
+@pytest.mark.thorough
 def test_jax_that_already_runs_on_one_device_is_used_and_what_that_costs_is_said(home):
     program = "import jax\nassert len(jax.devices()) == 1\n" + IMPROVE
     done = python(program, home)

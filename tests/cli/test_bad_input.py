@@ -148,6 +148,7 @@ def test_a_place_where_no_run_can_be_written_is_one_sentence(caviar, table, plac
     assert left_behind(table.parent) == ["full", "full/mine.txt", "my_model.py", "table.csv"]
 
 
+@pytest.mark.thorough
 def test_bad_input_is_one_sentence_in_a_fresh_process_with_keras_loaded(table):
     """Neither Keras nor JAX may add words of their own."""
     (table.parent / "my_model.py").write_text(BUILDERS["raises"])

@@ -60,6 +60,7 @@ def table_of(ended: Ended) -> pl.DataFrame:
     return pl.read_csv(ended.out.encode(), infer_schema_length=None, quote_char='"')
 
 
+@pytest.mark.thorough
 def test_the_summary_fits_80_columns_and_names_report_and_model(finished):
     lines = finished.ended.out.splitlines()
     assert max(map(len, lines)) <= 80

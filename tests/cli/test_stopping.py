@@ -49,6 +49,7 @@ def record_of(home: Path) -> dict:
     return json.loads((home / "run" / "record.json").read_text())
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("stage", ["Measure", "Treat"])
 def test_ctrl_c_keeps_what_was_learned_and_a_report_of_it(home, stage):
     ended = stop_when(stage, home, signal.SIGINT, after=0.5)
@@ -63,6 +64,7 @@ def test_ctrl_c_keeps_what_was_learned_and_a_report_of_it(home, stage):
     assert in_fresh_process("report", "run", cwd=home).status == 0
 
 
+@pytest.mark.thorough
 def test_a_run_that_was_killed_can_still_be_reported(home):
     stop_when("Treat", home, signal.SIGKILL, after=1.0)
     record = record_of(home)
@@ -93,6 +95,7 @@ def numbers_of(home: Path, folder: str) -> dict:
 BRIEF = ("--epochs", "60", "--folds", "2", "--repeats", "2", "--batch-size", "8")
 
 
+@pytest.mark.thorough
 def test_a_killed_run_is_resumed_and_ends_as_if_nothing_had_happened(home):
     """Killed while it measures and again while it treats, by the one signal that no process can catch."""
     arguments = ("improve", "table.csv", "--model", "my_model.py:build", *BRIEF)
@@ -116,6 +119,7 @@ def test_a_killed_run_is_resumed_and_ends_as_if_nothing_had_happened(home):
     assert again.lines[-1].startswith("caviar: Expected the folder of an unfinished run")
 
 
+@pytest.mark.thorough
 def test_ctrl_c_says_how_to_go_on(home):
     ended = stop_when("Treat", home, signal.SIGINT, after=0.5)
     assert "`caviar resume run` goes on" in ended.err

@@ -66,6 +66,7 @@ def test_what_failed_is_decided_by_one_half():
     assert best_threshold(np.array([0, 1, 1]), both(chance), None, find_metric("f1", "binary")) == 0.5
 
 
+@pytest.mark.thorough
 @given(labels=st.lists(st.integers(0, 1), min_size=10, max_size=10))
 @settings(max_examples=30, deadline=None)
 def test_a_folds_own_labels_do_not_move_its_threshold(labels):

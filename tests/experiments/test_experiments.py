@@ -82,6 +82,7 @@ def look(code: str, evidence):
     return next(check for check in CHECKS if check.code == code).look(evidence)
 
 
+@pytest.mark.thorough
 def test_extra_members_at_rates_of_their_own_are_what_fit_makes_of_them(sound):
     split = sound.bench.splits[0]
     seats = [Seat(0, 0, 5 + i, 0, split.train, split.train[:0], split.held_out) for i in range(3)]
@@ -107,6 +108,7 @@ def test_a_sound_network_fits_one_batch(sound):
     assert isinstance(look("L13", healthy(one_batch=tried)), Clear)
 
 
+@pytest.mark.thorough
 def test_a_network_through_which_nothing_passes_cannot_fit_one_batch():
     tried = overfit_one_batch(ground(network(stop=True), epochs=2))
     assert tried.best < 0.5
@@ -126,6 +128,7 @@ def test_one_batch_holds_every_class_and_no_row_twice():
     assert set(target[rows]) == {0, 1, 2}
 
 
+@pytest.mark.thorough
 def test_a_large_network_learns_random_labels_by_heart_and_scores_them_by_chance():
     large = ground(network(0.03, width=256), epochs=150, rows=slice(60))
     tried = permuted_labels(large)
@@ -140,6 +143,7 @@ def test_a_small_network_does_not(sound):
     assert isinstance(look("G04", replace(sound.evidence, permuted=tried)), Clear)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("own", "code"), [(1e-5, "L15"), (3.0, "L16")])
 def test_a_range_test_finds_a_rate_where_the_recipe_has_a_bad_one(own, code):
     bad = ground(network(own))

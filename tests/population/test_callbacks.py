@@ -24,6 +24,7 @@ def wobbly(rate=0.3):
     return model
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "callbacks",
     [

@@ -42,6 +42,7 @@ def events(tmp_path):
     jax.experimental.compilation_cache.compilation_cache.reset_cache()
 
 
+@pytest.mark.thorough
 def test_a_repeated_run_compiles_nothing_and_neither_do_other_numbers(events):
     arguments = {"seeds": 3, "folds": 2, "epochs": 12, "batch_size": 8, "verbose": 0}
     caviar.fit(build, X, Y, **arguments)
@@ -79,6 +80,7 @@ print(len(jax.devices()), *history.history["loss"].ravel())
 """
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("count", [1, 3])
 def test_hosts_with_other_numbers_of_devices_train_the_same_members(count, tmp_path):
     """Three members on one device, and on three: neither divides them as the devices of this process do."""

@@ -58,6 +58,7 @@ def regularized(optimizer, *, bias=True):
     return model
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_every_member_equals_fit_with_its_own_seed_weights_and_shuffling(name, way, binary_rows, seats_of):
     """Dense, BatchNormalization, Dropout, GaussianNoise, L2, MaxNorm; 66 or 67 rows, batch 16, three folds."""
@@ -72,6 +73,7 @@ def test_every_member_equals_fit_with_its_own_seed_weights_and_shuffling(name, w
         assert_equals_fit(job, trained, member)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("way", ["vmap", "last"])
 def test_every_sonar_fold_equals_its_own_fit(way, tables):
     """Ten folds of 187 or 188 rows of the sonar table, trained at once and one by one."""
@@ -183,6 +185,7 @@ def pretrained_and_adapted():
     return model
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "build",
     [
@@ -264,6 +267,7 @@ def with_a_step_of_its_own(kind=OwnStep):
     return model
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "build",
     [
@@ -284,6 +288,7 @@ def test_further_models_run_as_a_population_and_equal_fit(build, binary_rows, se
         assert_equals_fit(job, trained, member)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("way", ["vmap", "last"])
 def test_sample_weights_reach_loss_and_validation(way, binary_rows, seats_of):
     """A weighted member equals a weighted fit, and differs from an unweighted one."""
@@ -298,6 +303,7 @@ def test_sample_weights_reach_loss_and_validation(way, binary_rows, seats_of):
     assert abs(trained.outputs[0] - train(plain).outputs[0]).max() > 1e-3
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("way", ["vmap", "last"])
 def test_inputs_of_a_split_are_seen_by_its_members_only(way, binary_rows, seats_of):
     """With inputs prepared per split, each member trains on its own split's numbers."""
@@ -310,6 +316,7 @@ def test_inputs_of_a_split_are_seen_by_its_members_only(way, binary_rows, seats_
         assert_equals_fit(job, trained, member)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("way", ["vmap", "last"])
 @pytest.mark.parametrize("batch_size", [1000, 33])
 def test_any_batch_size_keeps_every_row(batch_size, way, binary_rows, seats_of):

@@ -71,6 +71,7 @@ def states(folder: Path) -> tuple[tuple[str, int], ...]:
     return tuple((str(path), path.stat().st_mtime_ns) for path in sorted(folder.rglob("*.npz")))
 
 
+@pytest.mark.thorough
 def test_a_process_killed_again_and_again_ends_with_the_numbers_of_an_undisturbed_one(tmp_path):
     moments = np.random.default_rng(4)
     expected = started(tmp_path / "undisturbed").communicate()[0]
@@ -195,6 +196,7 @@ def test_half_precision_is_kept_to_the_bit(tmp_path):
     assert digest(first) == digest(again)
 
 
+@pytest.mark.thorough
 def test_members_that_have_stopped_leave_and_nobody_notices(monkeypatch):
     """The others go on in a narrower program, and every number is that of the wide one."""
     widths = []
@@ -238,6 +240,7 @@ def trained_in_parts(folder=None):
     return caviar.fit(build, X, Y, seeds=6, folds=4, epochs=3, verbose=0, folder=folder)
 
 
+@pytest.mark.thorough
 def test_members_that_need_too_much_memory_train_in_parts(monkeypatch, tmp_path):
     whole = trained_in_parts()
     count = devices.start().count
@@ -251,6 +254,7 @@ def test_members_that_need_too_much_memory_train_in_parts(monkeypatch, tmp_path)
     assert digest(again) == digest(parts)
 
 
+@pytest.mark.thorough
 def test_running_out_of_memory_halves_the_members_that_train_together(monkeypatch):
     whole = trained_in_parts()
     advance, seen = chunk._Chunk._advance, []

@@ -459,6 +459,7 @@ def columns(members):
     return as_arrays({key: [member[key] for member in members] for key in members[0]})
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", CASES)
 def test_each_member_trains_as_keras_trains_it_alone_with_its_numbers(name, subtests):
     """All numbers of the second and third recipe differ from those of the model that is traced."""

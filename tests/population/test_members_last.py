@@ -152,6 +152,7 @@ LINKS = [
 ]
 
 
+@pytest.mark.thorough
 @given(st.lists(st.integers(0, len(LINKS) - 1), min_size=1, max_size=6), st.booleans())
 @settings(max_examples=15, deadline=None)
 def test_any_chain_of_operations_gives_what_vmap_gives(chain, shares):

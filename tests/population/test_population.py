@@ -22,6 +22,7 @@ def small(rate=0.01, **compile_options):
     return model
 
 
+@pytest.mark.thorough
 def test_the_same_population_gives_the_same_bits(binary_rows, seats_of):
     x, y = binary_rows
     job = Job(small, x[None], y[None], None, seats_of(100, 3, seeds=(1, 2)), 16, 4)
@@ -44,6 +45,7 @@ def test_a_member_that_fails_harms_no_other(binary_rows, seats_of):
         assert np.array_equal(one.outputs[member], two.outputs[member])
 
 
+@pytest.mark.thorough
 def test_any_number_of_members_runs(binary_rows, seats_of):
     """One member, and a number that the devices do not divide."""
     x, y = binary_rows
@@ -115,6 +117,7 @@ def test_a_step_that_jax_cannot_trace_runs_one_by_one_and_says_why(binary_rows, 
     assert_equals_fit(job, trained, 1)
 
 
+@pytest.mark.thorough
 def test_the_loop_and_the_population_agree(binary_rows, seats_of):
     """Logs, shown curves and predictions are the same whichever engine ran."""
     x, y = binary_rows
@@ -205,6 +208,7 @@ class HasEnough(Monitor):
             raise Enough
 
 
+@pytest.mark.thorough
 def test_a_monitor_that_has_enough_ends_training_as_fewer_epochs_would(binary_rows, seats_of):
     """What comes back is what a job of that many epochs gives, to the bit."""
     x, y = binary_rows

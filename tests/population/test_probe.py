@@ -90,6 +90,7 @@ def norm(arrays):
     return np.sqrt(sum(float((np.asarray(a, np.float64) ** 2).sum()) for a in arrays))
 
 
+@pytest.mark.thorough
 def test_gradients_weights_and_activations_are_those_written_by_hand(rows):
     x, y = rows
     seen = probed(plain(), x, y)
@@ -137,6 +138,7 @@ def test_the_update_ratio_is_that_of_the_next_real_step(rows, optimizer):
             assert float(seen["update_ratio"][0, epoch, layer]) == pytest.approx(real, rel=1e-3)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("engine", ["auto", "loop"])
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
 def test_training_stays_as_it_is_to_the_bit(rows, engine, optimizer):
@@ -154,6 +156,7 @@ def test_training_stays_as_it_is_to_the_bit(rows, engine, optimizer):
             assert all(np.array_equal(a, b) for a, b in zip(ours, theirs, strict=True))
 
 
+@pytest.mark.thorough
 def test_the_loop_sees_what_the_population_sees(rows):
     x, y = rows
     layers = (partial(L.Dense, 7, "relu"), L.BatchNormalization, partial(L.Dropout, 0.3), partial(L.Dense, 1))
@@ -168,6 +171,7 @@ def test_the_loop_sees_what_the_population_sees(rows):
     assert float(np.abs(together["update_ratio"].diff("epoch")).max()) > 0
 
 
+@pytest.mark.thorough
 def test_dead_units_are_counted_in_their_layer(rows):
     """Some units have a bias that nothing overcomes."""
     x, y = rows
@@ -296,6 +300,7 @@ def test_noise_around_a_plateau_is_no_spike():
     assert loss_spikes(noise.cumsum(axis=1)).sum() <= 10
 
 
+@pytest.mark.thorough
 def test_a_spike_is_counted_in_the_recorded_losses(rows):
     """A rate that shoots up once lifts the losses of all members."""
     x, y = rows
@@ -359,6 +364,7 @@ def test_a_train_step_that_hides_its_gradients_is_not_available_and_never_zero(r
     assert (seen["update_ratio"] > 0).all()
 
 
+@pytest.mark.thorough
 def test_frozen_layers_have_no_gradient_but_weights(rows):
     x, y = rows
     layers = (partial(L.Dense, 7, "relu", trainable=False), partial(L.Dense, 1))
@@ -370,6 +376,7 @@ def test_frozen_layers_have_no_gradient_but_weights(rows):
     assert (seen["weight_norm"].sel(layer="dense") > 0).all()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("policy", "near"), [("mixed_bfloat16", 0.02), ("mixed_float16", 0.005)])
 def test_half_precision_is_measured_with_loss_scaling_undone(rows, policy, near):
     x, y = rows
@@ -397,6 +404,7 @@ def test_accumulated_gradients_have_no_update_of_one_step(rows):
     assert (seen["gradient_norm"] > 0).all()
 
 
+@pytest.mark.thorough
 def test_several_inputs_and_outputs_are_probed(rows):
     x, y = rows
 
@@ -413,6 +421,7 @@ def test_several_inputs_and_outputs_are_probed(rows):
     assert (seen["gradient_norm"] > 0).all()
 
 
+@pytest.mark.thorough
 def test_a_recurrent_layer_is_one_row_whose_activations_stay_hidden():
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(64, 6, 5)).astype(np.float32), rng.normal(size=(64, 1)).astype(np.float32)
@@ -443,6 +452,7 @@ class Scanned(keras.layers.Layer):
         return keras.ops.scan(lambda carry, _: (self.inner(carry), None), x, length=3)[0]
 
 
+@pytest.mark.thorough
 def test_a_layer_inside_a_loop_is_not_available_and_says_so(rows):
     x, y = rows
     seen = probed(of(sgd, Scanned, partial(L.Dense, 1)), x, y)
@@ -452,6 +462,7 @@ def test_a_layer_inside_a_loop_is_not_available_and_says_so(rows):
     assert (seen["gradient_norm"].sel(layer="dense") > 0).all()
 
 
+@pytest.mark.thorough
 def test_recipes_with_other_layers_are_joined_and_lifted_numbers_count(rows):
     """Two recipes differ in a momentum only: they share a program, and each one's steps are its own."""
     x, y = rows
@@ -481,6 +492,7 @@ def test_recipes_with_other_layers_are_joined_and_lifted_numbers_count(rows):
     assert not np.allclose(seen["update_ratio"][0, 2], seen["update_ratio"][1, 2], rtol=0.05, equal_nan=True)
 
 
+@pytest.mark.thorough
 def test_layers_keep_the_names_that_their_recipes_gave_them(rows):
     """Names are no structure, so the recipes could share a program; then one's layers would bear the other's."""
     x, y = rows
@@ -496,6 +508,7 @@ def test_layers_keep_the_names_that_their_recipes_gave_them(rows):
     ] == ["a", "b"]
 
 
+@pytest.mark.thorough
 def test_members_that_have_stopped_are_not_probed(rows):
     x, y = rows
     stop = keras.callbacks.EarlyStopping("loss", patience=0, min_delta=10.0, start_from_epoch=2)
@@ -507,12 +520,14 @@ def test_members_that_have_stopped_are_not_probed(rows):
     )
 
 
+@pytest.mark.thorough
 def test_epochs_count_from_the_first_that_is_trained(rows):
     x, y = rows
     seen = caviar.fit(plain(), x, y, epochs=9, initial_epoch=2, probes=3, verbose=0).probes
     assert seen["epoch"].values.tolist() == [3, 6, 9]
 
 
+@pytest.mark.thorough
 def test_how_often_follows_from_the_steps_of_an_epoch(rows):
     x, y = rows
     for batch, every in ((32, 25), (1, 1)):
@@ -536,6 +551,7 @@ def test_nothing_probed_is_nothing():
     assert join([("a", None)]) is None
 
 
+@pytest.mark.thorough
 def test_members_branch_together_so_that_epochs_without_a_probe_cost_nothing(rows):
     """Under `vmap` a condition of each member's own would become a selection that computes both sides."""
     x, y = rows

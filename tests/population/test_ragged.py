@@ -102,6 +102,7 @@ def largest_difference(one, other):
     return max(float((np.abs(a - b) / np.maximum(1, np.abs(b))).max(initial=0)) for a, b in pairs)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", MODELS)
 def test_a_short_batch_among_copies_equals_the_short_batch_alone(name):
     """Training and test steps, for three numbers of rows; random masks, statistics and metrics included."""
@@ -132,6 +133,7 @@ def filled_with_copies(batch, count):
     return tuple(np.concatenate([part[:count], np.repeat(part[:1], FULL - count, 0)]) for part in batch)
 
 
+@pytest.mark.thorough
 @given(
     st.lists(
         st.sampled_from(["sum", "mean", "max", "softmax", "cumsum", "tanh", "sort", "flip"]), max_size=3
@@ -207,6 +209,7 @@ def paired():
     return model
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("build", [plain, paired], ids=["one program", "a program for each number of rows"])
 def test_members_with_any_numbers_of_rows_equal_fit(build, binary_rows, seats_of):
     """Expanding windows: from less than a batch to several; watched and scored rows differ in number too."""

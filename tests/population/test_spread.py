@@ -36,6 +36,7 @@ def test_tiles_and_padding_do_not_show(way, members):
     np.testing.assert_allclose(answer, np.asarray(a) @ np.asarray(b) + 1.5, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("way", spread.WAYS)
 def test_the_same_population_spread_the_same_way_gives_the_same_bits(way, binary_rows, seats_of):
     x, y = binary_rows
@@ -53,6 +54,7 @@ def test_an_unknown_way_is_refused(binary_rows, seats_of):
         train(Job(small, x[None], y[None], None, seats_of(100, 2), 16, 2, spread="sideways"))
 
 
+@pytest.mark.thorough
 def test_a_choice_made_once_gives_the_same_bits_when_asked_for(binary_rows, seats_of, monkeypatch, tmp_path):
     """All is worth a trial here; what training gives does not show that there was one."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
@@ -66,6 +68,7 @@ def test_a_choice_made_once_gives_the_same_bits_when_asked_for(binary_rows, seat
     assert all(np.array_equal(a, b) for a, b in zip(chosen.outputs, again.outputs, strict=True))
 
 
+@pytest.mark.thorough
 def test_a_short_run_tries_nothing(binary_rows, seats_of):
     x, y = binary_rows
     trained = train(Job(small, x[None], y[None], None, seats_of(100, 2), 16, 2))

@@ -123,6 +123,7 @@ def undisturbed():
     return {name: digest(caviar.fit(build, **arguments())) for name, arguments in SOURCES.items()}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("source", "at"),
     [
@@ -152,6 +153,7 @@ def test_members_go_on_where_they_were_within_an_epoch(
         assert len(blocks_read) == len(killed_at.saved) - before + 2
 
 
+@pytest.mark.thorough
 def test_work_is_cut_into_pieces_by_counting_and_numbers_stay(tmp_path, killed_at, monkeypatch):
     """Few operations in a piece: several pieces of a block or of a stack of batches, and the same results."""
     for source, arguments in SOURCES.items():
@@ -206,6 +208,7 @@ def midway(folder: Path) -> tuple[int, ...]:
     return ()
 
 
+@pytest.mark.thorough
 def test_a_process_killed_within_its_epochs_ends_with_the_numbers_of_an_undisturbed_one(tmp_path):
     """Saved after every piece, or never until the end: the clock decides nothing else."""
     expected = started(tmp_path / "undisturbed", 1e9).communicate()[0]
@@ -277,6 +280,7 @@ def widths(monkeypatch):
     return found
 
 
+@pytest.mark.thorough
 def test_members_that_have_stopped_leave_and_nobody_notices(monkeypatch, widths, tmp_path):
     """Each epoch trains at most twice the members that still train; one that is killed then goes on as narrow."""
     monkeypatch.setattr(chunk, "_WORTH_COMPILING", float("inf"))
@@ -311,6 +315,7 @@ def test_members_that_have_stopped_leave_and_nobody_notices(monkeypatch, widths,
     assert max(widths) < 8
 
 
+@pytest.mark.thorough
 def test_members_that_diverge_leave(monkeypatch, widths):
     """Beside them the others go on; both are those of a run that lets nobody go."""
 
@@ -346,6 +351,7 @@ def inside(x, y, probes=1, make=build, **arguments):
     return caviar.fit(make, x, y, seeds=2, epochs=3, batch_size=8, probes=probes, verbose=0, **arguments)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("rows", [24, 8])
 def test_probes_of_blocks_are_those_of_ordinary_rows(rows):
     """In their order, whether the first block has two whole batches or not; weights included."""
@@ -356,6 +362,7 @@ def test_probes_of_blocks_are_those_of_ordinary_rows(rows):
     assert np.isfinite(blocks["gradient_noise"]).all()
 
 
+@pytest.mark.thorough
 def test_probes_of_folds_in_blocks_are_those_of_ordinary_rows():
     """As long as the state is the same: later on, blocks leave short batches that ordinary rows do not have."""
     arguments = {"probes": 3, "shuffle": False, "folds": 2}
@@ -371,6 +378,7 @@ def assert_probes_alike(some, others):
             np.testing.assert_allclose(some[name], others[name], atol=1e-5, rtol=1e-5, err_msg=name)
 
 
+@pytest.mark.thorough
 @pytest.mark.filterwarnings("ignore:.*PyDataset.*super")
 def test_probes_of_a_dataset_are_those_of_its_rows_as_arrays():
     given = {"seeds": 2, "epochs": 2, "probes": 1, "shuffle": False, "verbose": 0}
@@ -393,6 +401,7 @@ class Listed(keras.utils.PyDataset):
         return self.batches[i]
 
 
+@pytest.mark.thorough
 def test_a_dataset_whose_second_batch_is_short_has_no_noise_scale_but_the_rest():
     given = {"seeds": 2, "epochs": 2, "probes": 1, "shuffle": False, "verbose": 0}
     short = caviar.fit(build, Listed([(X[:8], Y[:8]), (X[8:11], Y[8:11])]), **given).probes
@@ -435,11 +444,13 @@ def test_probes_of_shuffled_blocks_see_the_rows_that_training_takes_first():
     np.testing.assert_allclose(history.probes["gradient_norm"].sel(layer="dense"), 2 * first, rtol=1e-5)
 
 
+@pytest.mark.thorough
 def test_probes_leave_the_training_in_blocks_as_it_is():
     arguments = {"block_rows": 16, "folds": 2, "validation_split": 0.3}
     assert digest(inside(X, Y, probes=1, **arguments)) == digest(inside(X, Y, probes=False, **arguments))
 
 
+@pytest.mark.thorough
 def test_probes_are_kept_within_an_epoch(tmp_path, killed_at):
     arguments = {
         "y": Y,

@@ -53,6 +53,7 @@ def job_of(build, weight=None, **more) -> Job:
     return Job(build, X[None], Y[None], weight, seats, 8, 3, **more)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("way", ["vmap", "last", "map"])
 @pytest.mark.parametrize("build", [mixed, mixed_own])
 def test_a_member_that_mixes_equals_fit(build, way):
@@ -64,6 +65,7 @@ def test_a_member_that_mixes_equals_fit(build, way):
         assert_equals_fit(job, trained, member)
 
 
+@pytest.mark.thorough
 def test_weights_are_mixed_along_as_fit_mixes_them():
     job = job_of(mixed, RNG.uniform(0.5, 2, (1, 60)).astype(np.float32))
     assert_equals_fit(job, train(job), 1)
@@ -99,6 +101,7 @@ def test_a_step_sees_the_mixture_of_neighbouring_rows():
     assert len(set(losses)) == 5
 
 
+@pytest.mark.thorough
 def test_a_model_that_mixed_is_saved_as_an_ordinary_one(tmp_path):
     model = build_alone(mixed, (X[:2], Y[:2]), 1)
     model.fit(X, Y, verbose=0)

@@ -85,6 +85,7 @@ EQUAL = [
 ]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("name", "builder"), EQUAL, ids=[name for name, _ in EQUAL])
 def test_a_population_trains_what_fit_trains(name, builder):
     job = job_of(applied(name, builder))
@@ -360,6 +361,7 @@ def test_embeddings_stand_before_all_layers_and_want_scaled_inputs():
         changed("periodic-embedding", functional, scaling="none")
 
 
+@pytest.mark.thorough
 def test_a_model_with_layers_of_ours_loads_in_a_fresh_process_without_running_code(tmp_path):
     recipe = remedy("weight-noise").apply(applied("periodic-embedding", sequential))
     model = recipe.build(INPUTS, 1)()
@@ -400,6 +402,7 @@ def test_widths_and_activations_are_those_that_remedies_name():
         assert last.activation is keras.activations.linear
 
 
+@pytest.mark.thorough
 def test_remedies_follow_one_another_in_the_order_of_the_table():
     names = ("half-as-wide", "periodic-embedding", "dropout-both", "l1-l2", "weight-noise")
     recipe = recipe_of(functional, scaling="robust", n_rows=ROWS)

@@ -190,6 +190,7 @@ TRAINED = [
 ]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("remedy", "builder"), TRAINED, ids=[f"{r.name}-{b.__name__}" for r, b in TRAINED])
 def test_a_changed_recipe_trains_as_a_population(remedy, builder):
     """One epoch of one member; its predictions are those of the rewritten model with its weights."""
