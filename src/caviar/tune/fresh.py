@@ -1,6 +1,7 @@
 """Which settings were not asked for yet?"""
 
 from collections.abc import Callable, Hashable, Iterable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -40,19 +41,20 @@ class Fresh:
     def draw(
         self, rng: np.random.Generator, us: Callable[[], np.ndarray] | None = None
     ) -> dict[str, Any] | None:
-        """New settings, drawn evenly over the axes (or from `us`); None where nothing is left.
+        """New settings from `us`, else drawn evenly over the axes; None where nothing is left.
 
         Args:
             rng: Where chance comes from.
-            us: Gives positions [parameter], if not evenly drawn ones.
+            us: Gives positions [parameter] that are tried first.
         """
-        positions = us or (lambda: rng.random(len(self.space.parameters)))
-        for _ in range(PATIENCE):
-            if self._size is not None and len(self._seen) >= self._size:
-                return None
-            settings = self.space.draw(positions())
-            if self.take(settings):
-                return settings
+        evenly = partial(rng.uniform, 0.0, 1.0, (len(self.space.parameters),))
+        for positions in (evenly,) if us is None else (us, evenly):
+            for _ in range(PATIENCE):
+                if self._size is not None and len(self._seen) >= self._size:
+                    return None
+                settings = self.space.draw(positions())
+                if self.take(settings):
+                    return settings
         return self._left(rng)
 
     def _left(self, rng: np.random.Generator) -> dict[str, Any] | None:

@@ -4,8 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from caviar.errors import OptionError
+from caviar.tune.coarse import coarse_to_fine_search
 from caviar.tune.draws import random_search
 from caviar.tune.grid import grid_search
+from caviar.tune.halving import halving_search, hyperband_search
+from caviar.tune.population_based import population_based_search
+from caviar.tune.quasi import quasi_random_search
 from caviar.tune.search import Search
 
 
@@ -44,6 +48,41 @@ SEARCHES: tuple[Method, ...] = (
         what="Tries every combination of evenly spread values, as many as the trials allow.",
         source="KerasTuner's GridSearch",
         make=grid_search,
+    ),
+    Method(
+        name="quasi",
+        title="Quasi-random search",
+        what="Takes settings from a scrambled Sobol sequence, which leaves smaller holes than chance.",
+        source="Bousquet et al. (2017), Critical hyper-parameters: no random, no cry",
+        make=quasi_random_search,
+    ),
+    Method(
+        name="coarse",
+        title="Coarse-to-fine search",
+        what="Draws at random on three levels, each inside the region of the best so far.",
+        source="Bengio (2012), Practical recommendations for gradient-based training of deep architectures",
+        make=coarse_to_fine_search,
+    ),
+    Method(
+        name="halving",
+        title="Successive halving",
+        what="Trains many settings for a few epochs, and goes on with the best third of them, again and again.",
+        source="Jamieson & Talwalkar (2016), Non-stochastic best arm identification and hyperparameter optimization",
+        make=halving_search,
+    ),
+    Method(
+        name="hyperband",
+        title="Hyperband",
+        what="Runs several schedules of successive halving side by side, from steep to none.",
+        source="Li et al. (2018), Hyperband: a novel bandit-based approach to hyperparameter optimization",
+        make=hyperband_search,
+    ),
+    Method(
+        name="population",
+        title="Population-based training",
+        what="Lets members that fall behind go on from the weights of better ones, with changed settings.",
+        source="Jaderberg et al. (2017), Population based training of neural networks",
+        make=population_based_search,
     ),
 )
 
