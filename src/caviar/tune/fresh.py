@@ -1,7 +1,6 @@
 """Which settings were not asked for yet?"""
 
 from collections.abc import Callable, Hashable, Iterable
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -31,6 +30,11 @@ class Fresh:
         self._size = space.size
         self._seen: set[Hashable] = {space.key(one) for one in asked}
 
+    @property
+    def nothing_left(self) -> bool:
+        """Whether all settings of the space were asked for."""
+        return self._size is not None and len(self._seen) >= self._size
+
     def take(self, settings: dict[str, Any]) -> bool:
         """Note settings; says whether they are new."""
         key = self.space.key(settings)
@@ -47,10 +51,13 @@ class Fresh:
             rng: Where chance comes from.
             us: Gives positions [parameter] that are tried first.
         """
-        evenly = partial(rng.uniform, 0.0, 1.0, (len(self.space.parameters),))
+
+        def evenly() -> np.ndarray:
+            return rng.random(len(self.space.parameters))
+
         for positions in (evenly,) if us is None else (us, evenly):
             for _ in range(PATIENCE):
-                if self._size is not None and len(self._seen) >= self._size:
+                if self.nothing_left:
                     return None
                 settings = self.space.draw(positions())
                 if self.take(settings):

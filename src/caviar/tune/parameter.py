@@ -68,6 +68,11 @@ class Parameter:
         """Whether neighbours on the axis are alike: numbers, and choices among numbers."""
         return self.question.kind in {"int", "float"} or self.question.ordered
 
+    @property
+    def is_even(self) -> bool:
+        """Whether all answers have equal shares of the axis; not so for whole numbers between bounds on another scale."""
+        return not (self.question.kind == "int" and self.question.step is None and self.is_searched)
+
     def draw(self, u: float) -> Any:  # noqa: ANN401
         """The answer at a position of the axis: whole numbers on the linear scale, steps and choices in equal shares.
 
@@ -79,7 +84,7 @@ class Parameter:
         """
         if self.points is None:
             return min(max(self._at(u), self._low), self._high)
-        if self._is_uneven:  # whole numbers between bounds: the last one ends where the next would begin
+        if not self.is_even:  # whole numbers between bounds: the last one ends where the next would begin
             return min(max(int(self._at(u)), self.points[0]), self.points[-1])
         return self.points[min(int(u * len(self.points)), len(self.points) - 1)]
 
@@ -96,7 +101,7 @@ class Parameter:
         if self.points is None:
             at = self._position(value)
             return at, at
-        if self._is_uneven:
+        if not self.is_even:
             return self._position(value), self._position(value + 1)
         index = self._nearest(value) if self.is_numeric else self.points.index(value)
         return index / len(self.points), (index + 1) / len(self.points)
@@ -119,7 +124,7 @@ class Parameter:
         if self.points is not None and len(self.points) <= n:
             return list(self.points)
         positions = np.linspace(0.0, 1.0, n) if n > 1 else np.array([0.5])
-        if self.points is None or self._is_uneven:
+        if self.points is None or not self.is_even:
             return list(dict.fromkeys(self.draw(float(u)) for u in positions))
         return [self.points[round(u * (len(self.points) - 1))] for u in positions]
 
@@ -162,12 +167,7 @@ class Parameter:
     @property
     def _end(self) -> float:
         """Where the axis ends: one further than the last whole number, as it has a share too."""
-        return self._high + 1 if self._is_uneven else self._high
-
-    @property
-    def _is_uneven(self) -> bool:
-        """Whether answers are counted whose shares differ: whole numbers on a scale that is not linear."""
-        return self.question.kind == "int" and self.question.step is None and self.is_searched
+        return self._high if self.is_even else self._high + 1
 
     def _at(self, u: float) -> float:
         """The number at a position of the axis."""

@@ -8,6 +8,7 @@ from caviar.tune.coarse import coarse_to_fine_search
 from caviar.tune.draws import random_search
 from caviar.tune.grid import grid_search
 from caviar.tune.halving import halving_search, hyperband_search
+from caviar.tune.optuna_searches import cma_es_search, gaussian_process_search, nsga_search, tpe_search
 from caviar.tune.population_based import population_based_search
 from caviar.tune.quasi import quasi_random_search
 from caviar.tune.search import Search
@@ -23,7 +24,7 @@ class Method:
         what: What it does, in a sentence.
         source: Where the idea comes from.
         make: Makes the search from space, trials, seed and start, in this order; some take more, each with a default.
-        many_objectives: Whether it weighs several scores against each other; the others look at the first one.
+        many_objectives: Whether it takes `objectives`, and weighs as many scores; the others look at the first one.
     """
 
     name: str
@@ -62,6 +63,37 @@ SEARCHES: tuple[Method, ...] = (
         what="Draws at random on three levels, each inside the region of the best so far.",
         source="Bengio (2012), Practical recommendations for gradient-based training of deep architectures",
         make=coarse_to_fine_search,
+    ),
+    Method(
+        name="tpe",
+        title="Tree-structured Parzen estimator",
+        what="Asks where good settings are dense and bad ones are not, generation after generation.",
+        source="Bergstra et al. (2011), Algorithms for hyper-parameter optimization",
+        make=tpe_search,
+        many_objectives=True,
+    ),
+    Method(
+        name="gp",
+        title="Bayesian optimisation",
+        what="Fits a Gaussian process to the scores, and asks where it promises most improvement.",
+        source="Snoek et al. (2012), Practical Bayesian optimization of machine learning algorithms",
+        make=gaussian_process_search,
+        many_objectives=True,
+    ),
+    Method(
+        name="cma",
+        title="CMA-ES",
+        what="Draws each generation from a normal distribution that moves and stretches towards the best.",
+        source="Hansen (2016), The CMA evolution strategy: a tutorial",
+        make=cma_es_search,
+    ),
+    Method(
+        name="nsga",
+        title="NSGA-II",
+        what="Crosses and mutates the settings that no others beat in every score.",
+        source="Deb et al. (2002), A fast and elitist multiobjective genetic algorithm: NSGA-II",
+        make=nsga_search,
+        many_objectives=True,
     ),
     Method(
         name="halving",
