@@ -24,6 +24,7 @@ LAYERS = (
     "plan",
     "population",
     "recipe",
+    "tune",
     "remedies",
     "diagnose",
     "anatomy",

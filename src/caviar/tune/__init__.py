@@ -1,0 +1,1 @@
+"""Searching: which settings to train next. Knows neither networks nor populations."""

@@ -1,0 +1,106 @@
+"""Where can others watch a search with Optuna's own tools? In a copy of its trials, as an ordinary study.
+
+The copy is written and never read back: a search is rebuilt from its outcomes. What samplers keep for themselves
+stays out of it, as Optuna's CMA-ES keeps pickles.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from caviar.errors import OptionError
+from caviar.tune.parameter import Parameter
+from caviar.tune.quiet import quiet
+from caviar.tune.search import Outcome
+from caviar.tune.space import Space
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.distributions import BaseDistribution
+    from optuna.storages import BaseStorage
+    from optuna.trial import FrozenTrial
+
+NUMBER = "candidate"
+"""User attribute of a trial: the candidate's number."""
+
+
+class Journal:
+    """A study of another storage that repeats what a search was told.
+
+    Args:
+        target: Path of a journal file, which is made if it is missing; or the URL of a database that Optuna knows.
+        study: Name of the study there; one of that name is gone on with.
+        space: What may be set.
+        objectives: How many scores a trial has.
+
+    Raises:
+        OptionError: The storage cannot be opened, or the study there is another one.
+    """
+
+    def __init__(self, target: str | Path, study: str, space: Space, objectives: int) -> None:
+        import optuna
+        from sqlalchemy.exc import SQLAlchemyError
+
+        self._distributions = {parameter.name: _distribution(parameter) for parameter in space.parameters}
+        try:
+            with quiet():
+                self._study: Study = optuna.create_study(
+                    storage=_storage(target),
+                    study_name=study,
+                    directions=["minimize"] * objectives,
+                    load_if_exists=True,
+                )
+        except (OSError, ImportError, SQLAlchemyError, optuna.exceptions.OptunaError) as error:
+            raise OptionError(
+                f"Expected a file or database to copy trials to, got {str(target)!r}: "
+                f"{str(error).splitlines()[0]}. Give another one, or none."
+            ) from error
+        if len(self._study.directions) != objectives:
+            raise OptionError(
+                f"Expected a study of {objectives} objectives, got {study!r} in {str(target)!r} with "
+                f"{len(self._study.directions)}. Give another name or file."
+            )
+        self._known = {trial.user_attrs.get(NUMBER) for trial in self._study.get_trials(deepcopy=False)}
+        self._objectives = objectives
+
+    def add(self, outcomes: Sequence[Outcome]) -> None:
+        """Write down outcomes that are not there yet; a trial that failed has no values."""
+        with quiet():
+            self._study.add_trials([self._trial(one) for one in outcomes if one.number not in self._known])
+        self._known |= {one.number for one in outcomes}
+
+    def _trial(self, outcome: Outcome) -> "FrozenTrial":
+        from optuna.trial import TrialState, create_trial
+
+        return create_trial(
+            state=TrialState.FAIL if outcome.failed else TrialState.COMPLETE,
+            values=None if outcome.failed else list(outcome.score[: self._objectives]),
+            params=outcome.settings,
+            distributions={name: self._distributions[name] for name in outcome.settings},
+            user_attrs={NUMBER: outcome.number},
+        )
+
+
+def _storage(target: str | Path) -> "str | BaseStorage":
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+
+    if "://" in str(target):
+        return str(target)
+    path = str(target)
+    # The other kind of lock is a symbolic link, which not every system lets everybody make.
+    return JournalStorage(JournalFileBackend(path, lock_obj=JournalFileOpenLock(path)))
+
+
+def _distribution(parameter: Parameter) -> "BaseDistribution":
+    """Optuna's words for a parameter. Steps are left out: settings that a search starts from may lie between them."""
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    asked = parameter.question
+    if asked.kind not in {"int", "float"}:
+        return CategoricalDistribution(asked.values)
+    assert asked.low is not None
+    assert asked.high is not None
+    if asked.kind == "int":
+        return IntDistribution(int(asked.low), int(asked.high), log=asked.sampling == "log")
+    return FloatDistribution(asked.low, asked.high, log=asked.sampling == "log")

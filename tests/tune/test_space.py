@@ -1,0 +1,133 @@
+"""A space knows which parameters count, how many settings there are, and what a builder hides behind its `if`."""
+
+import json
+
+import pytest
+
+from caviar.errors import ModelError, OptionError
+from caviar.recipe.hyperparameters import HyperParameters, Question
+from caviar.tune.parameter import Parameter
+from caviar.tune.space import Space, discover
+from tests.tune.spaces import SPACES
+
+
+def test_only_what_counts_is_kept_in_the_order_of_asking():
+    mixed = SPACES["mixed"]
+    plain = {"rate": 1e-4, "kind": "plain", "batch": 16, "loss": "mse"}
+    assert mixed.default() == plain
+    assert mixed.settle({"skip": True, "kind": "plain", "layers": 4}) == plain
+    deep = mixed.settle({"kind": "deep", "skip": True, "scale": 0.5, "layers": 4, "batch": 64})
+    assert list(deep) == ["rate", "kind", "layers", "skip", "scale", "batch", "loss"]
+    assert "scale" not in mixed.settle({"kind": "deep", "skip": False, "scale": 0.5})
+
+
+def test_positions_are_drawn_for_what_counts(rng):
+    mixed = SPACES["mixed"]
+    for _ in range(200):
+        settings = mixed.draw(rng.random(len(mixed.parameters)))
+        assert mixed.settle(settings) == settings
+        assert ("layers" in settings) == (settings["kind"] == "deep")
+        assert ("scale" in settings) == settings.get("skip", False)
+
+
+def test_sizes_count_what_counts():
+    assert SPACES["numbers"].size is None
+    assert SPACES["few"].size == 6
+    assert SPACES["few"].is_finite
+
+    def ask(hp):
+        hp.Choice("kind", ["plain", "deep"])
+        hp.Int("layers", 2, 4, parent_name="kind", parent_values="deep")
+        hp.Boolean("norm")
+
+    space = discover(ask)
+    assert space.size == 2 * (1 + 3)
+    assert len({space.key(one) for one in space.every([list(one.points) for one in space.parameters])}) == 8
+
+
+def test_keys_are_equal_for_equal_settings_only():
+    few = SPACES["few"]
+    assert few.key({"layers": 2, "norm": True}) == few.key({"norm": True, "layers": 2})
+    assert few.key({"layers": 2, "norm": True}) != few.key({"layers": 2, "norm": False})
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_a_space_is_the_same_after_it_was_written_and_read(name):
+    space = SPACES[name]
+    space.require_same(json.loads(json.dumps(space.describe())))
+
+
+@pytest.mark.parametrize(
+    ("other", "named"),
+    [
+        (lambda hp: (hp.Int("layers", 1, 4), hp.Boolean("norm")), "high of 'layers'"),
+        (lambda hp: (hp.Int("layers", 1, 3), hp.Boolean("norm", default=True)), "default of 'norm'"),
+        (lambda hp: (hp.Int("layers", 1, 3), hp.Boolean("norm"), hp.Boolean("bias")), "'bias' is gone"),
+        (lambda hp: hp.Int("layers", 1, 3), "'norm' is new"),
+        (lambda hp: (hp.Boolean("norm"), hp.Int("layers", 1, 3)), "order norm, layers"),
+    ],
+)
+def test_a_study_of_another_space_is_refused_with_what_differs(other, named):
+    with pytest.raises(OptionError, match=rf"^Expected .*{named}.+\.$"):
+        SPACES["few"].require_same(discover(other).describe())
+
+
+@pytest.mark.parametrize("settings", [{"layers": 4}, {"norm": "yes"}, {"layer": 2}, {"layers": 2.5}], ids=str)
+def test_settings_outside_are_refused_in_a_sentence(settings):
+    with pytest.raises(OptionError, match=r"^Expected .+\.$"):
+        SPACES["few"].settle(settings)
+
+
+def test_a_space_without_parameters_or_with_a_parent_that_comes_too_late_is_refused():
+    with pytest.raises(OptionError, match=r"^Expected at least one parameter .+\.$"):
+        Space(())
+    child = Question("boolean", False, values=(False, True), conditions=(("kind", ("a",)),))
+    parent = Question("choice", "a", values=("a", "b"))
+    with pytest.raises(OptionError, match=r"^Expected 'kind' before 'norm'.+\.$"):
+        Space((Parameter("norm", child), Parameter("kind", parent)))
+    with pytest.raises(OptionError, match=r"^Expected one position .+\.$"):
+        SPACES["few"].draw([0.5])
+
+
+def test_questions_behind_an_if_in_an_if_are_found():
+    def ask(hp):
+        if hp.Choice("kind", ["plain", "deep"]) == "deep" and hp.Boolean("skip"):
+            hp.Float("scale", 0.0, 1.0)
+
+    assert discover(ask).names == ("kind", "skip", "scale")
+
+
+def test_a_builder_that_fails_for_some_settings_is_asked_for_the_others():
+    def ask(hp):
+        kind = hp.Choice("kind", ["plain", "broken", "deep"])
+        if kind == "broken":
+            raise ValueError("no such layer")
+        if kind == "deep":
+            hp.Int("layers", 2, 4)
+
+    assert discover(ask).names == ("kind", "layers")
+
+
+def test_discovery_makes_no_more_calls_than_allowed_and_the_nearest_first():
+    calls = []
+
+    def ask(hp):
+        calls.append(dict(hp.values))
+        hp.Choice("a", list(range(10)))
+        hp.Boolean("b")
+
+    discover(ask, most=4)
+    assert calls == [{}, {"a": 1}, {"a": 2}, {"a": 3}]
+
+
+def test_what_cannot_be_searched_is_one_sentence():
+    def broken(hp: HyperParameters):
+        hp.Boolean("norm")
+        raise ValueError("no such layer")
+
+    with pytest.raises(ModelError, match=r"^Expected a builder that works .+ValueError: no such layer.+\.$"):
+        discover(broken)
+    with pytest.raises(OptionError, match=r"^Expected a builder that asks hp for something.+\.$"):
+        discover(HyperParameters.__repr__)
+    with pytest.raises(ModelError, match=r"^Expected the lower bound of 'units' .+\.$"):
+        discover(lambda hp: hp.Int("units", 8, 4 if hp.Boolean("wrong") else 16))
