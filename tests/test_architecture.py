@@ -42,6 +42,8 @@ LAYERS = (
     "bounded",
     "table",
     "given",
+    "tuning",
+    "tuned",
     "examination",
     "confirmation",
     "model",

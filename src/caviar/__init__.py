@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from caviar.results import Run, open_run
     from caviar.resume import resume
     from caviar.stability import stability
+    from caviar.tuned import tune
     from caviar.versus import compare
 
 # Before anybody imports keras: a population is a JAX program.
@@ -45,6 +46,7 @@ _HOMES = {
     "resume": "caviar.resume",
     "schedules": "caviar.recipe.schedules",
     "stability": "caviar.stability",
+    "tune": "caviar.tuned",
 }
 
 __all__ = [
@@ -62,6 +64,7 @@ __all__ = [
     "resume",
     "schedules",
     "stability",
+    "tune",
 ]
 
 

@@ -228,6 +228,81 @@ def stability(
 
 
 @app.command()
+def tune(
+    table: Table,
+    target: Target = None,
+    header: Header = None,
+    sep: Sep = None,
+    drop: Drop = None,
+    group: Group = None,
+    time: Time = None,
+    weight: Weight = None,
+    task: Task = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            help="Your builder that asks hp, as file.py:function; a ready space for tables otherwise.",
+        ),
+    ] = None,
+    trials: Annotated[int, typer.Option(help="Settings that are tried at most.")] = 64,
+    search: Annotated[
+        str,
+        typer.Option(help="random, grid, quasi, coarse, tpe, gp, cma or nsga."),
+    ] = "random",
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Score that decides; log-loss or mae by default. Repeatable, for a front of trials."
+        ),
+    ] = None,
+    epochs: Epochs = None,
+    batch_size: BatchSize = None,
+    folds: Annotated[int, typer.Option(help="Folds of the cross-validation.")] = 5,
+    repeats: Annotated[int, typer.Option(help="Repeats of it.")] = 1,
+    minutes: Minutes = None,
+    seed: Seed = 0,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            help="Folder of the search, gone on with where it holds one; runs/<table>-tune-<time> by default.",
+        ),
+    ] = None,
+) -> None:
+    """Search a builder's settings, and say how good the best ones really are."""
+    from rich.console import Console
+
+    from caviar.report.terminal import search as summary
+    from caviar.tuned import tune_table
+
+    found = tune_table(
+        table,
+        target or None,
+        model=model,
+        trials=trials,
+        search=search,
+        metric=metric or None,
+        epochs=epochs,
+        batch_size=batch_size,
+        folds=folds,
+        repeats=repeats,
+        minutes=minutes,
+        seed=seed,
+        out=out,
+        began=_BEGAN,
+        task=task,
+        header=header,
+        sep=sep,
+        drop=drop or (),
+        group=group,
+        time=time,
+        weight=weight,
+    )
+    Console(highlight=False).print(summary(found.record, found.lines, found.path))
+
+
+@app.command()
 def diagnose(
     table: Table,
     target: Target = None,

@@ -59,8 +59,8 @@ def load_builder(reference: str) -> Builder:
     return builder
 
 
-def call_with(builder: Builder, n_inputs: int, n_outputs: int) -> Any:  # noqa: ANN401
-    """Call a builder with those of `hp`, `n_inputs`, `n_outputs` that it takes.
+def call_with(builder: Builder, n_inputs: int, n_outputs: int, hp: HyperParameters | None = None) -> Any:  # noqa: ANN401
+    """Call a builder with those of `hp`, `n_inputs`, `n_outputs` that it takes; `hp` has defaults only if not given.
 
     >>> call_with(lambda n_inputs: n_inputs + 1, 10, 3)
     11
@@ -69,7 +69,11 @@ def call_with(builder: Builder, n_inputs: int, n_outputs: int) -> Any:  # noqa: 
         ModelError: It needs an argument that is none of these.
     """
     parameters = inspect.signature(builder).parameters.values()
-    offered: dict[str, Any] = {"hp": HyperParameters(), "n_inputs": n_inputs, "n_outputs": n_outputs}
+    offered: dict[str, Any] = {
+        "hp": HyperParameters() if hp is None else hp,
+        "n_inputs": n_inputs,
+        "n_outputs": n_outputs,
+    }
     positional, named = [], {}
     for parameter in parameters:
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):

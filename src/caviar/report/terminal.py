@@ -1,5 +1,7 @@
 """What a run found, for the terminal: short enough to read at once, at 80 columns, without colour."""
 
+import math
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Group, RenderableType
@@ -12,6 +14,7 @@ from caviar.report import verdict as found
 from caviar.report import wording
 from caviar.run.record import ComparisonRecord, DataRecord, DiagnosisRecord, Record
 from caviar.run.studies import CompareRecord, StabilityRecord, Study
+from caviar.run.study import SearchRecord, TrialLine
 
 _MARKS = {
     "helps": ("▲", "green"),
@@ -21,6 +24,7 @@ _MARKS = {
 }
 _BESIDE_ANOTHER = {"helps": "better", "harms": "worse"}
 _TITLE_LENGTH = 60
+_SHOWN_TRIALS = 10
 
 
 def summary(record: Record, run_folder: Path | None = None) -> RenderableType:
@@ -310,6 +314,48 @@ def comparison(record: CompareRecord) -> RenderableType:
     parts += [Text(), verdicts, Text(note, style="dim"), Text()]
     parts += [Text(one.sentence) for one in record.comparisons]
     return Group(*parts, Text())
+
+
+def search(record: SearchRecord, lines: Sequence[TrialLine], folder: Path) -> RenderableType:
+    """What a search found, as something a rich console prints.
+
+    Args:
+        record: What was found.
+        lines: All trials.
+        folder: Where they are kept.
+    """
+    sign = -1 if record.higher_is_better else 1
+    known = [line for line in lines if line.epochs >= 1 and not math.isnan(line.score[0])]
+    best = sorted(known, key=lambda line: (sign * line.score[0], line.number))[:_SHOWN_TRIALS]
+    trials = _table("Settings", ">trial", f">{record.metric}", "")
+    for line in best:
+        mark = "best" if line.number == record.best else "tie" if line.number in record.ties else ""
+        mark = mark or ("front" if line.number in record.front else "")
+        said = ", ".join(f"{name} {_setting(value)}" for name, value in line.settings.items())
+        trials.add_row(Text(said), Text(str(line.number)), Text(wording.number(line.score[0])), Text(mark))
+    folds = f"{wording.count(record.repeats, 'repeat')} of {wording.count(record.folds, 'fold')}"
+    parts: list[RenderableType] = [
+        Text(),
+        Text(record.sentence, style="bold"),
+        Text(),
+        _line(
+            "Search",
+            f"{record.search}, {wording.count(record.trials, 'trial')}, {folds} each, the same for all",
+        ),
+        _line("Took", wording.duration(record.seconds)),
+        *(_line("Note", message) for message in record.messages),
+        Text(),
+        trials,
+        Text("Scores as they look; only the best one's was corrected.", style="dim"),
+        Text(),
+        _line("Trials", str(folder / "trials.jsonl")),
+        _line("Result", str(folder / "result.json")),
+    ]
+    return Group(*parts, Text())
+
+
+def _setting(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _named(name: str) -> str:

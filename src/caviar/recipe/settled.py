@@ -1,0 +1,112 @@
+"""What a person lets a search set: the builder, and fit arguments that may be functions of `hp`."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import keras
+
+from caviar.errors import ModelError, OptionError
+from caviar.recipe.builder import Builder, call_with
+from caviar.recipe.hypermodel import passed_on
+from caviar.recipe.hyperparameters import HyperParameters
+from caviar.recipe.recipe import Recipe
+
+OfHp = Callable[[HyperParameters], Any]
+SCALINGS = ("none", "standard", "robust", "quantile", "power")
+"""What `preparation` may be."""
+
+
+@dataclass(frozen=True, eq=False)
+class Searched:
+    """A builder and fit arguments with open ends.
+
+    Attributes:
+        builder: Takes `hp`, `n_inputs`, `n_outputs`, or some of them; or a KerasTuner `HyperModel`.
+        batch_size: Rows per gradient step, or a function of `hp`.
+        epochs: Passes over the training rows, or a function of `hp`.
+        callbacks: Keras callbacks, or a function of `hp`.
+        preparation: How numeric inputs are scaled, one of `SCALINGS`, or a function of `hp`; None: as it is.
+        balanced: Whether classes count the same, or a function of `hp`.
+    """
+
+    builder: Any
+    batch_size: int | OfHp
+    epochs: int | OfHp
+    callbacks: Any = ()
+    preparation: str | OfHp | None = None
+    balanced: bool | OfHp = False
+
+    def ask(self, hp: HyperParameters, n_inputs: int, n_outputs: int) -> None:
+        """Ask `hp` for everything, as one trial would."""
+        call_with(self.build, n_inputs, n_outputs, hp)
+        self._arguments(hp)
+
+    @property
+    def trains(self) -> bool:
+        """Whether the builder says itself how it is trained."""
+        return callable(getattr(self.builder, "build", None)) and callable(getattr(self.builder, "fit", None))
+
+    @property
+    def build(self) -> Builder:
+        """The function that builds."""
+        method = getattr(self.builder, "build", None)
+        found: Builder = method if callable(method) else self.builder
+        return found
+
+    def recipe(self, base: Recipe, settings: Mapping[str, Any], name: str, n_inputs: int) -> Recipe:
+        """The recipe of some settings.
+
+        Args:
+            base: What is known of table and task.
+            settings: Answers by name.
+            name: What it is called.
+            n_inputs: Columns that a network sees.
+
+        Raises:
+            ModelError: A function of `hp` gives something that cannot be.
+        """
+
+        def builder(n_inputs: int, n_outputs: int) -> keras.Model:
+            model: keras.Model = call_with(self.build, n_inputs, n_outputs, HyperParameters(dict(settings)))
+            return model
+
+        hp = HyperParameters(dict(settings))
+        if self.trains:  # it may ask for what depends on what its build has asked
+            call_with(self.build, n_inputs, base.n_outputs, hp)
+        given = self._arguments(hp)
+        plan = base.preparation
+        if given["preparation"] is not None:
+            plan = plan.model_copy(update={"scaling": given["preparation"]})
+        return replace(
+            base,
+            name=name,
+            title=name,
+            builder=builder,
+            batch_size=given["batch_size"],
+            epochs=given["epochs"],
+            callbacks=tuple(given["callbacks"]),
+            preparation=plan,
+            class_weights=given["balanced"],
+        )
+
+    def _arguments(self, hp: HyperParameters) -> dict[str, Any]:
+        names = ("batch_size", "epochs", "callbacks", "preparation", "balanced")
+        given = {name: getattr(self, name) for name in names}
+        given = {name: value(hp) if callable(value) else value for name, value in given.items()}
+        if self.trains:
+            own = {name: given[name] for name in ("batch_size", "epochs", "callbacks")}
+            given |= passed_on(self.builder, hp, {**own, "callbacks": list(own["callbacks"])})
+        for name in ("batch_size", "epochs"):
+            value = given[name]
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ModelError(
+                    f"Expected {name} to be a whole number of at least 1, got {value!r}. Correct it, or the function "
+                    f"of hp that gives it."
+                )
+        if given["preparation"] is not None and given["preparation"] not in SCALINGS:
+            raise OptionError(
+                f"Expected preparation to be one of {', '.join(SCALINGS)}, got {given['preparation']!r}. "
+                f"Choose one of them."
+            )
+        return given

@@ -1,0 +1,94 @@
+"""What is searched for a table when nobody brings a builder: the settings that matter most, the most important first.
+
+The order is that of measured importance: the learning rate before all others (Bengio 2012; van Rijn & Hutter 2018,
+"Hyperparameter importance across datasets").
+"""
+
+from typing import Any
+
+import keras
+
+from caviar.recipe.hyperparameters import HyperParameters
+from caviar.recipe.recipe import Recipe
+from caviar.recipe.settled import Searched
+
+INITIALIZERS = ("he_normal", "glorot_uniform", "lecun_normal")
+OPTIMIZERS = ("adam", "rmsprop", "sgd")
+
+
+def searched_table(base: Recipe, *, absolute: bool) -> Searched:
+    """The table network with open ends: rate, batch size, initializer, optimizer, penalty, depth and width, decay.
+
+    Its defaults are the table network as it is.
+
+    Args:
+        base: That network's recipe.
+        absolute: For regression: mean absolute error as the loss, else squared.
+    """
+    heads = {
+        "binary": ("sigmoid", "binary_crossentropy"),
+        "multiclass": ("softmax", "sparse_categorical_crossentropy"),
+    }
+    loss = "mean_absolute_error" if absolute else "mean_squared_error"
+    activation, loss = heads.get(base.task, (None, loss))
+
+    def build(hp: HyperParameters, n_inputs: int, n_outputs: int) -> keras.Model:
+        rate = hp.Float("learning_rate", 1e-5, 1e-1, sampling="log", default=1e-3)
+        hp.Choice("batch_size", _batch_sizes(base.batch_size), default=base.batch_size)
+        first = hp.Choice("initializer", INITIALIZERS)
+        optimizer = _optimizer(hp.Choice("optimizer", OPTIMIZERS), rate)
+        kind = hp.Choice("penalty", ["none", "l2", "l1", "dropout"])
+        strength = hp.Float(
+            "penalty_strength", 1e-6, 1e-1, sampling="log", parent_name="penalty", parent_values=["l2", "l1"]
+        )
+        share = hp.Float("dropout", 0.05, 0.6, default=0.2, parent_name="penalty", parent_values=["dropout"])
+        penalty = {"l1": keras.regularizers.L1, "l2": keras.regularizers.L2}.get(kind)
+        depth, width = (
+            hp.Int("depth", 1, 4, default=2),
+            hp.Int("width", 8, 256, step=2, sampling="log", default=64),
+        )
+        layers: list[Any] = [keras.Input((n_inputs,))]
+        for _ in range(depth):
+            layers.append(
+                keras.layers.Dense(
+                    width,
+                    "relu",
+                    kernel_initializer=first,
+                    kernel_regularizer=None if penalty is None else penalty(strength),
+                )
+            )
+            if kind == "dropout":
+                layers.append(keras.layers.Dropout(share))
+        model = keras.Sequential([*layers, keras.layers.Dense(n_outputs, activation=activation)])
+        model.compile(optimizer, loss)
+        return model
+
+    return Searched(
+        build, _chosen("batch_size", _batch_sizes(base.batch_size), base.batch_size), base.epochs, _decay
+    )
+
+
+def _batch_sizes(own: int) -> list[int]:
+    return sorted({16, 32, 64, 128, own})
+
+
+def _chosen(name: str, values: list[int], default: int) -> Any:  # noqa: ANN401 - a function of hp
+    return lambda hp: hp.Choice(name, values, default=default)
+
+
+def _optimizer(name: str, rate: float) -> keras.optimizers.Optimizer:
+    if name == "sgd":
+        return keras.optimizers.SGD(rate, momentum=0.9)
+    return {"adam": keras.optimizers.Adam, "rmsprop": keras.optimizers.RMSprop}[name](rate)
+
+
+def _decay(hp: HyperParameters) -> list[keras.callbacks.Callback]:
+    """What is left of the rate after each epoch."""
+    kept = hp.Choice("decay", [1.0, 0.99, 0.97, 0.9])
+    if kept == 1.0:
+        return []
+    return [
+        keras.callbacks.LearningRateScheduler(
+            lambda epoch, rate: float(rate) * kept if epoch else float(rate)
+        )
+    ]

@@ -1,0 +1,212 @@
+"""What a search leaves on disk: its plan, a line per trial, and each generation's predictions and curves.
+
+Trials are appended a generation at a time, once their predictions are written: a line that is there is whole, and a
+search that was killed goes on behind the last one.
+"""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from pydantic import BaseModel, ConfigDict
+
+from caviar.errors import RunError
+from caviar.evaluate.estimate import Estimate
+from caviar.run.files import write_text, write_with
+
+PLAN, TRIALS, OOF, HISTORIES, RESULT = "plan.json", "trials.jsonl", "oof", "histories", "result.json"
+
+
+class TrialLine(BaseModel):
+    """One trial as it was.
+
+    Attributes:
+        number: Counted from 0.
+        settings: What was set, by name.
+        score: Score of each objective, the mean over folds; NaN where it failed.
+        fold_scores: Of the first objective, by repeat, then fold.
+        epochs: Share of a whole trial's epochs that it was trained.
+        generation: Which file holds its predictions.
+        place: Where in it.
+        seconds: Its share of what the generation took.
+        why: Why it failed; empty where it did not.
+    """
+
+    model_config = ConfigDict(extra="forbid", ser_json_inf_nan="constants")
+
+    number: int
+    settings: dict[str, Any]
+    score: list[float]
+    fold_scores: list[list[float]]
+    epochs: float
+    generation: int
+    place: int
+    seconds: float
+    why: str = ""
+
+
+class SearchRecord(BaseModel):
+    """What a search came to.
+
+    Attributes:
+        created: When.
+        seconds: What it took, where it was gone on with without the time before.
+        versions: Caviar's version.
+        search: How settings were asked for.
+        objectives: Names of the scores, the one that decides first.
+        metric: What people call that one.
+        higher_is_better: Its direction.
+        folds: Folds of the cross-validation.
+        repeats: Repeats of it.
+        best: Number of the best trial.
+        settings: Its settings.
+        naive_score: Its score as it looks.
+        score: The same corrected for having been chosen.
+        gain: How much better it is than the first trial, corrected likewise; None where it is that one, or where the
+            score is no mean over rows.
+        ties: Numbers of trials that cannot be told from it.
+        front: Numbers of trials that no other one beats in all objectives; empty for one objective.
+        trials: How many there were.
+        failed: How many of them failed.
+        sentence: The outcome in words.
+        messages: What a person should know about how it ran.
+    """
+
+    model_config = ConfigDict(extra="forbid", ser_json_inf_nan="constants")
+
+    created: str
+    seconds: float
+    versions: dict[str, str]
+    search: str
+    objectives: list[str]
+    metric: str
+    higher_is_better: bool
+    folds: int
+    repeats: int
+    best: int
+    settings: dict[str, Any]
+    naive_score: float
+    score: Estimate
+    gain: Estimate | None
+    ties: list[int]
+    front: list[int]
+    trials: int
+    failed: int
+    sentence: str
+    messages: list[str] = []
+
+
+@dataclass(frozen=True)
+class StudyFolder:
+    """Where a search keeps what it learned."""
+
+    path: Path
+
+    def begin(self, plan: Mapping[str, Any]) -> None:
+        """Write what is searched, before the first trial."""
+        write_text(self.path / PLAN, json.dumps(plan, indent=1))
+
+    def plan(self) -> dict[str, Any] | None:
+        """What is searched; None where nothing was begun.
+
+        Raises:
+            RunError: The file is damaged.
+        """
+        path = self.path / PLAN
+        if not path.exists():
+            return None
+        try:
+            found = json.loads(path.read_bytes())
+        except (OSError, ValueError):
+            found = None
+        if not isinstance(found, dict):
+            raise RunError(
+                f"Expected {path} to hold the plan of a search, but it cannot be read. Search anew."
+            )
+        return found
+
+    def add(
+        self,
+        lines: Sequence[TrialLine],
+        oof: np.ndarray,
+        histories: Mapping[str, xr.Dataset],
+        generation: int,
+    ) -> None:
+        """Keep a generation: predictions and curves first, lines last.
+
+        Args:
+            lines: Its trials.
+            oof: Their out-of-fold predictions (place, repeat, row, class or output).
+            histories: Curves by trial.
+            generation: Its number.
+        """
+
+        def fill(temporary: Path) -> None:
+            with temporary.open("wb") as file:
+                np.save(file, oof.astype(np.float32))
+
+        write_with(self._oof(generation), fill)
+        if histories:
+            write_with(
+                self.path / HISTORIES / f"{generation:06d}.npz", lambda place: _write_curves(place, histories)
+            )
+        with (self.path / TRIALS).open("a", encoding="utf-8") as file:
+            file.write("".join(f"{line.model_dump_json()}\n" for line in lines))
+            file.flush()
+            os.fsync(file.fileno())
+
+    def lines(self) -> list[TrialLine]:
+        """All trials that were finished; what was being written when the process was killed is taken away.
+
+        Raises:
+            RunError: A line was changed.
+        """
+        path = self.path / TRIALS
+        if not path.exists():
+            return []
+        text = path.read_text(encoding="utf-8")
+        whole, _, rest = text.rpartition("\n")
+        if rest:
+            write_text(path, f"{whole}\n" if whole else "")
+        try:
+            return [TrialLine.model_validate_json(line) for line in whole.splitlines()]
+        except ValueError as error:
+            raise RunError(
+                f"Expected {path} to hold a trial in each line, but one cannot be read. Search anew in another folder."
+            ) from error
+
+    def oof(self, line: TrialLine) -> np.ndarray:
+        """Out-of-fold predictions of a trial (repeat, row, class or output).
+
+        Raises:
+            RunError: The file is missing or damaged.
+        """
+        path = self._oof(line.generation)
+        try:
+            return np.asarray(np.load(path, mmap_mode="r")[line.place], np.float64)
+        except (OSError, ValueError, IndexError) as error:
+            raise RunError(
+                f"Expected {path} to hold predictions of trial {line.number}, but it cannot be read. Search anew."
+            ) from error
+
+    def finish(self, record: SearchRecord) -> None:
+        """Write what came out."""
+        write_text(self.path / RESULT, record.model_dump_json(indent=1))
+
+    def _oof(self, generation: int) -> Path:
+        return self.path / OOF / f"{generation:06d}.npy"
+
+
+def _write_curves(path: Path, histories: Mapping[str, xr.Dataset]) -> None:
+    arrays = {
+        f"{trial}/{name}": values.values
+        for trial, history in histories.items()
+        for name, values in history.data_vars.items()
+    }
+    with path.open("wb") as file:
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
