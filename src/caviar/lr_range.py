@@ -141,7 +141,11 @@ class LearningRateRange:
         return Cyclical(base, maximum, step_size(self._updates(rows, batch_size), epochs), mode, gamma)
 
     def one_cycle(
-        self, rows: int | None = None, batch_size: int | None = None, epochs: int | None = None, **shape: Any
+        self,
+        rows: int | None = None,
+        batch_size: int | None = None,
+        epochs: int | None = None,
+        **shape: Any,  # noqa: ANN401
     ) -> OneCycle:
         """A one-cycle schedule whose peak is the maximum.
 

@@ -6,7 +6,8 @@ The rules, all on constant rates, which are trained apart from each other:
   that ignores the inputs;
 - the *best* rate has the best mean score on held-out rows below the edge;
 - *alike* are the rates below the edge at which no more trainings are lost than at the best one, and whose paired
-  difference from it is not both significant (Nadeau and Bengio's corrected t, Holm over the rates) and larger than what counts;
+  difference from it is not both significant (Nadeau and Bengio's corrected t, Holm over the rates) and larger than
+  what counts;
 - the *maximum* for cyclical rates is the highest of these: Smith takes the rate at which accuracy stops to improve;
 - their *base* is the lowest rate from which on, up to the best, every rate improves the score of the untrained network
   clearly: significantly (the same test), and by more than a tenth of what the best rate improves it. Smith takes the
@@ -196,13 +197,16 @@ class Findings:
                 f"{rate(base)} is where the loss begins to fall in the sweep."
             )
         elif source == "a quarter of the maximum" and base is not None:
-            yield f"No base was seen below the maximum, so it is a quarter of that (Smith's rule of thumb): {rate(base)}."
+            yield (
+                f"No base was seen below the maximum, so that it is a quarter of that: {rate(base)} (Smith's rule of "
+                f"thumb)."
+            )
         swept = _at(climbing.rates, climbing.edge)
         if self._differ(swept, self.edge):
             yield (
-                f"The two halves of the test differ about the edge: constant rates {_breaking('break', self.edge)}, the "
-                f"sweep {_breaking('breaks', swept)}. In a sweep, a high rate is met after training at all lower ones and for a few "
-                f"updates only; the constant rates are the ones to believe."
+                f"The two halves of the test differ about the edge: constant rates {_breaking('break', self.edge)}, "
+                f"the sweep {_breaking('breaks', swept)}. In a sweep, a high rate is met after training at all lower "
+                f"ones and for a few updates only; the constant rates are the ones to believe."
             )
         steepest = _at(climbing.rates, climbing.steepest)
         if steepest is not None and self.best is not None and not tried.alike[next_to(tried.rates, steepest)]:

@@ -1,4 +1,4 @@
-"""What do scores at many constant learning rates say: where training breaks, and which rates are as good as the best?"""
+"""What do scores at many learning rates say: where does training break, which rates are as good as the best one?"""
 
 import math
 from collections.abc import Sequence
