@@ -491,7 +491,8 @@ def _tested(test: _Test, own: float) -> RangeRecord:
 
 
 def _swept(test: _Test, recipe: Recipe) -> SweepLosses:
-    bench, asked = first_repeats(test.bench, 1), test.asked
+    # So few members are trained before other ways of spreading them have been compiled.
+    bench, asked = replace(first_repeats(test.bench, 1), spread="vmap"), test.asked
     usual = min(max(expected_steps(bench, recipe) // len(bench.splits), LEAST_UPDATES), MOST_UPDATES)
     rates = asked.rates
     schedule = RangeSweep(float(rates[0]), float(rates[-1]), asked.updates or usual, asked.sweep)

@@ -191,6 +191,8 @@ class Findings:
             end = "highest" if tried.best else "lowest"
             yield f"The best rate is the {end} that was tried: better ones may lie beyond it (--rates)."
         base, source = self.base
+        if source == "constant rates" and tried.base == 0:
+            yield "Already the lowest rate improves the untrained network clearly: a base may lie below it (--rates)."
         if source == "sweep" and base is not None:
             yield (
                 f"No clear improvement over the untrained network was seen at constant rates, so the base of "

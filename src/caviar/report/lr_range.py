@@ -60,7 +60,8 @@ class Curve:
         name: What the values are.
         band: What the band is.
         axis: What the vertical axis measures.
-        marks: Whether there are so few that each has a mark of its own.
+        marks: Whether each value has a mark, filled for rates that cannot be told apart from the best one; empty for
+            a line without marks.
         level: A height to compare with, and its name; None for none.
         lines: Rates that matter: name, rate, colour, dash.
         bottom: Lower end of the vertical axis: what lies beyond it is drawn at it.
@@ -75,7 +76,7 @@ class Curve:
     name: str
     band: str
     axis: str
-    marks: bool
+    marks: tuple[bool, ...]
     level: tuple[float, str] | None
     lines: tuple[tuple[str, float, str, str], ...]
     bottom: float
@@ -132,7 +133,7 @@ def _constant(
         name="mean over folds and seeds",
         band="95 % interval (corrected)",
         axis=axis,
-        marks=True,
+        marks=tuple(one.alike for one in record.rates),
         level=level,
         lines=_lines(record),
         bottom=bottom - margin,
@@ -166,7 +167,7 @@ def sweep_curve(record: RangeRecord) -> Curve:
         name="median of the trainings",
         band="quartiles",
         axis="smoothed loss of a batch",
-        marks=False,
+        marks=(),
         level=(start, "where it began"),
         lines=tuple(lines),
         bottom=start - 1.15 * fall,
@@ -208,7 +209,8 @@ def draw_curve(curve: Curve) -> Figure:
         "exponentformat": "power",
         "fixedrange": True,
     }
-    figure["layout"]["yaxis"] |= {"range": [curve.bottom, curve.top], "fixedrange": True}
+    room = 0.03 * (curve.top - curve.bottom)  # arrows stand at the ends
+    figure["layout"]["yaxis"] |= {"range": [curve.bottom - room, curve.top + room], "fixedrange": True}
     figure["layout"] |= {
         "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "traceorder": "normal"},
         "showlegend": True,
@@ -227,15 +229,17 @@ def _values(curve: Curve) -> dict[str, Any]:
     line["hovertemplate"] = "%{text}<extra></extra>"
     if curve.marks:
         symbols = [
-            "circle" if height == value else "triangle-up" if height == curve.top else "triangle-down"
-            for height, value in zip(heights, curve.values, strict=True)
+            _symbol(height, value, curve, is_filled=is_filled)
+            for height, value, is_filled in zip(heights, curve.values, curve.marks, strict=True)
         ]
-        line |= {
-            "mode": "lines+markers",
-            "marker": {"color": BLUE, "size": 8, "symbol": symbols},
-            "cliponaxis": False,
-        }
+        line |= {"mode": "lines+markers", "marker": {"color": BLUE, "size": 9, "symbol": symbols}}
     return line
+
+
+def _symbol(height: float | None, value: float | None, curve: Curve, *, is_filled: bool) -> str:
+    if height != value:
+        return "triangle-up" if height == curve.top else "triangle-down"
+    return "circle" if is_filled else "circle-open"
 
 
 def _band(curve: Curve) -> list[dict[str, Any]]:
