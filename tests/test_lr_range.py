@@ -325,7 +325,7 @@ def test_without_a_clear_fall_at_constant_rates_the_sweep_gives_the_base_and_the
         (1.0, "is as good as can be told"),
         (10.0, "is worse than the best one, by 0.1"),
         (0.001, "leaves 4 of 30 trainings without skill"),
-        (2000, "or rather the nearest, 1e+03, lies beyond the edge"),
+        (2000, "or rather the nearest, 1000, lies beyond the edge"),
         (0.0, "cannot be placed"),
     ],
 )

@@ -272,10 +272,10 @@ class Findings:
 def rate(value: float) -> str:
     """A learning rate as people write it.
 
-    >>> rate(0.0031622), rate(1.7783e-5), rate(10.0)
-    ('0.00316', '1.78e-05', '10')
+    >>> rate(0.0031622), rate(1.7783e-5), rate(1000.0)
+    ('0.00316', '1.78e-05', '1000')
     """
-    return f"{value:.3g}"
+    return f"{value:.3g}" if value < 1000 else f"{value:.0f}"
 
 
 def _breaking(verb: str, edge: float | None) -> str:

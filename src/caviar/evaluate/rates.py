@@ -309,7 +309,7 @@ class SweepLosses:
     @property
     def edge(self) -> int | None:
         """First update from which on the median lies above where it began, or is not finite; None for none."""
-        return from_which_on(~(self.median <= self.median[0]))
+        return from_which_on(~(np.isfinite(self.median) & (self.median <= self.median[0])))
 
 
 def next_to(rates: Sequence[float] | np.ndarray, rate: float) -> int:

@@ -18,6 +18,8 @@ from caviar.run.rates import RangeRecord
 LR_RANGE = "lr-range.json"
 
 _HEIGHT = 360
+# In a narrow place the legend has a line for each of its entries.
+_NARROW_HEIGHT = 480
 _SHADE = "rgba(0,103,163,0.16)"  # page.js knows a lighter one for dark pages
 
 
@@ -43,7 +45,12 @@ def render(record: RangeRecord) -> str:
     """The page as text."""
     curves = {"score": score_curve(record), "loss": loss_curve(record), "sweep": sweep_curve(record)}
     drawings = {
-        name: {"wide": draw_curve(curve), "description": curve.description} for name, curve in curves.items()
+        name: {
+            "wide": draw_curve(curve, _HEIGHT),
+            "narrow": draw_curve(curve, _NARROW_HEIGHT),
+            "description": curve.description,
+        }
+        for name, curve in curves.items()
     }
     return filled("lr_range.html.jinja", drawings, {}, record=record, plots=curves, rate=rate)
 
@@ -120,9 +127,14 @@ def _constant(
 ) -> Curve:
     values = [one.value for one in estimates]
     finite = [value for value in values if math.isfinite(value)] or [0.0, 1.0]
+    level = level if level is not None and math.isfinite(level[0]) else None
     middle = level[0] if level is not None else min(finite)
-    near = [value for value in [*finite, middle] if abs(value - middle) <= 1.05 * reach] or [middle]
-    bottom, top = (min(near), max(near))
+    ends = [end for one in estimates for end in (one.low, one.high) if math.isfinite(end)]
+    widths = sorted(one.high - one.low for one in estimates if math.isfinite(one.high - one.low))
+    # Whatever the values, an interval fits in.
+    reach = max(reach if math.isfinite(reach) else 0.0, 0.6 * widths[0] if widths else 0.0)
+    near = [value for value in [*finite, *ends, middle] if abs(value - middle) <= 1.05 * reach]
+    bottom, top = min(near), max(near)
     margin = 0.08 * (top - bottom) or 0.1 * abs(top) or 0.1
     named = "" if record.best is None else f". The best one is {rate(record.best)}"
     return Curve(
@@ -189,14 +201,14 @@ def _lines(record: RangeRecord) -> tuple[tuple[str, float, str, str], ...]:
     return tuple((name, at, colour, dash) for name, at, colour, dash in found if at is not None)
 
 
-def draw_curve(curve: Curve) -> Figure:
+def draw_curve(curve: Curve, height: int = _HEIGHT) -> Figure:
     """Draw a line with its band over a logarithmic axis, and upright lines at the rates that matter."""
-    figure = layout("learning rate", height=_HEIGHT, y_title=curve.axis)
+    figure = layout("learning rate", height=height, y_title=curve.axis)
     figure["data"] = [*_band(curve), _values(curve)]
     ends = [curve.rates[0], curve.rates[-1]]
     if curve.level is not None:
-        height, name = curve.level
-        figure["data"].append(_line(ends, [height, height], name, QUIET, "dashdot"))
+        level, name = curve.level
+        figure["data"].append(_line(ends, [level, level], name, QUIET, "dashdot"))
     figure["data"] += [
         _line([at, at], [curve.bottom, curve.top], f"{name} {rate(at)}", colour, dash)
         for name, at, colour, dash in curve.lines

@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from caviar.evaluate.estimate import Estimate
+from caviar.range_findings import rate
 from caviar.report import verdict as found
 from caviar.report import wording
 from caviar.run.rates import RangeRecord
@@ -434,7 +435,7 @@ def lr_range(record: RangeRecord, folder: Path | None = None) -> RenderableType:
     for one in record.rates:
         is_best = one.rate == record.best
         rows.add_row(
-            Text(f"{one.rate:.3g}"),
+            Text(rate(one.rate)),
             Text(wording.value_of(one.score, decimals)),
             Text(wording.interval_of(one.score, decimals)),
             Text(f"{one.lost}" if one.lost else ""),
@@ -452,8 +453,8 @@ def lr_range(record: RangeRecord, folder: Path | None = None) -> RenderableType:
         low, high = record.search
         parts += [
             Text(),
-            _line("Cycle", f"{record.base:.3g} to {record.maximum:.3g} (Smith 2017)"),
-            _line("Search", f"{low:.3g} to {high:.3g}, on a logarithmic scale"),
+            _line("Cycle", f"{rate(record.base)} to {rate(record.maximum)} (Smith 2017)"),
+            _line("Search", f"{rate(low)} to {rate(high)}, on a logarithmic scale"),
         ]
     if folder is not None:
         parts += [
