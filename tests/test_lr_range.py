@@ -232,6 +232,19 @@ def test_a_rate_at_which_more_trainings_are_lost_is_not_like_the_best():
     assert (read.failed[4], read.lost[4]) == (1, 1)
 
 
+def test_where_the_best_rate_loses_some_trainings_others_may_lose_about_as_many():
+    read = planted()
+    read.scores[3, 0, :4, 0] = 0.91
+    read.scores[4, 0, :5, 0] = 0.91
+    read.scores[4, 1, :3, 0] = 0.91
+    assert (read.lost[read.best], read.lost[4], read.most_lost) == (4, 8, 8.0)
+    assert read.alike[4]
+    read = planted()
+    read.scores[3, 0, :4, 0] = 0.91
+    read.scores[4, :2, :5, 0] = 0.91
+    assert not read.alike[4]
+
+
 def test_a_small_difference_counts_as_none_and_a_smaller_rope_tells_it():
     means = MEANS.copy()
     means[4] = 0.209

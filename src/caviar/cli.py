@@ -253,7 +253,7 @@ def lr_range(
     updates: Annotated[
         int | None,
         typer.Option(
-            help="Updates of the sweep; as many as constant rates get, from 100 to 1000, by default."
+            help="Updates of the sweep; as many as constant rates get, from 100 to 500, by default."
         ),
     ] = None,
     metric: Metric = None,

@@ -54,7 +54,7 @@ SEEDS = 2
 FOLDS, REPEATS = 5, 3
 """Of arrays, as for the doctor; tables have the folds and repeats of other commands."""
 
-LEAST_UPDATES, MOST_UPDATES = 100, 1000
+LEAST_UPDATES, MOST_UPDATES = 100, 500
 """Updates of the sweep: as many as the constant rates get, within these bounds."""
 
 _FEWEST_RATES, _MOST_RATES = 3, 200
@@ -221,7 +221,7 @@ def lr_range(
         rates: Constant rates to try; 25 from 1e-5 to 10, equally far apart on a logarithmic scale, if not given.
         share: Share of the epochs that they are tried for; half of them, but at least 5, if not given.
         sweep: `"exponential"` or `"linear"`: how the rate climbs within the one training.
-        updates: Updates of the sweep; as many as constant rates get, from 100 to 1,000, if not given.
+        updates: Updates of the sweep; as many as constant rates get, from 100 to 500, if not given.
         sample_weight: Weight of each row (row,).
         task: "classification" or "regression", where the target's numbers could be taken for the other.
         metric: The score that decides; log-loss for classes, RMSE or MAE for quantities if not given.

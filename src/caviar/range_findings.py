@@ -5,9 +5,9 @@ The rules, all on constant rates, which are trained apart from each other:
 - the *edge* is the lowest rate from which on more than half of the trainings fail or end no better than a prediction
   that ignores the inputs;
 - the *best* rate has the best mean score on held-out rows below the edge;
-- *alike* are the rates below the edge at which no more trainings are lost than at the best one, and whose paired
-  difference from it is not both significant (Nadeau and Bengio's corrected t, Holm over the rates) and larger than
-  what counts;
+- *alike* are the rates below the edge that lose no more trainings than the best one (give or take two standard
+  deviations of such a count) and whose paired difference from it is not both significant (Nadeau and Bengio's
+  corrected t, Holm over the rates) and larger than what counts;
 - the *maximum* for cyclical rates is the highest of these: Smith takes the rate at which accuracy stops to improve;
 - their *base* is the lowest rate from which on, up to the best, every rate improves the score of the untrained network
   clearly: significantly (the same test), and by more than a tenth of what the best rate improves it. Smith takes the
@@ -173,7 +173,7 @@ class Findings:
             return f"{start} is as good as can be told."
         if tried.edge is not None and place >= tried.edge:
             return f"{start} lies beyond the edge."
-        if tried.lost[place] > tried.lost[tried.best]:
+        if tried.lost[place] > tried.most_lost:
             return f"{start} leaves {tried.lost[place]} of {tried.each} trainings without skill."
         other = tried.beside_best[place]
         assert other is not None

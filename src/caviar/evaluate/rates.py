@@ -155,14 +155,22 @@ class RateScores:
     def alike(self) -> np.ndarray:
         """Rates that cannot be told apart from the best one (rate,).
 
-        The best one itself, and all below the edge that lose no more trainings than it does and whose paired
-        difference is not called *harms* (`judge`): significant after Holm's adjustment, and larger than what counts.
+        The best one itself, and all below the edge that lose no more trainings than it does (give or take two standard
+        deviations of such a count, its root) and whose paired difference is not called *harms* (`judge`): significant
+        after Holm's adjustment, and larger than what counts.
         """
         if self.best is None:
             return np.zeros(len(self.rates), bool)
         told = [other is not None and other.verdict == "harms" for other in self.beside_best]
         below = np.arange(len(told)) < self._end
-        return ~np.array(told) & below & (self.lost <= self.lost[self.best])
+        return ~np.array(told) & below & (self.lost <= self.most_lost)
+
+    @property
+    def most_lost(self) -> float:
+        """Trainings that a rate may lose to be like the best one: none where that loses none."""
+        assert self.best is not None
+        lost = float(self.lost[self.best])
+        return lost + 2 * math.sqrt(lost)
 
     @cached_property
     def falls(self) -> np.ndarray:
