@@ -38,6 +38,8 @@ LAYERS = (
     "fit",
     "measure",
     "trial",
+    "rates",
+    "range_findings",
     "experiments",
     "bounded",
     "table",
@@ -52,6 +54,7 @@ LAYERS = (
     "versus",
     "report",
     "stability",
+    "lr_range",
     "finish",
     "results",
     "look",
@@ -74,6 +77,7 @@ KNOWS_KERAS = (
     "jobs",
     "fit",
     "measure",
+    "rates",
     "experiments",
     "model",
     "anatomy",
@@ -190,7 +194,8 @@ def test_no_module_is_a_drawer_for_everything(name):
 def test_public_names_stay_functions_whatever_is_imported_first():
     """`import caviar.look` would put the module in the place of the function of that name."""
     program = (
-        "import caviar.look, caviar.predict, caviar.improve, caviar.stability, caviar.evaluate.compare\n"
+        "import caviar.look, caviar.predict, caviar.improve, caviar.stability, caviar.lr_range\n"
+        "import caviar.evaluate.compare\n"
         "import caviar\n"
         "names = [name for name in caviar.__all__ if name != 'schedules']\n"
         "for name in names:\n    assert callable(getattr(caviar, name)), name\n"

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from caviar.history import History
     from caviar.improve import improve
     from caviar.look import look
+    from caviar.lr_range import lr_range
     from caviar.parquet import parquet
     from caviar.predict import predict
     from caviar.recipe import schedules
@@ -40,6 +41,7 @@ _HOMES = {
     "fit": "caviar.fit",
     "improve": "caviar.improve",
     "look": "caviar.look",
+    "lr_range": "caviar.lr_range",
     "open_run": "caviar.results",
     "parquet": "caviar.parquet",
     "predict": "caviar.predict",
@@ -58,6 +60,7 @@ __all__ = [
     "fit",
     "improve",
     "look",
+    "lr_range",
     "open_run",
     "parquet",
     "predict",

@@ -228,6 +228,85 @@ def stability(
 
 
 @app.command()
+def lr_range(
+    table: Table,
+    target: Target = None,
+    header: Header = None,
+    sep: Sep = None,
+    drop: Drop = None,
+    group: Group = None,
+    time: Time = None,
+    weight: Weight = None,
+    task: Task = None,
+    model: Model = None,
+    rates: Annotated[
+        str | None,
+        typer.Option(help="Constant rates to try, with commas between them; 25 from 1e-5 to 10 by default."),
+    ] = None,
+    share: Annotated[
+        float | None,
+        typer.Option(help="Share of the epochs that they are tried for; half, but 5 epochs, by default."),
+    ] = None,
+    sweep: Annotated[
+        str, typer.Option(help="How the rate climbs in the sweep: exponential or linear.")
+    ] = "exponential",
+    updates: Annotated[
+        int | None,
+        typer.Option(
+            help="Updates of the sweep; as many as constant rates get, from 100 to 500, by default."
+        ),
+    ] = None,
+    metric: Metric = None,
+    epochs: Epochs = None,
+    batch_size: BatchSize = None,
+    folds: Folds = None,
+    repeats: Annotated[int | None, typer.Option(help="Repeats of it; 3 by default.")] = None,
+    seeds: Annotated[int, typer.Option(help="Seeds per fold.")] = 2,
+    rope: Rope = None,
+    minutes: Minutes = None,
+    seed: Seed = 0,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Folder of the page; runs/<table>-lr-range-<time> by default."),
+    ] = None,
+) -> None:
+    """Say which learning rates suit a model: where training breaks, which are as good as the best."""
+    from rich.console import Console
+
+    from caviar.lr_range import lr_range_table
+    from caviar.report.terminal import lr_range as summary
+
+    found = lr_range_table(
+        table,
+        target or None,
+        model=model,
+        task=task,
+        header=header,
+        sep=sep,
+        drop=drop or (),
+        group=group,
+        time=time,
+        weight=weight,
+        rates=rates,
+        share=share,
+        sweep=sweep,
+        updates=updates,
+        metric=metric,
+        epochs=epochs,
+        batch_size=batch_size,
+        folds=folds,
+        repeats=repeats,
+        seeds=seeds,
+        rope=rope,
+        minutes=minutes,
+        seed=seed,
+        out=out,
+        began=_BEGAN,
+    )
+    Console(highlight=False).print(summary(found.record, found.path))
+
+
+@app.command()
 def tune(
     table: Table,
     target: Target = None,

@@ -2,7 +2,7 @@
 
 import importlib.metadata
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -233,10 +233,15 @@ def remarks_on(arm: Arm) -> Iterator[str]:
     """What a person should know about how a recipe was trained, one sentence each."""
     if arm.record.engine == "loop":
         yield f"The network was trained one model at a time, because {arm.history.attrs['why']}."
-    if arm.fixed:
-        names = ", ".join(arm.fixed[:3])
+    yield from remarks_on_fixed(arm.fixed)
+
+
+def remarks_on_fixed(fixed: Sequence[str]) -> Iterator[str]:
+    """What a person should know about variables whose seed the builder fixed: a sentence, where there are such."""
+    if fixed:
+        names = ", ".join(fixed[:3])
         yield (
-            f"The builder fixes the seed of {names}{' …' if len(arm.fixed) > 3 else ''}: "
+            f"The builder fixes the seed of {names}{' …' if len(fixed) > 3 else ''}: "
             f"that part does not vary between seeds, so the spread due to the seed is understated."
         )
 

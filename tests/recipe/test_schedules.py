@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from keras.optimizers.schedules import CosineDecay, ExponentialDecay, LearningRateSchedule
 
 from caviar.errors import OptionError
-from caviar.recipe.schedules import CosLog, Cyclical, OneCycle, StepDecay, WarmUp, step_size
+from caviar.recipe.schedules import CosLog, Cyclical, OneCycle, RangeSweep, StepDecay, WarmUp, step_size
 
 # Rates are float32: a little over six digits. Below the last line float32 has no digits left to compare.
 DIGITS = {"rtol": 1e-6, "atol": 1e-36}
@@ -29,6 +29,8 @@ EXAMPLES = {
     "warm-up to ours": WarmUp(CosLog(0.1, 9), 2, start=0.02),
     "warm-up twice": WarmUp(WarmUp(0.1, 2, start=0.05), 3),
     "coslog": CosLog(0.1, 14, cycles=3),
+    "sweep": RangeSweep(1e-4, 0.1, 12),
+    "linear sweep": RangeSweep(1e-4, 0.1, 12, "linear"),
 }
 every_example = pytest.mark.parametrize("schedule", EXAMPLES.values(), ids=EXAMPLES.keys())
 
@@ -148,6 +150,17 @@ def test_a_warm_up_climbs_on_a_line_and_then_the_schedule_begins(start, target, 
     np.testing.assert_allclose(flat, np.where(updates < climb, line, target), **DIGITS)
 
 
+@given(low=rates, factor=st.floats(1.1, 1e7), updates=lengths)
+@settings(max_examples=30, deadline=None)
+def test_a_sweep_climbs_by_the_same_factor_or_the_same_amount_and_stays(low, factor, updates):
+    at = updates_around(updates - 1, updates)
+    share, high = np.minimum(at / (updates - 1), 1), low * factor
+    got = table(RangeSweep(low, high, updates), at)
+    np.testing.assert_allclose(got, low * factor**share, rtol=2e-6)
+    line = table(RangeSweep(low, high, updates, "linear"), at)
+    np.testing.assert_allclose(line, low + (high - low) * share, rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("schedule", "want"),
     [
@@ -158,6 +171,7 @@ def test_a_warm_up_climbs_on_a_line_and_then_the_schedule_begins(start, target, 
         (OneCycle(1.0, 4, 0.5, 2, 4, "linear"), [0.5, 0.75, 1.0, 0.5625, 0.125, 0.125]),
         (OneCycle(1.0, 2, 0.01, 4, 2), [0.25, 1.0, 0.125, 0.125]),
         (OneCycle(1.0, 2, 0.99, 4, 2), [0.25, 1.0, 0.125, 0.125]),
+        (RangeSweep(0.25, 1.0, 4, "linear"), [0.25, 0.5, 0.75, 1.0, 1.0]),
         (StepDecay(1.0, 0.5, 3), [1, 1, 1, 0.5, 0.5, 0.5, 0.25]),
         (WarmUp(1.0, 4), [0, 0.25, 0.5, 0.75, 1, 1]),
         (WarmUp(0.5, 2, start=1.0), [1.0, 0.75, 0.5, 0.5]),
@@ -285,6 +299,10 @@ def test_a_keras_schedule_that_asks_one_update_at_a_time_can_follow_a_warm_up():
 @pytest.mark.parametrize(
     ("make", "said"),
     [
+        (lambda: RangeSweep(0.0, 1.0, 9), "low"),
+        (lambda: RangeSweep(0.1, 0.1, 9), "high as a number above low=0.1"),
+        (lambda: RangeSweep(0.1, 1.0, 1), "updates"),
+        (lambda: RangeSweep(0.1, 1.0, 9, "cosine"), "sweep"),
         (lambda: Cyclical(-0.1, 1, 3), "Expected base as a number of 0 or more, got -0.1. Pass"),
         (lambda: Cyclical(0.1, 0.1, 3), "Expected peak as a number above base=0.1, got 0.1. Pass"),
         (

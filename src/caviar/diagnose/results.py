@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from caviar.evaluate.rates import from_which_on
+
 
 @dataclass(frozen=True, eq=False)
 class OneBatch:
@@ -66,10 +68,8 @@ class RangeTest:
     @property
     def edge(self) -> float | None:
         """The lowest rate from which on all diverge; None where the highest does not."""
-        diverged = self.diverged()
-        if not diverged[-1]:
-            return None
-        return float(self.rates[len(diverged) - np.argmin(diverged[::-1]) if not diverged.all() else 0])
+        edge = from_which_on(self.diverged())
+        return None if edge is None else float(self.rates[edge])
 
     @property
     def best(self) -> float | None:

@@ -8,7 +8,6 @@ from caviar.diagnose.results import RangeTest
 from caviar.experiments.contract import Ground, Seen
 from caviar.experiments.members import own_rate, train_extra
 from caviar.population.job import Seat
-from caviar.recipe.recipe import Recipe
 
 LOWEST, HIGHEST, PER_DECADE = 1e-5, 10.0, 2
 SEEDS = 3
@@ -46,15 +45,20 @@ def rates_around(own: float) -> np.ndarray:
     return np.asarray(own * 10 ** (np.arange(low, high + 1) / PER_DECADE))
 
 
-def _epochs(recipe: Recipe) -> int:
-    return min(recipe.epochs, max(LEAST_EPOCHS, round(SHARE_OF_EPOCHS * recipe.epochs)))
+def trial_epochs(epochs: int) -> int:
+    """How many of so many epochs a rate is tried for.
+
+    >>> trial_epochs(100), trial_epochs(6), trial_epochs(2)
+    (50, 5, 2)
+    """
+    return min(epochs, max(LEAST_EPOCHS, round(SHARE_OF_EPOCHS * epochs)))
 
 
 def steps(ground: Ground) -> int:
     """Gradient steps of all members."""
     recipe, split = ground.arm.recipe, ground.bench.splits[0]
     rates = len(rates_around(ground.rate or LOWEST))
-    return -(-len(split.train) // recipe.batch_size) * _epochs(recipe) * rates * SEEDS
+    return -(-len(split.train) // recipe.batch_size) * trial_epochs(recipe.epochs) * rates * SEEDS
 
 
 def range_test(ground: Ground) -> RangeTest:
@@ -68,7 +72,7 @@ def range_test(ground: Ground) -> RangeTest:
         Seat(0, 0, bench.seed_of(0, i % SEEDS), 0, split.train, split.train[:0], split.held_out)
         for i in range(len(each))
     ]
-    alone = replace(recipe, callbacks=(), epochs=_epochs(recipe))
+    alone = replace(recipe, callbacks=(), epochs=trial_epochs(recipe.epochs))
     _, trained = train_extra(ground, alone, seats, rates=each, show=True)
     curves = trained.history["held_out_loss"].values.reshape(len(rates), SEEDS, -1).astype(np.float64)
     first = curves[:, :, 0][np.isfinite(curves[:, :, 0]).all(axis=1)]

@@ -29,6 +29,7 @@ from caviar.errors import OptionError
 
 Mode = Literal["triangular", "triangular2", "exp_range"]
 Shape = Literal["cosine", "linear"]
+Sweep = Literal["exponential", "linear"]
 
 _MOST_UPDATES = 2**30  # twice as many still count in int32, the widest integer JAX has by default
 _DIGIT = 256  # see _powers
@@ -344,6 +345,52 @@ class CosLog(LearningRateSchedule):
     def get_config(self) -> dict[str, Any]:
         """The arguments that make this schedule again."""
         return {"peak": self.peak, "updates": self.updates, "cycles": self.cycles}
+
+
+@keras.saving.register_keras_serializable(package="caviar")
+class RangeSweep(LearningRateSchedule):
+    """Climbs from `low` to `high` within one training: the classic learning-rate range test.
+
+    Update 0 has the rate `low`, update `updates - 1` the rate `high`, and so have all that follow.
+
+    Args:
+        low: Rate of the first update, above 0.
+        high: Rate of the last one, above `low`.
+        updates: How many updates the climb takes, 2 or more.
+        sweep: `"exponential"`: the same factor from each update to the next; `"linear"`: the same difference.
+
+    Source: Smith, *Cyclical learning rates for training neural networks*, WACV 2017, section 3.3 (linear).
+
+    >>> [round(float(RangeSweep(low=0.01, high=1.0, updates=3)(update)), 4) for update in (0, 1, 2, 9)]
+    [0.01, 0.1, 1.0, 1.0]
+
+    Raises:
+        OptionError: An argument is out of its range.
+    """
+
+    def __init__(self, low: float, high: float, updates: int, sweep: Sweep = "exponential") -> None:
+        super().__init__()
+        self.low = _positive("low", low)
+        self.high = _number("high", high, lambda number: number > self.low, f"above low={self.low:g}")
+        self.updates = _whole("updates", updates, least=2)
+        self.sweep = _one_of("sweep", sweep, get_args(Sweep))
+
+    def __call__(self, step: Any) -> Any:  # noqa: ANN401
+        """The rate of update number `step`, or of each in an array of them."""
+        last = self.updates - 1
+        update = ops.minimum(_update(step), last)
+        climbed, left = _share(update, last), _share(last - update, last)
+        if self.sweep == "linear":
+            return self.low * left + self.high * climbed
+        # From the nearer end: the exponent, and with it its rounding error, is half as large.
+        reach = math.log(self.high / self.low)
+        return ops.where(
+            climbed < left, self.low * ops.exp(reach * climbed), self.high * ops.exp(-reach * left)
+        )
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make this schedule again."""
+        return {"low": self.low, "high": self.high, "updates": self.updates, "sweep": self.sweep}
 
 
 def _update(step: Any) -> Any:  # noqa: ANN401

@@ -10,8 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 from caviar.evaluate.estimate import Estimate
+from caviar.range_findings import rate
 from caviar.report import verdict as found
 from caviar.report import wording
+from caviar.run.rates import RangeRecord
 from caviar.run.record import ComparisonRecord, DataRecord, DiagnosisRecord, Record
 from caviar.run.studies import CompareRecord, StabilityRecord, Study
 from caviar.run.study import SearchRecord, TrialLine
@@ -390,9 +392,9 @@ def _study(record: Study) -> list[RenderableType]:
 def _seeds(record: Study) -> str:
     seeds = wording.count(record.plan.seeds, "seed")
     return (
-        f"{seeds} per fold, the same for all"
-        if isinstance(record, CompareRecord)
-        else f"{seeds} per fold in the first"
+        f"{seeds} per fold in the first"
+        if isinstance(record, StabilityRecord)
+        else f"{seeds} per fold, the same for all"
     )
 
 
@@ -463,5 +465,47 @@ def stability(record: StabilityRecord, folder: Path | None = None) -> Renderable
             Text(),
             _line("Page", str(folder / "report.html")),
             _line("Numbers", str(folder / "stability.json")),
+        ]
+    return Group(*parts, Text())
+
+
+def lr_range(record: RangeRecord, folder: Path | None = None) -> RenderableType:
+    """What a learning-rate range test found, as something a rich console prints.
+
+    Args:
+        record: What was found.
+        folder: Where its page lies; None leaves that out.
+    """
+    rows = _table("Rate", f">{record.metric.title}", ">95 % interval", ">lost", "")
+    decimals = wording.common_decimals([one.score for one in record.rates if one.alike])
+    for one in record.rates:
+        is_best = one.rate == record.best
+        rows.add_row(
+            Text(rate(one.rate)),
+            Text(wording.value_of(one.score, decimals)),
+            Text(wording.interval_of(one.score, decimals)),
+            Text(f"{one.lost}" if one.lost else ""),
+            Text("best" if is_best else "as good" if one.alike else "", style="green"),
+        )
+    parts: list[RenderableType] = [
+        Text(),
+        Text(record.sentence, style="bold"),
+        Text(),
+        *_study(record),
+        Text(),
+        rows,
+    ]
+    if record.base is not None and record.maximum is not None and record.search is not None:
+        low, high = record.search
+        parts += [
+            Text(),
+            _line("Cycle", f"{rate(record.base)} to {rate(record.maximum)} (Smith 2017)"),
+            _line("Search", f"{rate(low)} to {rate(high)}, on a logarithmic scale"),
+        ]
+    if folder is not None:
+        parts += [
+            Text(),
+            _line("Page", str(folder / "report.html")),
+            _line("Numbers", str(folder / "lr-range.json")),
         ]
     return Group(*parts, Text())

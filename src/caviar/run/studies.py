@@ -6,11 +6,13 @@ from caviar.evaluate.estimate import Estimate
 from caviar.run.record import FORMAT, ComparisonRecord, MetricRecord, PlanRecord, SpreadRecord
 
 
-class _Part(BaseModel):
+class Part(BaseModel):
+    """What a record is made of: values that survive as JSON, and nothing unknown."""
+
     model_config = ConfigDict(extra="forbid", ser_json_inf_nan="constants")
 
 
-class TableFacts(_Part):
+class TableFacts(Part):
     """The table in a line."""
 
     name: str
@@ -19,7 +21,7 @@ class TableFacts(_Part):
     task: str
 
 
-class Scale(_Part):
+class Scale(Part):
     """What a difference in the deciding score is measured against.
 
     Attributes:
@@ -37,7 +39,7 @@ class Scale(_Part):
     reason: str
 
 
-class RecipeScore(_Part):
+class RecipeScore(Part):
     """One recipe as it was measured.
 
     Attributes:
@@ -63,7 +65,7 @@ class RecipeScore(_Part):
     seconds: float
 
 
-class Study(_Part):
+class Study(Part):
     """What both studies record.
 
     Attributes:
@@ -103,7 +105,7 @@ class CompareRecord(Study):
     sentence: str
 
 
-class Normality(_Part):
+class Normality(Part):
     """Shapiro and Wilk's test of whether values could be normal; NaN where it cannot be computed."""
 
     statistic: float
@@ -111,7 +113,7 @@ class Normality(_Part):
     sentence: str
 
 
-class Enough(_Part):
+class Enough(Part):
     """How many repeats make the standard error smaller than what counts as a difference.
 
     Attributes:
