@@ -94,7 +94,57 @@ def test_questions_behind_an_if_in_an_if_are_found():
         if hp.Choice("kind", ["plain", "deep"]) == "deep" and hp.Boolean("skip"):
             hp.Float("scale", 0.0, 1.0)
 
-    assert discover(ask).names == ("kind", "skip", "scale")
+    space = discover(ask)
+    assert space.names == ("kind", "skip", "scale")
+    assert space.settle({"kind": "plain", "skip": True}) == {"kind": "plain"}
+    assert space.settle({"kind": "deep", "skip": True}) == {"kind": "deep", "skip": True, "scale": 0.0}
+
+
+def test_layers_that_are_not_built_do_not_count():
+    def ask(hp):
+        for layer in range(hp.Int("layers", 1, 3)):
+            hp.Choice(f"activation_{layer}", ["relu", "tanh"])
+            hp.Int(f"units_{layer}", 8, 32, step=8)
+
+    space = discover(ask)
+    assert space.size == 8 + 8**2 + 8**3
+    assert [one.question.conditions for one in space.parameters] == [
+        (),
+        (),
+        (),
+        (("layers", (2, 3)),),
+        (("layers", (2, 3)),),
+        (("layers", (3,)),),
+        (("layers", (3,)),),
+    ]
+
+
+def test_a_question_on_which_no_single_answer_tells_counts_always():
+    def ask(hp):
+        if (hp.Choice("kind", ["plain", "deep"]) == "deep") | hp.Boolean("norm"):
+            hp.Int("units", 8, 64)
+
+    assert discover(ask).settle({}) == {"kind": "plain", "norm": False, "units": 8}
+
+
+def test_a_question_behind_a_number_of_many_values_counts_always():
+    """It is asked from 41 on, which one call with 100 does not show."""
+
+    def ask(hp):
+        if hp.Int("units", 1, 100) > 40:
+            hp.Boolean("norm")
+
+    assert discover(ask).settle({}) == {"units": 1, "norm": False}
+
+
+def test_a_builder_that_failed_before_it_asked_shows_nothing():
+    def ask(hp):
+        kind = hp.Choice("kind", ["plain", "broken"])
+        if kind == "broken":
+            raise ValueError("no such layer")
+        hp.Boolean("norm")
+
+    assert discover(ask).settle({"kind": "broken"}) == {"kind": "broken", "norm": False}
 
 
 def test_a_builder_that_fails_for_some_settings_is_asked_for_the_others():
@@ -105,7 +155,9 @@ def test_a_builder_that_fails_for_some_settings_is_asked_for_the_others():
         if kind == "deep":
             hp.Int("layers", 2, 4)
 
-    assert discover(ask).names == ("kind", "layers")
+    space = discover(ask)
+    assert space.names == ("kind", "layers")
+    assert space.settle({}) == {"kind": "plain", "layers": 2}  # nobody knows whether broken ones have layers
 
 
 def test_discovery_makes_no_more_calls_than_allowed_and_the_nearest_first():

@@ -10,13 +10,15 @@ from caviar.tune.search import Outcome
 from caviar.tune.table import SEARCHES, search_named
 from tests.tune.spaces import SPACES, outcome, run
 
-TRIALS = 12
+TRIALS = 40
+FEW_TRIALS = {"gp": 20}
+"""Of the one that takes seconds to find a trial."""
 
 
-def made(method, space, trials=TRIALS, **options):
+def made(method, space, **options):
     """The search, or a skip where it cannot search that space and says so in a sentence."""
     try:
-        return method.make(SPACES[space], trials, **options)
+        return method.make(SPACES[space], FEW_TRIALS.get(method.name, TRIALS), **options)
     except OptionError as error:
         assert str(error).startswith("Expected ")  # noqa: PT017 - a refusal is an answer, too
         pytest.skip(str(error))
@@ -31,7 +33,7 @@ spaces = pytest.mark.parametrize("space", SPACES)
 def test_the_same_seed_asks_the_same_in_whatever_portions(method, space):
     everything = run(made(method, space, seed=3))
     assert everything == run(made(method, space, seed=3), portion=1)
-    assert everything == run(made(method, space, seed=3), portion=5)
+    assert everything == run(made(method, space, seed=3), portion=7)
     assert [one.number for one in everything] == list(range(len(everything)))
 
 
@@ -68,6 +70,17 @@ def test_settings_to_start_from_come_first(method, space):
     assert [one.settings for one in asked[:2]] == [SPACES[space].settle(one) for one in start[:2]]
 
 
+@pytest.mark.parametrize(
+    "method", [one for one in SEARCHES if one.many_objectives], ids=lambda method: method.name
+)
+def test_several_scores_are_weighed_where_the_table_says_so(method):
+    asked = run(made(method, "numbers", objectives=2), objectives=2)
+    assert len(asked) == FEW_TRIALS.get(method.name, TRIALS)
+    search = made(method, "numbers", objectives=3)
+    with pytest.raises(OptionError, match=r"^Expected 3 scores .+\.$"):
+        search.tell([outcome(one, objectives=2) for one in search.ask(1000)])
+
+
 @methods
 @spaces
 @pytest.mark.parametrize("share", [0.3, 1.0])
@@ -85,11 +98,11 @@ def test_trials_that_fail_break_nothing(method, space, share, rng):
 
 @methods
 @spaces
-@pytest.mark.parametrize("finished", [0, 1, 5, 8, 11])
+@pytest.mark.parametrize("finished", [0, 1, 17, 36])
 def test_a_search_that_was_cut_off_goes_on_and_asks_nothing_twice(method, space, finished):
     whole = run(made(method, space, seed=2))
     search, told = made(method, space, seed=2), []
-    while len(told) < finished and (candidates := search.ask(3)):
+    while len(told) < finished and (candidates := search.ask(7)):
         told += [outcome(one) for one in candidates]
         search.tell(told[-len(candidates) :])
     rest = run(made(method, space, seed=2).replay(list(reversed(told))))

@@ -196,6 +196,11 @@ class HyperParameters:
         plain = _plain(name, value)
         return self._answer(name, Question("fixed", plain, values=(plain,)), parent_name, parent_values)
 
+    @property
+    def answers(self) -> dict[str, Any]:
+        """What was asked so far and counts, by full name."""
+        return {name: self.values[name] for name, one in self.questions.items() if self._hold(one.conditions)}
+
     def get(self, name: str) -> Any:  # noqa: ANN401
         """The value of a name that was set or asked before."""
         full = self._full(name)

@@ -29,6 +29,7 @@ class Fresh:
         self.space = space
         self._size = space.size
         self._seen: set[Hashable] = {space.key(one) for one in asked}
+        self._rest: list[dict[str, Any]] | None = None  # what is left, once it was counted out
 
     @property
     def nothing_left(self) -> bool:
@@ -55,7 +56,8 @@ class Fresh:
         def evenly() -> np.ndarray:
             return rng.random(len(self.space.parameters))
 
-        for positions in (evenly,) if us is None else (us, evenly):
+        sources = () if self._rest is not None else (evenly,) if us is None else (us, evenly)
+        for positions in sources:
             for _ in range(PATIENCE):
                 if self.nothing_left:
                     return None
@@ -68,9 +70,12 @@ class Fresh:
         """One of the settings that are rarely drawn."""
         if self._size is None or self._size > COUNTABLE:
             return None
-        grids = [list(parameter.points or ()) for parameter in self.space.parameters]
-        left = [one for one in self.space.every(grids) if self.space.key(one) not in self._seen]
-        chosen = left[int(rng.integers(len(left)))] if left else None
-        if chosen is not None:
-            self.take(chosen)
-        return chosen
+        if self._rest is None:
+            grids = [list(parameter.points or ()) for parameter in self.space.parameters]
+            left = [one for one in self.space.every(grids) if self.space.key(one) not in self._seen]
+            self._rest = [left[place] for place in rng.permutation(len(left))]
+        while self._rest:
+            settings = self._rest.pop()
+            if self.take(settings):
+                return settings
+        return None

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from caviar.errors import OptionError
+from caviar.errors import OptionError, RunError
 from caviar.tune.parameter import Parameter
 from caviar.tune.quiet import quiet
 from caviar.tune.search import Outcome
@@ -62,11 +62,27 @@ class Journal:
             )
         self._known = {trial.user_attrs.get(NUMBER) for trial in self._study.get_trials(deepcopy=False)}
         self._objectives = objectives
+        self._target = target
 
     def add(self, outcomes: Sequence[Outcome]) -> None:
-        """Write down outcomes that are not there yet; a trial that failed has no values."""
-        with quiet():
-            self._study.add_trials([self._trial(one) for one in outcomes if one.number not in self._known])
+        """Write down outcomes that are not there yet; a trial that failed has no values.
+
+        Raises:
+            RunError: The storage cannot be written any more.
+        """
+        from optuna.exceptions import OptunaError
+        from sqlalchemy.exc import SQLAlchemyError
+
+        try:
+            with quiet():
+                self._study.add_trials(
+                    [self._trial(one) for one in outcomes if one.number not in self._known]
+                )
+        except (OSError, SQLAlchemyError, OptunaError) as error:
+            raise RunError(
+                f"Expected to copy trials to {str(self._target)!r}, got {str(error).splitlines()[0]}. "
+                f"Make it writable, or go on without a journal."
+            ) from error
         self._known |= {one.number for one in outcomes}
 
     def _trial(self, outcome: Outcome) -> "FrozenTrial":

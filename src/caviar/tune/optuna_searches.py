@@ -142,7 +142,7 @@ def cma_es_search(
 ) -> Generations:
     """CMA-ES: draws each generation from a normal distribution that moves and stretches towards the best.
 
-    The first generation is random. Made for two to some tens of numbers that always count.
+    The first generation is random. Made for two to some tens of numbers that always count. Needs cmaes.
 
     Args:
         space: What may be set: at least two numbers, no choice without order, nothing that depends on another.
@@ -156,11 +156,11 @@ def cma_es_search(
     >>> from caviar.tune.space import discover
     >>> search = cma_es_search(discover(lambda hp: (hp.Float("drop", 0, 1), hp.Boolean("norm"))), 40)
     Traceback (most recent call last):
-    caviar.errors.OptionError: Expected numbers that always count, got 'norm'. Search otherwise, or fix it in the builder.
+    caviar.errors.OptionError: Expected numbers that always count, got 'norm'. Search otherwise, or leave it out.
 
     Raises:
-        OptionError: The space is another one, no trials are allowed, `start` does not fit, or the journal cannot be
-            opened.
+        OptionError: The space is another one, cmaes is missing, no trials are allowed, `start` does not fit, or the
+            journal cannot be opened.
 
     Source: Hansen (2016), "The CMA evolution strategy: a tutorial"; Optuna's CmaEsSampler.
     """
@@ -168,11 +168,11 @@ def cma_es_search(
     for parameter in searched:
         if not parameter.is_numeric or parameter.question.conditions:
             raise OptionError(
-                f"Expected numbers that always count, got {parameter.name!r}. Search otherwise, or fix it in the builder."
+                f"Expected numbers that always count, got {parameter.name!r}. Search otherwise, or leave it out."
             )
     if len(searched) < 2:
         raise OptionError(f"Expected at least two numbers for CMA-ES, got {len(searched)}. Search at random.")
-    _require_installed("cmaes", "CMA-ES", "cmaes")
+    _require_installed("cmaes", "CMA-ES", "caviar[cma]")
     size = 4 + math.floor(3 * math.log(len(searched))) if generation is None else generation
 
     def sampler() -> "BaseSampler":
@@ -318,7 +318,6 @@ def _search(
             f"Raise them."
         )
     first = settled(space, trials, start)
-    _require_installed("optuna", "this search", "optuna")
     copy = None if journal is None else Journal(journal, study, space, objectives)
 
     def plan() -> Plan:

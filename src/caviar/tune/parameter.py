@@ -70,7 +70,7 @@ class Parameter:
 
     @property
     def is_even(self) -> bool:
-        """Whether all answers have equal shares of the axis; not so for whole numbers between bounds on another scale."""
+        """Whether all answers have equal shares of the axis; whole numbers on a scale without steps have not."""
         return not (self.question.kind == "int" and self.question.step is None and self.is_searched)
 
     def draw(self, u: float) -> Any:  # noqa: ANN401

@@ -10,10 +10,11 @@ import numpy as np
 
 from caviar.errors import ModelError, OptionError
 from caviar.recipe.hyperparameters import HyperParameters, Question, merged
+from caviar.tune.hidden import Call, conditioned
 from caviar.tune.parameter import Parameter
 
 FEW = 8
-"""A whole number of at most that many values is discovered by trying each: such numbers count layers and blocks."""
+"""A whole number of at most that many neighbours is discovered by trying each: such numbers count layers and blocks."""
 
 
 @dataclass(frozen=True)
@@ -209,8 +210,9 @@ def discover(ask: Callable[[HyperParameters], object], most: int = 64) -> Space:
     """The space of all that a builder asks for, also behind its own `if` and `for`.
 
     The builder is called with its defaults, and then once with every other value of each choice, boolean and
-    whole number of few values (of one with many: with the largest), one at a time, nearest to the defaults first.
-    A builder that fails for some of them is only asked about the others.
+    whole number of few neighbours (of other whole numbers: with the largest), one at a time, nearest to the defaults
+    first. A builder that fails for some of them is only asked about the others. A question that is not always asked
+    counts where the calls showed it to (see `caviar.tune.hidden`).
 
     Args:
         ask: Asks an `hp` for its numbers; what it returns is not looked at.
@@ -219,34 +221,39 @@ def discover(ask: Callable[[HyperParameters], object], most: int = 64) -> Space:
     >>> def ask(hp):
     ...     for layer in range(hp.Int("layers", 1, 3)):
     ...         hp.Int(f"units_{layer}", 8, 64, step=8)
-    >>> discover(ask).names
+    >>> space = discover(ask)
+    >>> space.names
     ('layers', 'units_0', 'units_1', 'units_2')
+    >>> space.settle({"layers": 2, "units_2": 64})
+    {'layers': 2, 'units_0': 8, 'units_1': 8}
 
     Raises:
         ModelError: The builder fails with its defaults, or asks what has no answer.
         OptionError: It asks for nothing.
     """
     found: dict[str, Question] = {}
+    calls: list[Call] = []
     waiting: deque[dict[str, Any]] = deque([{}])
-    calls = 0
-    while waiting and calls < most:
+    while waiting and len(calls) < most:
         values = waiting.popleft()
-        calls += 1
-        questions = _asked(ask, values)
-        new = [name for name in questions if name not in found]
-        for name, question in questions.items():
+        hp, finished = _asked(ask, values)
+        calls.append(Call(hp.answers, finished))
+        new = [name for name in hp.questions if name not in found]
+        for name, question in hp.questions.items():
             found[name] = merged(name, found[name], question) if name in found else question
-        waiting.extend({**values, name: other} for name in new for other in _others(questions[name]))
+        waiting.extend({**values, name: other} for name in new for other in _others(hp.questions[name]))
     if not found:
         raise OptionError(
             'Expected a builder that asks hp for something, such as hp.Float("rate", 1e-4, 1e-1, sampling="log"), '
             "got one that asks for nothing. Ask for what is to be searched."
         )
-    return Space(tuple(Parameter(name, question) for name, question in found.items()))
+    return Space(tuple(Parameter(name, question) for name, question in conditioned(found, calls).items()))
 
 
-def _asked(ask: Callable[[HyperParameters], object], values: Mapping[str, Any]) -> dict[str, Question]:
-    """What a builder asks, given some answers; nothing where it fails on answers that are not its defaults."""
+def _asked(
+    ask: Callable[[HyperParameters], object], values: Mapping[str, Any]
+) -> tuple[HyperParameters, bool]:
+    """What a builder asked, given some answers, and whether it reached its end; it must with its defaults."""
     hp = HyperParameters(dict(values))
     try:
         ask(hp)
@@ -254,23 +261,21 @@ def _asked(ask: Callable[[HyperParameters], object], values: Mapping[str, Any]) 
         raise
     except Exception as error:  # a builder is anybody's code
         if values:
-            return hp.questions
+            return hp, False
         raise ModelError(
             f"Expected a builder that works with its defaults, got {type(error).__name__}: {error}. "
             f"Correct it, or give better defaults."
         ) from error
-    return hp.questions
+    return hp, True
 
 
 def _others(question: Question) -> list[Any]:
     """Answers other than the default behind which other questions may wait."""
-    if question.kind in {"choice", "boolean"}:
-        return [value for value in question.values if value != question.default]
     points = Parameter("", question).points
-    if question.kind != "int" or points is None:
+    if question.kind == "float" or points is None:
         return []
-    tried = points if len(points) <= FEW else points[-1:]
-    return [value for value in tried if value != question.default]
+    counts = question.kind != "int" or (question.step == 1 and len(points) <= FEW)
+    return [value for value in (points if counts else points[-1:]) if value != question.default]
 
 
 def _as_json(question: Question) -> dict[str, Any]:
