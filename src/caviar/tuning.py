@@ -150,20 +150,15 @@ def _generation(study: Study, asked: Sequence[Candidate], before: Sequence[Trial
     began = time.monotonic()
     study.clock.check()
     number = 1 + max((line.generation for line in before), default=-1)
-    ready: list[tuple[Candidate, Recipe]] = []
+    recipes: dict[int, Recipe] = {}
     failed: dict[int, str] = {}
     for one in asked:
         try:
-            recipe = study.recipe(one)
-            try_building(study.bench, recipe)
+            recipes[one.number] = study.recipe(one)
         except CaviarError as error:
             failed[one.number] = str(error)
-        else:
-            ready.append((one, recipe))
-    arms = dict(
-        zip((one.number for one, _ in ready), _trained(study, [r for _, r in ready], failed), strict=True)
-    )
-    known = [arm for arm in arms.values() if arm is not None]
+    arms = _trained(study, recipes, failed)
+    known = list(arms.values())
     shape = known[0].oof.shape if known else (1, 1, 1)
     oof = np.stack([arm.oof for arm in known]) if known else np.full((1, *shape), np.nan)
     each = (time.monotonic() - began) / len(asked)
@@ -177,19 +172,31 @@ def _generation(study: Study, asked: Sequence[Candidate], before: Sequence[Trial
     return lines
 
 
-def _trained(study: Study, recipes: list[Recipe], failed: dict[int, str]) -> list[Arm | None]:
-    """Measured recipes; those that fail are None, and do not stop the others."""
+def _trained(study: Study, recipes: dict[int, Recipe], failed: dict[int, str]) -> dict[int, Arm]:
+    """Measured recipes by number; those that fail are noted, and do not stop the others."""
     nothing = [""] * len(recipes)
     monitor = Pace(study.voice, study.clock, "trials")
     try:
-        found = measure_all(study.bench, recipes, show=False, monitor=monitor, what=nothing, sources=nothing)
-        return list(found)
+        arms = measure_all(
+            study.bench, list(recipes.values()), show=False, monitor=monitor, what=nothing, sources=nothing
+        )
+        return dict(zip(recipes, arms, strict=True))
     except CaviarError as error:
         if len(recipes) == 1:
-            failed[int(recipes[0].name.removeprefix("trial-"))] = str(error)
-            return [None]
-    half = len(recipes) // 2
-    return [*_trained(study, recipes[:half], failed), *_trained(study, recipes[half:], failed)]
+            failed[next(iter(recipes))] = str(error)
+            return {}
+    sound: dict[int, Recipe] = {}
+    for number, recipe in recipes.items():
+        try:
+            try_building(study.bench, recipe)
+            sound[number] = recipe
+        except CaviarError as error:
+            failed[number] = str(error)
+    if len(sound) < len(recipes):
+        return _trained(study, sound, failed)
+    half = dict(list(sound.items())[: len(sound) // 2])
+    rest = {number: recipe for number, recipe in sound.items() if number not in half}
+    return _trained(study, half, failed) | _trained(study, rest, failed)
 
 
 def _line(

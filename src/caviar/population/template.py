@@ -1,5 +1,6 @@
 """One built model that stands for all members: its variables, and how each one's first value came about."""
 
+import functools
 import random
 import re
 from collections.abc import Callable, Iterator
@@ -276,6 +277,7 @@ def seed_draws(seed: int, count: int) -> list[int]:
     return [rng.randint(1, int(1e9)) for _ in range(count)]
 
 
+@functools.cache
 def _draw_positions(seed: int) -> dict[int, int]:
     return {value: i for i, value in enumerate(seed_draws(seed, _DRAWS))}
 
