@@ -49,7 +49,7 @@ def parameters(draw) -> Parameter:
 @given(parameters(), st.floats(0.0, 1.0, exclude_max=True))
 def test_what_is_drawn_is_an_answer_and_is_found_again_at_its_place(parameter, u):
     value = parameter.draw(u)
-    parameter.require(value)
+    assert parameter.accept(value) == value
     start, end = parameter.share(value)
     assert -1e-9 <= start <= u + 1e-9
     assert u - 1e-9 <= end <= 1 + 1e-9
@@ -68,7 +68,7 @@ def test_numbers_grow_along_the_axis(parameter, u, v):
 def test_a_grid_has_different_answers_and_both_ends(parameter, n):
     grid = parameter.grid(n)
     for value in grid:
-        parameter.require(value)
+        assert parameter.accept(value) == value
     assert len(set(grid)) == len(grid) <= n or parameter.size == len(grid)
     if parameter.size is not None and parameter.size <= n:
         assert grid == list(parameter.points)
@@ -167,6 +167,12 @@ def test_types_stay_those_that_were_asked_for():
 def test_what_is_no_answer_is_refused_in_a_sentence(question, value):
     with pytest.raises(OptionError, match=r"^Expected 'x' to be .+\.$"):
         asked(question).share(value)
+
+
+def test_an_answer_of_another_type_becomes_the_builders():
+    assert type(asked(lambda hp: hp.Choice("x", [16, 32])).accept(16.0)) is int
+    assert type(asked(lambda hp: hp.Int("x", 1, 9)).accept(3.0)) is int
+    assert type(asked(lambda hp: hp.Float("x", 1, 9)).accept(3)) is float
 
 
 def test_a_number_between_steps_is_placed_with_its_nearest_neighbour():

@@ -97,7 +97,7 @@ class Parameter:
         Raises:
             OptionError: The value is no answer.
         """
-        self.require(value)
+        value = self.accept(value)
         if self.points is None:
             at = self._position(value)
             return at, at
@@ -128,24 +128,25 @@ class Parameter:
             return list(dict.fromkeys(self.draw(float(u)) for u in positions))
         return [self.points[round(u * (len(self.points) - 1))] for u in positions]
 
-    def require(self, value: Any) -> None:  # noqa: ANN401
-        """Refuse what is no answer; a number between the bounds need not lie on the steps.
+    def accept(self, value: Any) -> Any:  # noqa: ANN401
+        """The answer that a value means, in the builder's type; a number between the bounds need not lie on the steps.
+
+        >>> Parameter("layers", Question("int", 1, low=1, high=4, step=1)).accept(3.0)
+        3
 
         Raises:
             OptionError: The value is no answer.
         """
         asked = self.question
-        if asked.kind not in {"int", "float"}:
-            # True equals 1: what a builder compares by type must not be swapped.
-            if not any(
-                value == known and isinstance(value, bool) == isinstance(known, bool)
-                for known in asked.values
-            ):
-                raise OptionError(
-                    f"Expected {self.name!r} to be one of {list(asked.values)}, got {value!r}. Choose one of them."
-                )
-            return
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if asked.kind not in {"int", "float"}:
+            for known in asked.values:
+                # True equals 1: what a builder compares by type must not be swapped.
+                if value == known and isinstance(value, bool) == isinstance(known, bool):
+                    return known
+            raise OptionError(
+                f"Expected {self.name!r} to be one of {list(asked.values)}, got {value!r}. Choose one of them."
+            )
         fits = is_number and self._low <= value <= self._high
         if not fits or (asked.kind == "int" and int(value) != value):
             number = "a whole number" if asked.kind == "int" else "a number"
@@ -153,6 +154,7 @@ class Parameter:
                 f"Expected {self.name!r} to be {number} between {asked.low:g} and {asked.high:g}, got {value!r}. "
                 f"Choose one that is."
             )
+        return int(value) if asked.kind == "int" else float(value)
 
     @property
     def _low(self) -> float:

@@ -96,8 +96,7 @@ class Space:
         for parameter in self.parameters:
             if self.active(parameter, settings):
                 value = answers.get(parameter.name, parameter.question.default)
-                parameter.require(value)
-                settings[parameter.name] = float(value) if parameter.question.kind == "float" else value
+                settings[parameter.name] = parameter.accept(value)
         return settings
 
     def draw(self, us: Sequence[float] | np.ndarray) -> dict[str, Any]:
