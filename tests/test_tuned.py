@@ -67,7 +67,7 @@ def test_a_trial_is_what_its_recipe_gives_alone(found):
 
 
 def test_all_trials_are_a_frame_and_the_result_is_json(found):
-    assert found.trials.columns == ["number", "drop", "rate", "log-loss", "epochs", "seconds", "why"]
+    assert found.trials.columns == ["number", "drop", "rate", "log-loss", "seconds", "why"]
     assert found.trials["log-loss"].to_list() == [line.score[0] for line in found.lines]
     told = json.loads((found.path / "result.json").read_text())
     assert told["best"] == found.record.best

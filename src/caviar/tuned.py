@@ -95,7 +95,6 @@ class Tuned:
                 "number": line.number,
                 **{name: line.settings.get(name) for name in self._study.space.names},
                 **dict(zip(names, line.score, strict=True)),
-                "epochs": line.epochs,
                 "seconds": line.seconds,
                 "why": line.why,
             }
@@ -152,7 +151,7 @@ def tune(
         x: Inputs (row, column).
         y: Target, as `fit` would get it: (row,) or (row, column).
         trials: How many settings are tried at most.
-        search: "random", "grid", "quasi", "coarse", "tpe", "gp", "cma", "nsga", "halving" or "hyperband".
+        search: "random", "grid", "quasi", "coarse", "tpe", "gp", "cma" or "nsga".
         folds: Folds of the cross-validation.
         repeats: Repeats of it.
         minutes: Bound on the time; none if not given.

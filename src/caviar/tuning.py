@@ -6,7 +6,7 @@ of a fold's training rows. The winner's score is corrected for having been chose
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -65,8 +65,7 @@ class Study:
     def recipe(self, line: TrialLine | Candidate) -> Recipe:
         """The recipe of a trial."""
         inputs = self.bench.dataset.features.shape[1]
-        recipe = self.searched.recipe(self.base, line.settings, f"trial-{line.number}", inputs)
-        return replace(recipe, epochs=max(1, round(recipe.epochs * line.epochs)))
+        return self.searched.recipe(self.base, line.settings, f"trial-{line.number}", inputs)
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,7 +220,6 @@ def _line(
         settings=one.settings,
         score=scores,
         fold_scores=by_fold,
-        epochs=one.epochs,
         generation=generation,
         place=places.get(id(arm), 0),
         seconds=seconds,
@@ -240,8 +238,8 @@ def _say(study: Study, lines: Sequence[TrialLine]) -> None:
 
 
 def complete(lines: Sequence[TrialLine]) -> list[TrialLine]:
-    """Trials with a score that were trained to the end: only these are compared with each other."""
-    return [line for line in lines if line.epochs >= 1 and np.isfinite(line.score).all()]
+    """Trials with a score: those of which no training failed."""
+    return [line for line in lines if np.isfinite(line.score).all()]
 
 
 def best_of(study: Study, lines: Sequence[TrialLine]) -> TrialLine | None:

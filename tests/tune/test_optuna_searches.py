@@ -2,6 +2,7 @@
 
 import logging
 import math
+import sys
 
 import optuna
 import pytest
@@ -147,7 +148,7 @@ def test_spaces_that_cma_es_cannot_search_are_refused():
     ("make", "package"), [(gaussian_process_search, "torch"), (cma_es_search, "cmaes")], ids=["gp", "cma"]
 )
 def test_a_missing_package_is_named_in_a_sentence(make, package, monkeypatch):
-    monkeypatch.setattr("caviar.tune.optuna_searches.find_spec", {package: None}.get)
+    monkeypatch.setattr(sys.modules[make.__module__], "find_spec", {package: None}.get)
     with pytest.raises(
         OptionError, match=rf"^Expected the package {package} for .+ pip install 'caviar\[\w+\]'\.$"
     ):

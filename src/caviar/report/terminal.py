@@ -327,7 +327,7 @@ def search(record: SearchRecord, lines: Sequence[TrialLine], folder: Path) -> Re
         folder: Where they are kept.
     """
     sign = -1 if record.higher_is_better else 1
-    known = [line for line in lines if line.epochs >= 1 and not math.isnan(line.score[0])]
+    known = [line for line in lines if not math.isnan(line.score[0])]
     best = sorted(known, key=lambda line: (sign * line.score[0], line.number))[:_SHOWN_TRIALS]
     trials = _table("Settings", ">trial", f">{record.metric}", "")
     for line in best:

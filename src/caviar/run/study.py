@@ -30,7 +30,6 @@ class TrialLine(BaseModel):
         settings: What was set, by name.
         score: Score of each objective, the mean over folds; NaN where it failed.
         fold_scores: Of the first objective, by repeat, then fold.
-        epochs: Share of a whole trial's epochs that it was trained.
         generation: Which file holds its predictions.
         place: Where in it.
         seconds: Its share of what the generation took.
@@ -43,7 +42,6 @@ class TrialLine(BaseModel):
     settings: dict[str, Any]
     score: list[float]
     fold_scores: list[list[float]]
-    epochs: float
     generation: int
     place: int
     seconds: float

@@ -7,9 +7,7 @@ from caviar.errors import OptionError
 from caviar.tune.coarse import coarse_to_fine_search
 from caviar.tune.draws import random_search
 from caviar.tune.grid import grid_search
-from caviar.tune.halving import halving_search, hyperband_search
 from caviar.tune.optuna_searches import cma_es_search, gaussian_process_search, nsga_search, tpe_search
-from caviar.tune.population_based import population_based_search
 from caviar.tune.quasi import quasi_random_search
 from caviar.tune.search import Search
 
@@ -94,27 +92,6 @@ SEARCHES: tuple[Method, ...] = (
         source="Deb et al. (2002), A fast and elitist multiobjective genetic algorithm: NSGA-II",
         make=nsga_search,
         many_objectives=True,
-    ),
-    Method(
-        name="halving",
-        title="Successive halving",
-        what="Trains many settings for a few epochs, and goes on with the best third of them, again and again.",
-        source="Jamieson & Talwalkar (2016), Non-stochastic best arm identification and hyperparameter optimization",
-        make=halving_search,
-    ),
-    Method(
-        name="hyperband",
-        title="Hyperband",
-        what="Runs several schedules of successive halving side by side, from steep to none.",
-        source="Li et al. (2018), Hyperband: a novel bandit-based approach to hyperparameter optimization",
-        make=hyperband_search,
-    ),
-    Method(
-        name="population",
-        title="Population-based training",
-        what="Lets members that fall behind go on from the weights of better ones, with changed settings.",
-        source="Jaderberg et al. (2017), Population based training of neural networks",
-        make=population_based_search,
     ),
 )
 
