@@ -51,6 +51,7 @@ LAYERS = (
     "doctor",
     "tuning",
     "tuned",
+    "keras_tuner",
     "versus",
     "report",
     "stability",

@@ -13,7 +13,7 @@ import numpy as np
 
 from caviar.data.dataset import Dataset
 from caviar.data.load import load
-from caviar.data.split import make_splits
+from caviar.data.split import Split, make_splits
 from caviar.errors import OptionError
 from caviar.evaluate.estimate import Estimate
 from caviar.evaluate.metrics import Metric, default_metric, find_metric
@@ -34,7 +34,7 @@ from caviar.run.study import SearchRecord, StudyFolder, TrialLine
 from caviar.table import check_numbers, keras_speaks_plainly, read_recipe
 from caviar.tune.space import Space
 from caviar.tune.table import search_named
-from caviar.tuning import Study, Winner, conclude, front, outcome, run, space_of
+from caviar.tuning import Study, Winner, complete, conclude, front, outcome, run, space_of
 
 FOLDS, TRIALS = 5, 64
 
@@ -102,16 +102,36 @@ class Tuned:
         ]
         return pl.DataFrame(rows, infer_schema_length=None, strict=False)
 
-    def model(self, seed: int = 0) -> FinishedModel:
-        """The best recipe trained on all rows.
+    @property
+    def space(self) -> Space:
+        """What was searched."""
+        return self._study.space
+
+    @property
+    def best_lines(self) -> list[TrialLine]:
+        """The trials that have a score, best first."""
+        sign = -1 if self.record.higher_is_better else 1
+        return sorted(complete(self.lines), key=lambda line: (sign * line.score[0], line.number))
+
+    def model(self, trial: int | None = None, seed: int = 0) -> FinishedModel:
+        """A trial's recipe trained on all rows.
 
         Args:
+            trial: Its number; the best one if not given.
             seed: Where its seeds start.
 
         Returns:
             The network with its preparation: `models` are ordinary Keras models, `predict_features(x)` predicts.
         """
-        prepared, fitting, _, models = fit_all(self._study.bench.dataset, self.best, seed)
+        recipe = self.best
+        if trial is not None:
+            line = next((line for line in self.lines if line.number == trial), None)
+            if line is None:
+                raise OptionError(
+                    f"Expected the number of a trial, 0 to {len(self.lines) - 1}, got {trial}. Give one."
+                )
+            recipe = self._study.recipe(line)
+        prepared, fitting, _, models = fit_all(self._study.bench.dataset, recipe, seed)
         return FinishedModel(models, prepared, fitting.link, self._study.bench.dataset.schema)
 
 
@@ -132,6 +152,8 @@ def tune(
     preparation: Any = None,  # noqa: ANN401 - or a function of hp
     balanced: Any = False,  # noqa: ANN401 - or a function of hp
     start: Sequence[dict[str, Any]] = (),
+    validation_data: tuple[Any, ...] | None = None,
+    validation_split: float = 0.0,
     sample_weight: Any = None,  # noqa: ANN401
     task: str | None = None,
     seed: int = 0,
@@ -163,6 +185,8 @@ def tune(
         preparation: How inputs are scaled: "none", "standard", "robust", "quantile" or "power", or a function of `hp`.
         balanced: Whether classes count the same in training, or a function of `hp`.
         start: Settings that won elsewhere: the first trials.
+        validation_data: `(x, y)` as in `fit`: trials are trained on all rows and scored on these alone, not on folds.
+        validation_split: Share of the rows, from the end as in `fit`, that trials are scored on in place of folds.
         sample_weight: Weight of each row (row,).
         task: "classification" or "regression", where the target's numbers could be taken for the other.
         seed: Where all seeds start.
@@ -191,6 +215,12 @@ def tune(
             f"Expected a function that returns a compiled model, or a HyperModel, got {type(builder).__name__}. "
             f"Pass a builder."
         )
+    x, y, watched = _with_validation(x, y, validation_data, validation_split)
+    if watched and (repeats != 1 or sample_weight is not None):
+        raise OptionError(
+            "Expected neither repeats nor sample_weight beside validation rows, which are scored once and count the "
+            "same. Leave one of them out."
+        )
     dataset, _ = read_arrays(x, y, task, sample_weight)
     searched = Searched(builder, batch_size, epochs, callbacks, preparation, balanced)
     with keras_speaks_plainly(), clock.listening():
@@ -205,10 +235,34 @@ def tune(
             callbacks=(),
         )
         metrics = _objectives(objective, dataset, first)
-        bench = Bench(dataset, make_splits(dataset, folds, repeats, seed), metrics[0], metrics[1:], seed)
+        splits = make_splits(dataset, folds, repeats, seed)
+        if watched:
+            rows = np.arange(dataset.n_rows, dtype=np.int32)
+            splits = [Split(0, 0, rows[:-watched], rows[-watched:])]
+        bench = Bench(dataset, splits, metrics[0], metrics[1:], seed)
         where = StudyFolder(_folder(folder, "tune"))
         study = Study(searched, first, bench, space, where, clock, voice)
         return _searched(study, search, trials, start)
+
+
+def _with_validation(
+    x: Any,  # noqa: ANN401
+    y: Any,  # noqa: ANN401
+    data: tuple[Any, ...] | None,
+    share: float,
+) -> tuple[Any, Any, int]:
+    """All rows, those that are scored last, and how many these are; none where there are folds."""
+    if data is None:
+        if not 0 <= share < 1:
+            raise OptionError(
+                f"Expected validation_split from 0 up to 1, got {share}. Give a share, such as 0.2."
+            )
+        return x, y, len(x) - int(len(x) * (1 - share)) if share else 0
+    if not isinstance(data, (tuple, list)) or len(data) != 2 or np.shape(data[0])[1:] != np.shape(x)[1:]:
+        raise OptionError(
+            "Expected validation_data as (x, y) with the columns of x, got something else. Pass such arrays."
+        )
+    return np.concatenate([x, data[0]]), np.concatenate([y, data[1]]), len(data[0])
 
 
 def _default(searched: Searched, n_inputs: int, n_outputs: int) -> Any:  # noqa: ANN401

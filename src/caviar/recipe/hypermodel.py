@@ -9,6 +9,25 @@ from caviar.recipe.hyperparameters import HyperParameters
 _MEANT = ("batch_size", "epochs", "callbacks")
 
 
+class HyperModel:
+    """A builder as an object, as KerasTuner has it: subclass it, and write `build`, and `fit` if need be.
+
+    Args:
+        name: What it is called.
+    """
+
+    def __init__(self, name: str | None = None) -> None:
+        self.name = name
+
+    def build(self, hp: HyperParameters) -> Any:  # noqa: ANN401
+        """A compiled Keras model that has asked `hp` for its settings."""
+        raise NotImplementedError
+
+    def fit(self, hp: HyperParameters, model: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401, ARG002
+        """Train it: passes arguments on to `model.fit`, some of them perhaps from `hp`."""
+        return model.fit(*args, **kwargs)
+
+
 class _StandIn:
     """Takes the place of the model: notes what `fit` is called with, and does nothing else."""
 

@@ -1,0 +1,180 @@
+"""KerasTuner's front over `caviar.tune`: a script that searches changes one import.
+
+    import caviar.keras_tuner as keras_tuner
+
+What differs is said where it matters: without validation rows, trials are scored by five folds; a trial has no best
+epoch to be flattered by, its last one counts; `get_best_models` trains the best settings anew on all training rows.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from shutil import rmtree
+from typing import Any, NoReturn
+
+import keras
+
+from caviar.errors import OptionError
+from caviar.evaluate.metrics import METRICS
+from caviar.recipe.builder import call_with
+from caviar.recipe.hypermodel import HyperModel
+from caviar.recipe.hyperparameters import HyperParameters
+from caviar.tune.space import Space, discover
+from caviar.tuned import Tuned, tune
+
+__all__ = ["BayesianOptimization", "GridSearch", "HyperModel", "HyperParameters", "Objective", "RandomSearch"]
+
+_TRIALS = 10
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A score and its direction, which must be the one that the score has.
+
+    Args:
+        name: Such as "val_accuracy".
+        direction: "min" or "max".
+    """
+
+    name: str
+    direction: str
+
+
+class _Tuner:
+    """What all tuners offer."""
+
+    _search = "random"
+
+    def __init__(
+        self,
+        hypermodel: Any = None,  # noqa: ANN401
+        objective: Any = None,  # noqa: ANN401
+        max_trials: int | None = None,
+        *,
+        executions_per_trial: int = 1,
+        seed: int | None = None,
+        directory: str | Path | None = None,
+        project_name: str | None = None,
+        overwrite: bool = False,
+        **others: Any,  # noqa: ANN401
+    ) -> None:
+        if others:
+            _refuse(next(iter(others)), "is not carried out here")
+        self._hypermodel, self._objective = hypermodel, _name(objective)
+        self._trials = _TRIALS if max_trials is None else max_trials
+        self._repeats, self._seed = executions_per_trial, seed or 0
+        self._folder = None
+        if directory is not None or project_name is not None:
+            self._folder = Path(directory or ".") / (project_name or "untitled_project")
+        if overwrite and self._folder is not None and (self._folder / "plan.json").exists():
+            rmtree(self._folder)
+        self._found: Tuned | None = None
+
+    def search(
+        self,
+        x: Any,  # noqa: ANN401
+        y: Any,  # noqa: ANN401
+        *,
+        epochs: int = 1,
+        batch_size: int = 32,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
+        validation_data: tuple[Any, ...] | None = None,
+        validation_split: float = 0.0,
+        verbose: int = 1,
+        **others: Any,  # noqa: ANN401
+    ) -> None:
+        """Train the trials; arguments as in `fit`.
+
+        Raises:
+            CaviarError: One sentence on what was expected, what was seen, and what to do.
+        """
+        if others:
+            _refuse(next(iter(others)), "is not among what a search passes on")
+        self._found = tune(
+            self._hypermodel,
+            x,
+            y,
+            trials=self._trials,
+            search=self._search,
+            repeats=self._repeats,
+            objective=self._objective,
+            batch_size=batch_size,
+            epochs=epochs,
+            callbacks=callbacks,
+            validation_data=validation_data,
+            validation_split=validation_split,
+            seed=self._seed,
+            folder=self._folder,
+            verbose=verbose,
+        )
+
+    def get_best_hyperparameters(self, num_trials: int = 1) -> list[HyperParameters]:
+        """The settings of the best trials, best first."""
+        return [HyperParameters(dict(line.settings)) for line in self._done().best_lines[:num_trials]]
+
+    def get_best_models(self, num_models: int = 1) -> list[keras.Model]:
+        """Models of the best settings, trained anew on all rows."""
+        found = self._done()
+        return [found.model(line.number).models[0] for line in found.best_lines[:num_models]]
+
+    def search_space_summary(self) -> None:
+        """Print what is searched."""
+        space = self._space()
+        print("Search space summary")  # noqa: T201 - it is asked for
+        for parameter in space.parameters:
+            print(f"{parameter.name}: {parameter.question}")  # noqa: T201
+
+    def results_summary(self, num_trials: int = 10) -> None:
+        """Print the best trials, and what may be said of the best one."""
+        found = self._done()
+        print(found.record.sentence)  # noqa: T201
+        for line in found.best_lines[:num_trials]:
+            print(f"Trial {line.number}: {found.record.metric} {line.score[0]:.6g}, {line.settings}")  # noqa: T201
+
+    def _space(self) -> Space:
+        if self._found is not None:
+            return self._found.space
+        build = getattr(self._hypermodel, "build", self._hypermodel)
+        return discover(lambda hp: call_with(build, 1, 1, hp))
+
+    def _done(self) -> Tuned:
+        if self._found is None:
+            raise OptionError("Expected a search that has been run, got none. Call search(x, y, …) first.")
+        return self._found
+
+
+class RandomSearch(_Tuner):
+    """Settings drawn at random."""
+
+
+class GridSearch(_Tuner):
+    """Every combination of evenly spread values, as many as the trials allow."""
+
+    _search = "grid"
+
+
+class BayesianOptimization(_Tuner):
+    """Asks where good settings are dense (a tree-structured Parzen estimator; KerasTuner fits a Gaussian process)."""
+
+    _search = "tpe"
+
+
+def _refuse(name: str, why: str) -> NoReturn:
+    raise OptionError(f"Expected KerasTuner's usual arguments, got {name}, which {why}. Leave it out.")
+
+
+def _name(objective: Any) -> Any:  # noqa: ANN401
+    """The names of objectives; a direction must be the one that the score has."""
+    if isinstance(objective, (list, tuple)):
+        return [_name(one) for one in objective]
+    direction = getattr(objective, "direction", None)
+    if direction is None:
+        return objective
+    plain = str(objective.name).removeprefix("val_")
+    higher = any(metric.name == plain and metric.higher_is_better for metric in METRICS)
+    if direction != ("max" if higher else "min"):
+        raise OptionError(
+            f"Expected the direction that {objective.name} has, {'max' if higher else 'min'!r}, got {direction!r}. "
+            f"Correct it."
+        )
+    return objective.name

@@ -1,0 +1,126 @@
+"""A script written for KerasTuner runs with one import changed: what its getting-started guide calls, on other data.
+
+What it calls: `RandomSearch`, `GridSearch`, `BayesianOptimization`, `Objective`, `HyperModel`, `hp.Int`, `hp.Float`
+with `sampling="log"`, `hp.Choice`, `hp.Boolean`, `search_space_summary`, `search` with validation data,
+`get_best_models`, `get_best_hyperparameters`, `results_summary`, and a `fit` of one's own. Its images are left out:
+searches take tables.
+"""
+
+import numpy as np
+import pytest
+
+from caviar import keras_tuner
+from caviar.errors import CaviarError, OptionError
+from caviar.population import devices
+
+devices.start()
+import keras  # noqa: E402 - only once JAX is its backend
+
+RNG = np.random.default_rng(1)
+X = RNG.normal(size=(120, 6)).astype("float32")
+Y = X[:, :3].argmax(axis=1)
+X_VAL = RNG.normal(size=(40, 6)).astype("float32")
+Y_VAL = X_VAL[:, :3].argmax(axis=1)
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    """Searches without a folder leave theirs in the present one."""
+    monkeypatch.chdir(tmp_path)
+
+
+def build_model(hp):
+    model = keras.Sequential([keras.Input((6,))])
+    for i in range(hp.Int("num_layers", 1, 2)):
+        units = hp.Int(f"units_{i}", min_value=4, max_value=12, step=4)
+        model.add(keras.layers.Dense(units, activation=hp.Choice("activation", ["relu", "tanh"])))
+    if hp.Boolean("dropout"):
+        model.add(keras.layers.Dropout(rate=0.25))
+    model.add(keras.layers.Dense(3, activation="softmax"))
+    rate = hp.Float("lr", min_value=1e-3, max_value=1e-1, sampling="log")
+    model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+@pytest.mark.parametrize(
+    "tuner_class", [keras_tuner.RandomSearch, keras_tuner.GridSearch, keras_tuner.BayesianOptimization]
+)
+def test_a_search_is_carried_out_from_its_summary_to_the_best_models(tuner_class, tmp_path, capsys):
+    tuner = tuner_class(
+        hypermodel=build_model,
+        objective="val_accuracy",
+        max_trials=6,
+        overwrite=True,
+        directory=tmp_path,
+        project_name="hello",
+    )
+    tuner.search_space_summary()
+    assert "num_layers" in capsys.readouterr().out
+    tuner.search(X, Y, epochs=3, validation_data=(X_VAL, Y_VAL), verbose=0)
+    models = tuner.get_best_models(num_models=2)
+    assert [model.output_shape for model in models] == [(None, 3)] * 2
+    assert models[0].predict(X_VAL, verbose=0).shape == (40, 3)
+    tuner.results_summary()
+    assert "accuracy" in capsys.readouterr().out
+    best = tuner.get_best_hyperparameters(2)[0]
+    model = build_model(best)
+    assert model.layers[0].units == best.get("units_0") == best.values["units_0"]
+    assert (tmp_path / "hello" / "trials.jsonl").exists()
+
+
+def test_trials_are_scored_on_the_validation_rows_alone(tmp_path):
+    """What `fit` scores there, trained on all other rows."""
+    tuner = keras_tuner.RandomSearch(build_model, "val_accuracy", 1, directory=tmp_path)
+    tuner.search(X, Y, epochs=3, validation_data=(X_VAL, Y_VAL), verbose=0)
+    found = tuner._done()
+    (split,) = found._study.bench.splits
+    assert (len(split.train), len(split.held_out)) == (120, 40)
+    assert found.lines[0].score[0] in {n / 40 for n in range(41)}
+    np.testing.assert_array_equal(found._study.bench.dataset.target[split.held_out], Y_VAL)
+
+
+def test_a_share_of_the_last_rows_is_held_out_as_fit_does():
+    tuner = keras_tuner.RandomSearch(build_model, keras_tuner.Objective("val_loss", "min"), 1)
+    tuner.search(X, Y, validation_split=0.25, verbose=0)
+    (split,) = tuner._done()._study.bench.splits
+    assert split.held_out.tolist() == list(range(90, 120))
+
+
+class MyHyperModel(keras_tuner.HyperModel):
+    def build(self, hp):
+        return build_model(hp)
+
+    def fit(self, hp, model, *args, **kwargs):
+        return model.fit(*args, **{**kwargs, "epochs": hp.Int("epochs", 2, 3)})
+
+
+def test_a_hypermodel_sets_its_epochs():
+    tuner = keras_tuner.RandomSearch(MyHyperModel(), objective="val_loss", max_trials=2)
+    tuner.search(X, Y, validation_split=0.2, verbose=0)
+    assert tuner.get_best_hyperparameters()[0].get("epochs") in {2, 3}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (
+            lambda: keras_tuner.RandomSearch(build_model, keras_tuner.Objective("val_accuracy", "min")),
+            "'max'",
+        ),
+        (lambda: keras_tuner.RandomSearch(build_model, tuner_id="a"), "tuner_id"),
+        (lambda: keras_tuner.RandomSearch(build_model).search(X, Y, shuffle=False), "shuffle"),
+        (lambda: keras_tuner.RandomSearch(build_model).get_best_models(), "search"),
+        (
+            lambda: keras_tuner.RandomSearch(build_model).search(X, Y, validation_split=2.0),
+            "validation_split",
+        ),
+        (
+            lambda: keras_tuner.RandomSearch(build_model).search(X, Y, validation_data=(X_VAL[:, :2], Y_VAL)),
+            "columns",
+        ),
+    ],
+)
+def test_what_cannot_be_carried_out_is_said_in_a_sentence(wrong, words):
+    with pytest.raises(CaviarError, match=words) as told:
+        wrong()
+    assert isinstance(told.value, OptionError)
