@@ -85,6 +85,7 @@ KNOWS_KERAS = (
     "given",
     "doctor",
     "table",
+    "keras_tuner",
 )
 # Swaps layers in a graph, for which Keras has no public name.
 KNOWS_KERAS_INTERNALS = ("population", "remedies.rewrite")

@@ -77,6 +77,7 @@ def test_trials_are_scored_on_the_validation_rows_alone(tmp_path):
     assert (len(split.train), len(split.held_out)) == (120, 40)
     assert found.lines[0].score[0] in {n / 40 for n in range(41)}
     np.testing.assert_array_equal(found._study.bench.dataset.target[split.held_out], Y_VAL)
+    np.testing.assert_array_equal(found._rows.target, Y)  # what the best models train on
 
 
 def test_a_share_of_the_last_rows_is_held_out_as_fit_does():

@@ -3,9 +3,11 @@
     import caviar.keras_tuner as keras_tuner
 
 What differs is said where it matters: without validation rows, trials are scored by five folds; a trial has no best
-epoch to be flattered by, its last one counts; `get_best_models` trains the best settings anew on all training rows.
+epoch to be flattered by, its last one counts; `get_best_models` trains the best settings anew on all rows
+but those that validate.
 """
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,23 +115,26 @@ class _Tuner:
         return [HyperParameters(dict(line.settings)) for line in self._done().best_lines[:num_trials]]
 
     def get_best_models(self, num_models: int = 1) -> list[keras.Model]:
-        """Models of the best settings, trained anew on all rows."""
+        """Models of the best settings, trained anew on all rows but those that validate."""
         found = self._done()
         return [found.model(line.number).models[0] for line in found.best_lines[:num_models]]
 
     def search_space_summary(self) -> None:
         """Print what is searched."""
         space = self._space()
-        print("Search space summary")  # noqa: T201 - it is asked for
-        for parameter in space.parameters:
-            print(f"{parameter.name}: {parameter.question}")  # noqa: T201
+        said = ["Search space summary"]
+        said += [f"{parameter.name}: {parameter.question}" for parameter in space.parameters]
+        _say(said)
 
     def results_summary(self, num_trials: int = 10) -> None:
         """Print the best trials, and what may be said of the best one."""
         found = self._done()
-        print(found.record.sentence)  # noqa: T201
-        for line in found.best_lines[:num_trials]:
-            print(f"Trial {line.number}: {found.record.metric} {line.score[0]:.6g}, {line.settings}")  # noqa: T201
+        said = [found.record.sentence]
+        said += [
+            f"Trial {line.number}: {found.record.metric} {line.score[0]:.6g}, {line.settings}"
+            for line in found.best_lines[:num_trials]
+        ]
+        _say(said)
 
     def _space(self) -> Space:
         if self._found is not None:
@@ -157,6 +162,10 @@ class BayesianOptimization(_Tuner):
     """Asks where good settings are dense (a tree-structured Parzen estimator; KerasTuner fits a Gaussian process)."""
 
     _search = "tpe"
+
+
+def _say(lines: Sequence[str]) -> None:
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
 
 
 def _refuse(name: str, why: str) -> NoReturn:

@@ -114,7 +114,7 @@ class Tuned:
         return sorted(complete(self.lines), key=lambda line: (sign * line.score[0], line.number))
 
     def model(self, trial: int | None = None, seed: int = 0) -> FinishedModel:
-        """A trial's recipe trained on all rows.
+        """A trial's recipe trained on all rows, but for those that validated: they stay for judging it.
 
         Args:
             trial: Its number; the best one if not given.
@@ -131,8 +131,13 @@ class Tuned:
                     f"Expected the number of a trial, 0 to {len(self.lines) - 1}, got {trial}. Give one."
                 )
             recipe = self._study.recipe(line)
-        prepared, fitting, _, models = fit_all(self._study.bench.dataset, recipe, seed)
-        return FinishedModel(models, prepared, fitting.link, self._study.bench.dataset.schema)
+        prepared, fitting, _, models = fit_all(self._rows, recipe, seed)
+        return FinishedModel(models, prepared, fitting.link, self._rows.schema)
+
+    @property
+    def _rows(self) -> Dataset:
+        bench = self._study.bench
+        return bench.dataset if len(bench.splits) > 1 else bench.dataset.of(bench.splits[0].train)
 
 
 def tune(
@@ -195,7 +200,7 @@ def tune(
         verbose: 0 for silence.
 
     Returns:
-        The best recipe and what may be said of it; `model()` trains it on all rows.
+        The best recipe and what may be said of it; `model()` trains it.
 
     Raises:
         CaviarError: One sentence on what was expected, what was seen, and what to do.
