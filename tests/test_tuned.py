@@ -36,6 +36,14 @@ def build(hp) -> keras.Model:
     return model
 
 
+def other_layers(hp) -> keras.Model:
+    """The same questions about another network."""
+    build(hp)
+    model = keras.Sequential([keras.Input((3,)), L.Dense(2, "relu"), L.Dense(1, "sigmoid")])
+    model.compile("adam", "binary_crossentropy")
+    return model
+
+
 def tuned(builder=build, folder=None, **arguments):
     settings = {"trials": 6, "epochs": 4, "folds": 3, "verbose": 0, "folder": folder} | arguments
     return caviar.tune(builder, X, Y, **settings)
@@ -94,6 +102,8 @@ def test_a_search_that_is_over_is_not_trained_again(found, monkeypatch):
         ({"seed": 3}, "seed"),
         ({"folds": 4}, "rows and folds"),
         ({"objective": "val_accuracy"}, "objective"),
+        ({"epochs": 5}, "fit arguments"),
+        ({"builder": other_layers}, "builder"),
     ],
 )
 def test_a_folder_of_another_search_is_refused(found, changed, words):

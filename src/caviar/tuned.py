@@ -2,6 +2,8 @@
 
 import hashlib
 import importlib.metadata
+import json
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -387,7 +389,11 @@ def _searched(study: Study, search: str, trials: int, start: Sequence[dict[str, 
         lines = study.folder.lines()
         going = begin().replay([outcome(study, line) for line in lines])
         study.voice.say(f"  {len(lines)} trials are finished already.")
-    lines = run(study, going, lines)
+    try:
+        lines = run(study, going, lines)
+    except KeyboardInterrupt:
+        study.voice.say(f"  Stopped. With {study.folder.path} as its folder, the same search goes on.")
+        raise
     winner = conclude(study, lines)
     record = _recorded(study, search, winner, lines)
     study.folder.finish(record)
@@ -408,8 +414,23 @@ def _plan(study: Study, search: str, trials: int, start: Sequence[dict[str, Any]
         "start": [dict(one) for one in start],
         "rows": data.n_rows,
         "data": print_of.hexdigest(),
+        "model": _told(study),
         "space": study.space.describe(),
     }
+
+
+def _told(study: Study) -> str:
+    """What tells one builder and its fit arguments from others, as far as their defaults go."""
+    recipe = study.searched.recipe(study.base, study.space.default(), "default", study.n_inputs)
+    model = sketch(recipe.build(study.n_inputs, study.bench.dataset.n_outputs))
+    try:
+        layers = json.dumps([model.get_config(), model.get_compile_config()], default=str)
+    except NotImplementedError:  # a subclassed model knows no configuration
+        layers = type(model).__name__
+    callbacks = [(type(one).__name__, sorted(map(str, vars(one)))) for one in recipe.callbacks]
+    arguments = (recipe.batch_size, recipe.epochs, callbacks, recipe.preparation, recipe.class_weights)
+    plain = re.sub(r"_\d+|0x[0-9a-f]+", "", f"{layers} {arguments}")  # numbers that Keras gives to names
+    return hashlib.sha256(plain.encode()).hexdigest()
 
 
 def _require_same(space: Space, before: dict[str, Any], now: dict[str, Any]) -> None:
@@ -421,9 +442,10 @@ def _require_same(space: Space, before: dict[str, Any], now: dict[str, Any]) -> 
         ("objectives", "objective"),
         ("start", "settings to start from"),
         ("data", "rows and folds"),
+        ("model", "builder and fit arguments"),
     ):
         if before.get(name) != now[name]:
-            shown = "" if name == "data" else f" ({before.get(name)}, not {now[name]})"
+            shown = "" if name in {"data", "model"} else f" ({before.get(name)}, not {now[name]})"
             raise OptionError(
                 f"Expected the {what} with which the search in this folder began{shown}, got others. "
                 f"Search in a new folder, or with what it began with."

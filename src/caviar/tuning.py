@@ -62,10 +62,14 @@ class Study:
         """The scores, the one that decides first."""
         return (self.bench.metric, *self.bench.shown)
 
+    @property
+    def n_inputs(self) -> int:
+        """Inputs of a network under the base's preparation."""
+        return int(self.bench.inputs(self.base.preparation).shape[2])
+
     def recipe(self, line: TrialLine | Candidate) -> Recipe:
         """The recipe of a trial."""
-        inputs = self.bench.dataset.features.shape[1]
-        return self.searched.recipe(self.base, line.settings, f"trial-{line.number}", inputs)
+        return self.searched.recipe(self.base, line.settings, f"trial-{line.number}", self.n_inputs)
 
 
 @dataclass(frozen=True, eq=False)
