@@ -77,6 +77,7 @@ def test_a_trial_is_what_its_recipe_gives_alone(found):
 def test_all_trials_are_a_frame_and_the_result_is_json(found):
     assert found.trials.columns == ["number", "drop", "rate", "log-loss", "seconds", "why"]
     assert found.trials["log-loss"].to_list() == [line.score[0] for line in found.lines]
+    assert (found.path / "report.html").stat().st_size > 100_000
     told = json.loads((found.path / "result.json").read_text())
     assert told["best"] == found.record.best
     assert told["sentence"] == found.record.sentence
@@ -86,6 +87,11 @@ def test_the_model_of_the_best_is_an_ordinary_keras_model(found):
     model = found.model()
     assert model.models[0].input_shape == (None, 3)
     assert float(model.models[0].optimizer.learning_rate) == pytest.approx(found.hyperparameters["rate"])
+
+
+def test_resume_says_how_a_search_is_gone_on_with(found):
+    with pytest.raises(CaviarError, match="caviar tune.*--out"):
+        caviar.resume(found.path)
 
 
 def test_a_search_that_is_over_is_not_trained_again(found, monkeypatch):

@@ -9,6 +9,7 @@ from caviar.improve import carry_out
 from caviar.recipe.builder import Builder
 from caviar.results import Run
 from caviar.run.folder import RunFolder
+from caviar.run.study import StudyFolder
 
 
 def resume(
@@ -33,6 +34,11 @@ def resume(
         >>> run = caviar.resume("runs/sonar-20260102-030405")  # doctest: +SKIP
     """
     began, folder = time.monotonic(), RunFolder(Path(path))
+    if StudyFolder(folder.path).plan() is not None:
+        raise RunError(
+            f"Expected the folder of an unfinished run of `caviar improve`, but {folder.path} holds a search. "
+            f"`caviar tune` with the same arguments and --out {folder.path} goes on with it."
+        )
     arguments = folder.notes.get("arguments")
     if not isinstance(arguments, dict):
         finished = folder.load_record().status == "finished"

@@ -31,9 +31,11 @@ from caviar.recipe.hyperparameters import HyperParameters
 from caviar.recipe.recipe import Recipe
 from caviar.recipe.settled import Searched
 from caviar.recipe.table_space import searched_table
+from caviar.report.search import write_search
 from caviar.run.folder import make_run_folder
 from caviar.run.study import SearchRecord, StudyFolder, TrialLine
 from caviar.table import check_numbers, keras_speaks_plainly, read_recipe
+from caviar.tune.importance import importances
 from caviar.tune.space import Space
 from caviar.tune.table import search_named
 from caviar.tuning import Study, Winner, complete, conclude, front, outcome, run, space_of
@@ -397,6 +399,7 @@ def _searched(study: Study, search: str, trials: int, start: Sequence[dict[str, 
     winner = conclude(study, lines)
     record = _recorded(study, search, winner, lines)
     study.folder.finish(record)
+    write_search(study.folder.path, record, lines, study.space)
     return Tuned(study.recipe(winner.line), record, study.folder.path, lines, study)
 
 
@@ -503,6 +506,7 @@ def _recorded(study: Study, search: str, winner: Winner, lines: Sequence[TrialLi
         gain=winner.gain,
         ties=winner.ties,
         front=[line.number for line in front(study, lines)] if several else [],
+        importance=importances([outcome(study, line) for line in lines], study.space),
         trials=len(lines),
         failed=sum(bool(line.why) for line in lines),
         sentence=in_words(study, winner, lines),

@@ -350,6 +350,7 @@ def search(record: SearchRecord, lines: Sequence[TrialLine], folder: Path) -> Re
         trials,
         Text("Scores as they look; only the best one's was corrected.", style="dim"),
         Text(),
+        _line("Page", str(folder / "report.html")),
         _line("Trials", str(folder / "trials.jsonl")),
         _line("Result", str(folder / "result.json")),
     ]

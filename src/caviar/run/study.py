@@ -69,6 +69,7 @@ class SearchRecord(BaseModel):
             score is no mean over rows.
         ties: Numbers of trials that cannot be told from it.
         front: Numbers of trials that no other one beats in all objectives; empty for one objective.
+        importance: How much each setting counts for being among the best tenth, as shares of 1; empty of few trials.
         trials: How many there were.
         failed: How many of them failed.
         sentence: The outcome in words.
@@ -93,6 +94,7 @@ class SearchRecord(BaseModel):
     gain: Estimate | None
     ties: list[int]
     front: list[int]
+    importance: dict[str, float] = {}
     trials: int
     failed: int
     sentence: str

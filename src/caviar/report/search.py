@@ -1,0 +1,302 @@
+"""The page of a search, drawn from its record and trials; for each figure first the facts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from caviar.report import wording
+from caviar.report.figures import BLUE, FAINT, GREEN, ORANGE, QUIET, Figure, escaped, layout
+from caviar.report.page import filled
+from caviar.run.files import write_text
+from caviar.run.folder import REPORT
+from caviar.run.study import SearchRecord, TrialLine
+from caviar.tune.parameter import Parameter
+from caviar.tune.space import Space
+
+_HEIGHT, _SLICE_HEIGHT = 320, 230
+MOST_SLICES = 12
+"""Parameters that get a figure of their own."""
+MOST_LINES = 200
+"""Trials drawn in parallel: the best ones, and as many others as there is room for."""
+SHOWN = 20
+"""Trials of the table."""
+_BEST_SHARE = 0.1
+
+
+def write_search(folder: Path, record: SearchRecord, lines: Sequence[TrialLine], space: Space) -> Path:
+    """Draw a search's page.
+
+    Args:
+        folder: Gets `report.html`.
+        record: What was found.
+        lines: All trials.
+        space: What was searched.
+
+    Returns:
+        Where the page is.
+
+    Raises:
+        RunError: It cannot be written.
+    """
+    write_text(folder / REPORT, render(record, lines, space))
+    return folder / REPORT
+
+
+def render(record: SearchRecord, lines: Sequence[TrialLine], space: Space) -> str:
+    """The page as text."""
+    best = ranked(record, lines)
+    history, slices = progress(record, lines), slices_of(record, best, space)
+    drawings = {
+        "history": {"wide": draw_progress(history, record), "description": history.description},
+        **{
+            f"slice-{i}": {"wide": draw_slice(one, record), "description": one.description}
+            for i, one in enumerate(slices)
+        },
+    }
+    parallel = parallel_lines(best, space)
+    if parallel is not None:
+        drawings["parallel"] = {"wide": draw_parallel(parallel), "description": parallel.description}
+    return filled(
+        "search.html.jinja",
+        drawings,
+        {},
+        record=record,
+        plots={"history": history, "parallel": parallel},
+        slices=slices,
+        best=best[:SHOWN],
+        failed=[line for line in lines if line.why][:SHOWN],
+        setting=setting,
+    )
+
+
+def ranked(record: SearchRecord, lines: Sequence[TrialLine]) -> list[TrialLine]:
+    """Trials that have a score, best first."""
+    sign = -1 if record.higher_is_better else 1
+    known = [line for line in lines if np.isfinite(line.score[0])]
+    return sorted(known, key=lambda line: (sign * line.score[0], line.number))
+
+
+def setting(value: object) -> str:
+    """A setting as people read it.
+
+    >>> setting(0.00123456), setting("relu")
+    ('0.001235', 'relu')
+    """
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Scores in the order of the trials, and the best so far.
+
+    Attributes:
+        numbers: Of the trials that have a score.
+        scores: Theirs.
+        best: The best one up to each of them.
+        description: The figure in one sentence.
+    """
+
+    numbers: tuple[int, ...]
+    scores: tuple[float, ...]
+    best: tuple[float, ...]
+    description: str
+
+
+def progress(record: SearchRecord, lines: Sequence[TrialLine]) -> Progress:
+    """How the search went on."""
+    known = sorted((line for line in lines if np.isfinite(line.score[0])), key=lambda line: line.number)
+    scores = [line.score[0] for line in known]
+    so_far = np.maximum.accumulate(scores) if record.higher_is_better else np.minimum.accumulate(scores)
+    return Progress(
+        tuple(line.number for line in known),
+        tuple(scores),
+        tuple(map(float, so_far)),
+        f"{record.metric} of {len(known)} trials in their order, and the best so far, which ends at "
+        f"{wording.number(record.naive_score)}",
+    )
+
+
+def draw_progress(facts: Progress, record: SearchRecord) -> Figure:
+    """Draw points, and the best so far as a stair."""
+    figure = _plain("trial", record.metric)
+    figure["data"] = [
+        _points(facts.numbers, facts.scores, "trials", BLUE, "trial %{x}: %{y:.4g}"),
+        {
+            "x": list(facts.numbers),
+            "y": list(facts.best),
+            "mode": "lines",
+            "name": "best so far",
+            "line": {"color": ORANGE, "width": 2, "shape": "hv"},
+            "hovertemplate": "%{y:.4g}<extra>best so far</extra>",
+        },
+    ]
+    figure["layout"]["yaxis"] |= {"range": _range(facts.scores)}
+    return figure
+
+
+@dataclass(frozen=True)
+class Slice:
+    """One setting and the score, trial by trial.
+
+    Attributes:
+        name: Of the setting.
+        values: In the order of `scores`; words where they are no numbers.
+        scores: Of the trials in which it counted.
+        is_log: Whether the axis is logarithmic.
+        order: Words in their order; empty for numbers.
+        drawn: How values are drawn, in words.
+        description: The figure in one sentence.
+    """
+
+    name: str
+    values: tuple[Any, ...]
+    scores: tuple[float, ...]
+    is_log: bool
+    order: tuple[str, ...]
+    drawn: str
+    description: str
+
+
+def slices_of(record: SearchRecord, best: Sequence[TrialLine], space: Space) -> list[Slice]:
+    """A slice for each of the first parameters that have more than one value."""
+    found: list[Slice] = []
+    for parameter in space.parameters:
+        if len(found) == MOST_SLICES:
+            break
+        known = [line for line in best if parameter.name in line.settings]
+        if not parameter.is_searched or not known:
+            continue
+        values: list[Any] = [line.settings[parameter.name] for line in known]
+        words = () if parameter.is_numeric else tuple(map(str, parameter.points or ()))
+        found.append(
+            Slice(
+                parameter.name,
+                tuple(map(str, values)) if words else tuple(values),
+                tuple(line.score[0] for line in known),
+                parameter.is_numeric and parameter.question.sampling == "log",
+                words,
+                _drawn(parameter),
+                f"{record.metric} of {len(known)} trials by {parameter.name}",
+            )
+        )
+    return found
+
+
+def _drawn(parameter: Parameter) -> str:
+    asked = parameter.question
+    if not parameter.is_numeric:
+        return f"one of {len(parameter.points or ())} values, each equally often"
+    scale = {"linear": "evenly", "log": "evenly on a logarithmic scale"}.get(
+        asked.sampling, "evenly on a logarithmic scale that is dense near the upper end"
+    )
+    return f"{setting(asked.low)} to {setting(asked.high)}, {scale}"
+
+
+def draw_slice(facts: Slice, record: SearchRecord) -> Figure:
+    """Draw every trial as a point."""
+    figure = _plain(facts.name, record.metric, height=_SLICE_HEIGHT)
+    figure["data"] = [_points(facts.values, facts.scores, "trials", BLUE, "%{x}: %{y:.4g}")]
+    figure["layout"]["showlegend"] = False
+    figure["layout"]["margin"] |= {"t": 12}
+    figure["layout"]["yaxis"] |= {"range": _range(facts.scores)}
+    if facts.is_log:
+        figure["layout"]["xaxis"] |= {"type": "log", "exponentformat": "none"}
+    if facts.order:
+        figure["layout"]["xaxis"] |= {"type": "category", "categoryarray": list(facts.order)}
+    return figure
+
+
+@dataclass(frozen=True)
+class Parallel:
+    """Trials as lines over the axes of all settings.
+
+    Attributes:
+        names: Of the settings that all trials have, axis by axis.
+        places: Where each trial stands on each axis, from 0 to 1 (trial, axis), best first.
+        best: How many of the first are among the best.
+        description: The figure in one sentence.
+    """
+
+    names: tuple[str, ...]
+    places: tuple[tuple[float, ...], ...]
+    best: int
+    description: str
+
+
+def parallel_lines(best: Sequence[TrialLine], space: Space) -> Parallel | None:
+    """The trials' places on their axes; None where fewer than two settings count in all trials."""
+    shared = [
+        one for one in space.parameters if one.is_searched and all(one.name in line.settings for line in best)
+    ]
+    if len(shared) < 2 or not best:
+        return None
+    places = tuple(tuple(one.place(line.settings[one.name]) for one in shared) for line in best[:MOST_LINES])
+    top = max(1, round(_BEST_SHARE * len(best)))
+    return Parallel(
+        tuple(one.name for one in shared),
+        places,
+        min(top, len(places)),
+        f"{len(places)} trials as lines over {len(shared)} settings; the best {top} stand out",
+    )
+
+
+def draw_parallel(facts: Parallel) -> Figure:
+    """Draw lines, the best ones above the others."""
+    figure = _plain("", "low to high")
+    axes = list(range(len(facts.names)))
+
+    def joined(places: Sequence[Sequence[float]], name: str, colour: str, width: float) -> dict[str, Any]:
+        x: list[float | None] = []
+        y: list[float | None] = []
+        for line in places:
+            x += [*axes, None]
+            y += [*line, None]
+        shape = {"color": colour, "width": width}
+        return {"x": x, "y": y, "mode": "lines", "name": name, "line": shape, "hoverinfo": "skip"}
+
+    figure["data"] = [
+        joined(facts.places[facts.best :], "other trials", FAINT, 1),
+        joined(facts.places[1 : facts.best], "among the best tenth", BLUE, 1.5),
+        joined(facts.places[:1], "the best", GREEN, 3),
+    ]
+    named = {"tickvals": axes, "ticktext": [escaped(name) for name in facts.names]}
+    figure["layout"]["xaxis"] |= {**named, "range": [-0.3, axes[-1] + 0.3]}
+    figure["layout"]["yaxis"] |= {"range": [-0.02, 1.02], "showticklabels": False}
+    return figure
+
+
+def _range(scores: Sequence[float]) -> list[float]:
+    """Ends of an axis on which good trials can be told apart, though bad ones may lie far beyond."""
+    low, high = (
+        np.quantile(scores, [0, 0.9])
+        if np.median(scores) <= np.mean(scores)
+        else np.quantile(scores, [0.1, 1])
+    )
+    room = 0.08 * (high - low) or 0.1 * abs(high) or 1.0
+    return [float(low - room), float(high + room)]
+
+
+def _points(x: Sequence[Any], y: Sequence[float], name: str, colour: str, hover: str) -> dict[str, Any]:
+    return {
+        "x": list(x),
+        "y": list(y),
+        "mode": "markers",
+        "name": name,
+        "marker": {"color": colour, "size": 7, "opacity": 0.7, "line": {"width": 0.5, "color": QUIET}},
+        "hovertemplate": f"{hover}<extra></extra>",
+    }
+
+
+def _plain(x_title: str, y_title: str, *, height: int = _HEIGHT) -> Figure:
+    figure = layout(x_title, height=height, y_title=y_title)
+    figure["layout"] |= {
+        "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "traceorder": "normal"},
+        "showlegend": True,
+    }
+    figure["layout"]["margin"] |= {"t": 44}
+    for axis in ("xaxis", "yaxis"):
+        figure["layout"][axis] |= {"fixedrange": True}
+    return figure
