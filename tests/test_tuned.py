@@ -90,7 +90,7 @@ def test_the_model_of_the_best_is_an_ordinary_keras_model(found):
 
 
 def test_resume_says_how_a_search_is_gone_on_with(found):
-    with pytest.raises(CaviarError, match="caviar tune.*--out"):
+    with pytest.raises(CaviarError, match=r"caviar tune.*--out"):
         caviar.resume(found.path)
 
 
@@ -318,3 +318,4 @@ def test_bad_input_is_one_sentence(tmp_path, arguments, words):
     with pytest.raises(CaviarError, match=words) as told:
         tuned(**{"folder": tmp_path / "study"} | arguments)
     assert str(told.value).startswith("Expected")
+    assert not (tmp_path / "study").exists() or "minutes" in arguments

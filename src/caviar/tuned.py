@@ -6,6 +6,7 @@ import json
 import re
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +17,7 @@ import numpy as np
 from caviar.data.dataset import Dataset
 from caviar.data.load import load
 from caviar.data.split import Split, make_splits
-from caviar.errors import OptionError
+from caviar.errors import CaviarError, OptionError
 from caviar.evaluate.estimate import Estimate
 from caviar.evaluate.metrics import Metric, default_metric, find_metric
 from caviar.evaluate.wording import digits, interval
@@ -37,7 +38,7 @@ from caviar.run.study import SearchRecord, StudyFolder, TrialLine
 from caviar.table import check_numbers, keras_speaks_plainly, read_recipe
 from caviar.tune.importance import importances
 from caviar.tune.space import Space
-from caviar.tune.table import search_named
+from caviar.tune.table import Method, search_named
 from caviar.tuning import Study, Winner, complete, conclude, front, outcome, run, space_of
 
 FOLDS, TRIALS = 5, 64
@@ -249,9 +250,10 @@ def tune(
             rows = np.arange(dataset.n_rows, dtype=np.int32)
             splits = [Split(0, 0, rows[:-watched], rows[-watched:])]
         bench = Bench(dataset, splits, metrics[0], metrics[1:], seed)
+        method = _method(search, len(metrics))
         where = StudyFolder(_folder(folder, "tune"))
         study = Study(searched, first, bench, space, where, clock, voice)
-        return _searched(study, search, trials, start)
+        return _searched(study, method, trials, start)
 
 
 def _with_validation(
@@ -347,8 +349,9 @@ def tune_table(
             dataset, make_splits(dataset, folds, repeats, seed), metrics[0], tuple(metrics[1:]), seed
         )
         space = space_of(searched, bench.inputs(base.preparation).shape[2], dataset.n_outputs)
+        method = _method(search, len(metrics))
         where = StudyFolder(_folder(out, f"{dataset.name}-tune"))
-        return _searched(Study(searched, base, bench, space, where, clock, voice), search, trials, start)
+        return _searched(Study(searched, base, bench, space, where, clock, voice), method, trials, start)
 
 
 def _objectives(wanted: str | Sequence[str] | None, dataset: Dataset, recipe: Recipe) -> tuple[Metric, ...]:
@@ -360,6 +363,16 @@ def _objectives(wanted: str | Sequence[str] | None, dataset: Dataset, recipe: Re
     return tuple(deciding_metric(model, dataset, name) for name in plain)
 
 
+def _method(search: str, objectives: int) -> Method:
+    method = search_named(search)
+    if objectives > 1 and not method.many_objectives:
+        raise OptionError(
+            f"Expected one objective for {search!r}, which looks at one score, got {objectives}. "
+            f"Take tpe or nsga, or one objective."
+        )
+    return method
+
+
 def _folder(wanted: str | Path | None, name: str) -> Path:
     """A new folder, or the one of a search that is gone on with."""
     if wanted is not None and StudyFolder(Path(wanted).expanduser()).plan() is not None:
@@ -367,22 +380,20 @@ def _folder(wanted: str | Path | None, name: str) -> Path:
     return make_run_folder(name, wanted).path
 
 
-def _searched(study: Study, search: str, trials: int, start: Sequence[dict[str, Any]]) -> Tuned:
-    method = search_named(search)
-    if len(study.objectives) > 1 and not method.many_objectives:
-        raise OptionError(
-            f"Expected one objective for {search!r}, which looks at one score, got {len(study.objectives)}. "
-            f"Take --search tpe or nsga, or one objective."
-        )
+def _searched(study: Study, method: Method, trials: int, start: Sequence[dict[str, Any]]) -> Tuned:
     more = {"objectives": len(study.objectives)} if method.many_objectives else {}
     first = [study.space.default(), *start]
 
     def begin() -> Any:  # noqa: ANN401
         return method.make(study.space, trials, study.bench.seed, first, **more)
 
-    plan = _plan(study, search, trials, first)
+    try:
+        going, plan = begin(), _plan(study, method.name, trials, first)
+    except CaviarError:
+        with suppress(OSError):  # it holds a search already
+            study.folder.path.rmdir()
+        raise
     before = study.folder.plan()
-    going = begin()
     if before is None:
         study.folder.begin(plan)
         lines: list[TrialLine] = []
@@ -397,7 +408,7 @@ def _searched(study: Study, search: str, trials: int, start: Sequence[dict[str, 
         study.voice.say(f"  Stopped. With {study.folder.path} as its folder, the same search goes on.")
         raise
     winner = conclude(study, lines)
-    record = _recorded(study, search, winner, lines)
+    record = _recorded(study, method.name, winner, lines)
     study.folder.finish(record)
     write_search(study.folder.path, record, lines, study.space)
     return Tuned(study.recipe(winner.line), record, study.folder.path, lines, study)

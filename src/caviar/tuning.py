@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from caviar.data.dataset import Dataset
-from caviar.errors import CaviarError, ModelError
+from caviar.errors import CaviarError, ModelError, OptionError
 from caviar.evaluate.compare import ALPHA, Comparison, compare, judge, rope_of
 from caviar.evaluate.estimate import Estimate
 from caviar.evaluate.metrics import Metric
@@ -271,8 +271,14 @@ def conclude(study: Study, lines: Sequence[TrialLine]) -> Winner:
     """
     best, done = best_of(study, lines), complete(lines)
     if best is None:
-        why = next((line.why for line in lines if line.why), "there was no time for a whole one")
-        raise ModelError(f"Expected one trial or more with a score, got none of {len(lines)}: {why}")
+        why = next((line.why for line in lines if line.why), "")
+        if not why:
+            raise OptionError(
+                "Expected the time given to suffice for one trial, but it did not. Give more minutes."
+            )
+        raise ModelError(
+            f"Expected one trial or more with a score, but all {len(lines)} failed; the first: {why}"
+        )
     first = done[0]
     beside = [_compared(study, best, line) for line in done if line is not best]
     ties = [int(one.remedy) for one in beside if not one.p < ALPHA]
