@@ -391,3 +391,16 @@ def layout(x_title: str, *, height: int, y_title: str = "") -> Figure:
             "dragmode": False,
         },
     }
+
+
+def with_legend(x_title: str, y_title: str, *, height: int) -> Figure:
+    """An empty figure with its legend above it, whose axes stay as they are."""
+    figure = layout(x_title, height=height, y_title=y_title)
+    figure["layout"] |= {
+        "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "traceorder": "normal"},
+        "showlegend": True,
+    }
+    figure["layout"]["margin"] |= {"t": 44}
+    for axis in ("xaxis", "yaxis"):
+        figure["layout"][axis] |= {"fixedrange": True}
+    return figure

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from caviar.report import wording
-from caviar.report.figures import BLUE, FAINT, GREEN, ORANGE, QUIET, Figure, escaped, layout
+from caviar.report.figures import BLUE, FAINT, GREEN, ORANGE, QUIET, Figure, escaped, with_legend
 from caviar.report.page import filled
 from caviar.run.files import write_text
 from caviar.run.folder import REPORT
@@ -121,7 +121,7 @@ def progress(record: SearchRecord, lines: Sequence[TrialLine]) -> Progress:
 
 def draw_progress(facts: Progress, record: SearchRecord) -> Figure:
     """Draw points, and the best so far as a stair."""
-    figure = _plain("trial", record.metric)
+    figure = with_legend("trial", record.metric, height=_HEIGHT)
     figure["data"] = [
         _points(facts.numbers, facts.scores, "trials", BLUE, "trial %{x}: %{y:.4g}"),
         {
@@ -197,7 +197,7 @@ def _drawn(parameter: Parameter) -> str:
 
 def draw_slice(facts: Slice, record: SearchRecord) -> Figure:
     """Draw every trial as a point."""
-    figure = _plain(facts.name, record.metric, height=_SLICE_HEIGHT)
+    figure = with_legend(facts.name, record.metric, height=_SLICE_HEIGHT)
     figure["data"] = [_points(facts.values, facts.scores, "trials", BLUE, "%{x}: %{y:.4g}")]
     figure["layout"]["showlegend"] = False
     figure["layout"]["margin"] |= {"t": 12}
@@ -245,7 +245,7 @@ def parallel_lines(best: Sequence[TrialLine], space: Space) -> Parallel | None:
 
 def draw_parallel(facts: Parallel) -> Figure:
     """Draw lines, the best ones above the others."""
-    figure = _plain("", "low to high")
+    figure = with_legend("", "low to high", height=_HEIGHT)
     axes = list(range(len(facts.names)))
 
     def joined(places: Sequence[Sequence[float]], name: str, colour: str, width: float) -> dict[str, Any]:
@@ -288,15 +288,3 @@ def _points(x: Sequence[Any], y: Sequence[float], name: str, colour: str, hover:
         "marker": {"color": colour, "size": 7, "opacity": 0.7, "line": {"width": 0.5, "color": QUIET}},
         "hovertemplate": f"{hover}<extra></extra>",
     }
-
-
-def _plain(x_title: str, y_title: str, *, height: int = _HEIGHT) -> Figure:
-    figure = layout(x_title, height=height, y_title=y_title)
-    figure["layout"] |= {
-        "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "traceorder": "normal"},
-        "showlegend": True,
-    }
-    figure["layout"]["margin"] |= {"t": 44}
-    for axis in ("xaxis", "yaxis"):
-        figure["layout"][axis] |= {"fixedrange": True}
-    return figure

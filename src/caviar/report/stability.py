@@ -23,8 +23,8 @@ from caviar.report.figures import (
     axis_range,
     described,
     escaped,
-    layout,
     spread_rows,
+    with_legend,
 )
 from caviar.report.page import filled, rows_figure
 from caviar.run.files import write_text
@@ -143,7 +143,7 @@ def histogram(record: StabilityRecord) -> Bars:
 
 def draw_histogram(bars: Bars, record: StabilityRecord) -> Figure:
     """Draw bars, and the normal curve of the same mean and standard deviation."""
-    figure = _plain(record.metric.title, "repeats")
+    figure = with_legend(record.metric.title, "repeats", height=_HEIGHT)
     steps = np.diff(bars.edges)
     middles = np.asarray(bars.edges[:-1]) + steps / 2
     figure["data"] = [
@@ -198,7 +198,7 @@ def quantiles(record: StabilityRecord) -> Quantiles:
 
 def draw_quantiles(facts: Quantiles, record: StabilityRecord) -> Figure:
     """Draw points, and the line on which they would lie."""
-    figure = _plain("standard normal quantile", record.metric.title)
+    figure = with_legend("standard normal quantile", record.metric.title, height=_HEIGHT)
     ends = [facts.normal[0], facts.normal[-1]]
     figure["data"] = [
         _line(
@@ -261,7 +261,7 @@ def error_lines(record: StabilityRecord) -> ErrorLines:
 
 def draw_errors(facts: ErrorLines, record: StabilityRecord) -> Figure:
     """Draw what was seen as points, what is expected as lines, and what counts as a difference."""
-    figure = _plain("repeats", f"standard error of {record.metric.title}")
+    figure = with_legend("repeats", f"standard error of {record.metric.title}", height=_HEIGHT)
     ends = [facts.repeats[0], facts.repeats[-1]]
     figure["data"] = [
         _line(facts.repeats, facts.corrected, "for other rows (corrected)", ORANGE, "dash"),
@@ -282,19 +282,6 @@ def draw_errors(facts: ErrorLines, record: StabilityRecord) -> Figure:
             {"type": "line", "x0": facts.enough, "x1": facts.enough, "yref": "paper", "y0": 0, "y1": 1}
             | {"layer": "below", "line": {"color": GREEN, "width": 1.5, "dash": "dash"}}
         ]
-    return figure
-
-
-def _plain(x_title: str, y_title: str) -> Figure:
-    """An empty figure with its legend above it."""
-    figure = layout(x_title, height=_HEIGHT, y_title=y_title)
-    figure["layout"] |= {
-        "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "traceorder": "normal"},
-        "showlegend": True,
-    }
-    figure["layout"]["margin"] |= {"t": 44}
-    for axis in ("xaxis", "yaxis"):
-        figure["layout"][axis] |= {"fixedrange": True}
     return figure
 
 
