@@ -231,6 +231,7 @@ def test_class_weights_of_one_are_no_class_weights():
         np.testing.assert_allclose(none, ones, atol=1e-6, err_msg=name)
 
 
+@pytest.mark.thorough
 def test_a_single_member_reads_like_keras_history():
     history = caviar.fit(build, X, Y, epochs=3, verbose=0)
     _, logs = alone(build, 0, epochs=3)
@@ -328,6 +329,7 @@ def test_callbacks_that_set_the_rate_keep_recipes_with_other_rates_apart():
     np.testing.assert_allclose(history.history["learning_rate"][1], [0.01, 0.01, 0.001], rtol=1e-5)
 
 
+@pytest.mark.thorough
 def test_recipes_that_stop_early_at_other_rates_share_a_program():
     stop = keras.callbacks.EarlyStopping("val_loss", patience=1, min_delta=1e-3)
     recipes = {"a": {"rate": 0.2}, "b": {"rate": 0.01}}
@@ -369,6 +371,7 @@ def test_recipes_of_a_model_that_cannot_run_together_keep_their_numbers():
     np.testing.assert_allclose(history.history["loss"][1], logs["loss"], atol=1e-5)
 
 
+@pytest.mark.thorough
 def test_several_inputs_and_outputs_are_dicts():
     def two():
         a, b = keras.Input((4,), name="a"), keras.Input((3, 2), name="b")

@@ -42,6 +42,7 @@ def build_model(hp):
     return model
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "tuner_class", [keras_tuner.RandomSearch, keras_tuner.GridSearch, keras_tuner.BayesianOptimization]
 )

@@ -144,6 +144,7 @@ def test_every_rate_is_beside_the_best_one_with_its_interval(found):
 # What a population computes is what Keras computes.
 
 
+@pytest.mark.thorough
 def test_a_member_at_a_constant_rate_is_what_fit_gives():
     bench = bench_of()
     recipe, rates = recipe_of(network, bench), [0.001, 0.1, 0.0]
@@ -422,6 +423,7 @@ def scheduled(n_inputs, n_outputs):
 SMALL = ("--epochs", "6", "--folds", "2", "--repeats", "1", "--seeds", "2", "--rates", "0.001,0.1,1,1000")
 
 
+@pytest.mark.thorough
 def test_the_command_leaves_a_page_and_its_numbers(tmp_path):
     (tmp_path / "my.py").write_text(MODEL)
     ended = in_fresh_process("lr-range", "sample:iris", "--model", "my.py:build", *SMALL, cwd=tmp_path)

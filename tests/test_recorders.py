@@ -131,6 +131,7 @@ def test_weights_alone_are_the_file_that_keras_writes(tmp_path):
             np.testing.assert_allclose(ours[name], value, atol=2e-4, rtol=1e-3, err_msg=name)
 
 
+@pytest.mark.thorough
 def test_placeholders_name_the_last_best_epoch(tmp_path):
     path = "{epoch:02d}-{val_loss:.3f}.keras"
     (tmp_path / "theirs").mkdir()
@@ -157,6 +158,7 @@ def test_what_never_beats_its_threshold_leaves_no_file(tmp_path):
     assert names(tmp_path) == []
 
 
+@pytest.mark.thorough
 def test_a_stopped_member_keeps_the_state_of_its_last_epoch(tmp_path):
     """Best weights go back into the model after the file was written."""
     callbacks = {

@@ -185,6 +185,7 @@ def test_every_row_is_seen_once_in_each_epoch_and_held_out_rows_never():
     assert len(np.unique(history.history["loss"][:, 0])) == len(history.members)
 
 
+@pytest.mark.thorough
 def test_blocks_are_shuffled_by_the_members_seed_and_the_same_again():
     arguments = {"seeds": [1, 2], "epochs": 2, "batch_size": 8, "block_rows": 16, "verbose": 0}
     first, again = (caviar.fit(build, X, Y, **arguments).history["loss"] for _ in range(2))

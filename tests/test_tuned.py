@@ -187,6 +187,7 @@ def test_a_trial_that_diverges_is_marked_and_not_chosen(tmp_path):
     assert "diverged" in found.lines[1].why
 
 
+@pytest.mark.thorough
 def test_fit_arguments_may_ask_hp(tmp_path):
     found = tuned(
         folder=tmp_path / "study",
@@ -221,6 +222,7 @@ class Model:
         )
 
 
+@pytest.mark.thorough
 def test_a_hypermodel_says_itself_how_it_is_trained(tmp_path):
     found = tuned(Model(), tmp_path / "study", trials=4)
     assert {"drop", "rate", "epochs", "batch"} == set(found.hyperparameters)
@@ -278,6 +280,7 @@ def test_the_best_of_equals_is_not_believed_to_be_better(tmp_path):
     assert found.record.gain is None or not found.record.gain.low > 0
 
 
+@pytest.mark.thorough
 def test_a_table_has_a_space_of_its_own_whose_default_is_the_table_network(tmp_path):
     rows = tmp_path / "rows.csv"
     rows.write_text("a,b,y\n" + "\n".join(f"{a},{b},{'yes' if a > b else 'no'}" for a, b in X[:60, :2]))

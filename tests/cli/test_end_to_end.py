@@ -15,6 +15,8 @@ import pytest
 import caviar as library
 from tests.cli.conftest import CLASSIFIER, SMALL, Ended, environment, in_fresh_process, rows_of_two_classes
 
+pytestmark = pytest.mark.thorough  # they share one run of the command
+
 LABELS = ["'-1'", "'1'"]
 
 
@@ -60,7 +62,6 @@ def table_of(ended: Ended) -> pl.DataFrame:
     return pl.read_csv(ended.out.encode(), infer_schema_length=None, quote_char='"')
 
 
-@pytest.mark.thorough
 def test_the_summary_fits_80_columns_and_names_report_and_model(finished):
     lines = finished.ended.out.splitlines()
     assert max(map(len, lines)) <= 80

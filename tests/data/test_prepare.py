@@ -74,6 +74,7 @@ def test_codes_instead_of_columns_keep_one_input_per_category():
     assert prepared.inputs(FEATURES)[2, -2:].tolist() == [-1.0, 0.0]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("scaling", SCALINGS)
 @given(strange=st.lists(st.floats(-1e30, 1e30), min_size=3, max_size=3))
 def test_rows_that_are_held_out_change_nothing(scaling, strange):

@@ -206,6 +206,7 @@ def test_the_recipes_own_rate_is_always_among_those_tested(own):
     assert rates.max() >= 3
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("build", "wrong"),
     [

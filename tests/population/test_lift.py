@@ -471,6 +471,7 @@ def test_each_member_trains_as_keras_trains_it_alone_with_its_numbers(name, subt
             assert abs(changed - found.first).max() > 100 * TOLERANCE, "the test would not notice this number"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", CASES)
 def test_all_numbers_share_one_program(name):
     """Other numbers in another order take the program that is there."""

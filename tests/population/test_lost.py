@@ -62,6 +62,7 @@ CALLBACKS = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("callbacks", CALLBACKS.values(), ids=CALLBACKS)
 def test_what_they_would_have_said_is_in_the_history(callbacks, left):
     """A loop of `fit` says the same, to the epoch; those that go on are not touched."""

@@ -342,6 +342,7 @@ def test_members_that_diverge_leave(monkeypatch, widths):
     assert np.isfinite(narrow.history["loss"]).sum(1).tolist()[:4] == [6, 6, 6, 6]
 
 
+@pytest.mark.thorough
 def test_narrower_programs_are_not_compiled_for_a_little_work(widths):
     stopping()
     assert set(widths) == {8}

@@ -71,6 +71,7 @@ def test_weights_are_mixed_along_as_fit_mixes_them():
     assert_equals_fit(job, train(job), 1)
 
 
+@pytest.mark.thorough
 def test_mixing_changes_what_is_learned_and_members_mix_each_in_their_own_way():
     one, other = train(job_of(mixed)), train(job_of(plain))
     assert np.abs(one.history["loss"].values - other.history["loss"].values).min() > 1e-4

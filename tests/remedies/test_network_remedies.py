@@ -321,6 +321,7 @@ def test_bins_are_those_of_ranks():
         changed("piecewise-embedding", functional, scaling="none")
 
 
+@pytest.mark.thorough
 def test_statistics_settle_to_those_of_the_final_weights_on_all_training_rows():
     """Weights stand still for the added epochs; the means are then those of all rows, as far as a memory reaches."""
     recipe = applied("settled-statistics", lambda: normalised(0.99))
