@@ -27,7 +27,7 @@ def paired_gain(
     Two things make the gain uncertain: which rows were kept apart, and which seeds were drawn. The rows' part is the
     spread of the gain when rows are drawn again with replacement (Efron & Tibshirani 1993), the seeds' part is that of
     the mean over them; they add, with the degrees of freedom of Welch (1947) and Satterthwaite (1946).
-    `benchmarks/hold_out.py` measures how often the interval holds the truth.
+    `benchmarks/confirmation.py` measures how often the interval holds the truth.
 
     Args:
         score: `(predictions (row, output), rows) -> score` of those rows' predictions.

@@ -70,6 +70,8 @@ def leave(
         rate_at: Where the learning rate stands among the optimizer's variables.
         job: Whose members they are.
     """
+    if not len(places):
+        return
     carry = jax.tree.unflatten(structure, [leaf[places] for leaf in at.leaves])
     so_far = {name: values[places, : at.done] for name, values in at.logs.items()}
     epochs = next(iter(at.logs.values())).shape[1]
