@@ -40,6 +40,14 @@ ENVIRONMENTS = (
 REQUIREMENTS = {
     "tensorflow": ("keras==3.15.1", "tensorflow-cpu==2.21.0", "scikit-learn==1.9.1"),
     "torch": ("keras==3.15.1", "torch==2.13.0", "scikit-learn==1.9.1"),
+    "keras-tuner": (
+        "keras==3.15.1",
+        "jax==0.10.2",
+        "keras-tuner==1.4.8",
+        "six==1.17.0",  # which KerasTuner needs and does not ask for
+        "optuna==5.0.0",
+        "scikit-learn==1.9.1",
+    ),
 }
 SIZES = {30: "10 x 3", 300: "10 x 30"}
 RUNS = 3

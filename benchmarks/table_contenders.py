@@ -72,6 +72,12 @@ def sonar() -> Split:
     return cells[:, :-1].astype(np.float32), (cells[:, -1] == "M").astype(np.float32)
 
 
+def pima() -> Split:
+    """768 rows: 8 inputs on scales of their own, where 0 often means unknown; is it diabetes?"""
+    cells = _table("pima-indians-diabetes.csv")
+    return cells[:, :-1].astype(np.float32), cells[:, -1].astype(np.float32)
+
+
 def mammography() -> Split:
     """11,183 rows: 6 standardised inputs; is it a microcalcification? About one in 43 is."""
     cells = _table("mammography.csv")

@@ -22,6 +22,8 @@ LAYERS = (
     "evaluate",
     "data",
     "plan",
+    "updates",
+    "cost",
     "population",
     "recipe",
     "tune",
@@ -36,6 +38,7 @@ LAYERS = (
     "recorders",
     "jobs",
     "fit",
+    "fitting",
     "measure",
     "trial",
     "rates",
@@ -47,23 +50,46 @@ LAYERS = (
     "examination",
     "confirmation",
     "model",
+    "starting",
     "treatment",
+    "rehearsal",
+    "forecast",
     "doctor",
+    "portions",
+    "generation",
+    "searched_rows",
     "tuning",
     "versus",
+    "help",
     "report",
+    "plots",
+    "nursing",
+    "panda",
+    "searching",
     "tuned",
     "keras_tuner",
     "stability",
     "lr_range",
+    "lessons",
+    "lesson",
     "finish",
     "results",
     "look",
     "work",
     "improve",
+    "going_on",
     "resume",
     "predict",
+    "decided",
+    "recheck",
+    "prepared",
+    "queue",
+    "cli_options",
+    "cli_lesson",
+    "cli_plan",
+    "cli_help",
     "cli",
+    "attached",
     "__main__",
 )
 DOOR = "__init__"  # hands out the public names, when they are first used
@@ -77,6 +103,7 @@ KNOWS_KERAS = (
     "recorders",
     "jobs",
     "fit",
+    "rehearsal",
     "measure",
     "rates",
     "experiments",
@@ -86,6 +113,8 @@ KNOWS_KERAS = (
     "doctor",
     "table",
     "keras_tuner",
+    "nursing.settings",
+    "lessons",
 )
 # Swaps layers in a graph, for which Keras has no public name.
 KNOWS_KERAS_INTERNALS = ("population", "remedies.rewrite")
@@ -196,12 +225,13 @@ def test_no_module_is_a_drawer_for_everything(name):
 def test_public_names_stay_functions_whatever_is_imported_first():
     """`import caviar.look` would put the module in the place of the function of that name."""
     program = (
-        "import caviar.look, caviar.predict, caviar.improve, caviar.stability, caviar.lr_range\n"
+        "import caviar.look, caviar.predict, caviar.improve, caviar.stability, caviar.lr_range, caviar.recheck\n"
         "import caviar.evaluate.compare\n"
         "import caviar\n"
-        "names = [name for name in caviar.__all__ if name != 'schedules']\n"
+        "names = [name for name in caviar.__all__ if name not in {'plots', 'schedules'}]\n"
         "for name in names:\n    assert callable(getattr(caviar, name)), name\n"
         "    assert callable(getattr(caviar, name)), f'{name}, asked a second time'\n"
         "assert issubclass(caviar.schedules.Cyclical, object)\n"
+        "assert callable(caviar.plots.contour)\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)

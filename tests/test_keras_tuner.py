@@ -2,8 +2,8 @@
 
 What it calls: `RandomSearch`, `GridSearch`, `BayesianOptimization`, `Objective`, `HyperModel`, `hp.Int`, `hp.Float`
 with `sampling="log"`, `hp.Choice`, `hp.Boolean`, `search_space_summary`, `search` with validation data,
-`get_best_models`, `get_best_hyperparameters`, `results_summary`, and a `fit` of one's own. Its images are left out:
-searches take tables.
+`get_best_models`, `get_best_hyperparameters`, `results_summary`, and a `fit` of one's own. Its images stand in
+`test_images.py`.
 """
 
 import numpy as np
@@ -126,3 +126,17 @@ def test_what_cannot_be_carried_out_is_said_in_a_sentence(wrong, words):
     with pytest.raises(CaviarError, match=words) as told:
         wrong()
     assert isinstance(told.value, OptionError)
+
+
+@pytest.mark.thorough
+@pytest.mark.timeout(900)
+def test_hyperband_begins_with_as_many_as_its_schedule_and_trains_the_best_to_the_end(tmp_path):
+    tuner = keras_tuner.Hyperband(
+        build_model, "val_loss", max_epochs=9, directory=tmp_path, project_name="band"
+    )
+    tuner.search(X, Y, validation_split=0.3, verbose=0)
+    lines = tuner._done().lines
+    assert sum(line.source is None for line in lines) == 17
+    assert {line.epochs for line in lines} == {1, 3, 9}
+    assert tuner.get_best_hyperparameters()[0].values == tuner._done().hyperparameters
+    assert len(tuner.get_best_models(2)) == 2

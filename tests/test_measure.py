@@ -13,12 +13,23 @@ from caviar.data.split import make_splits
 from caviar.errors import ModelError
 from caviar.evaluate.metrics import find_metric
 from caviar.evaluate.threshold import moved
-from caviar.measure import Arm, Bench, fit_all, make_fitting, measure, seats_for, try_building
+from caviar.fitting import make_fitting
+from caviar.measure import (
+    Arm,
+    Bench,
+    Part,
+    fit_all,
+    measure,
+    measure_all,
+    measure_in_turn,
+    seats_for,
+    try_building,
+)
 from caviar.population import devices
 from caviar.population.job import Trained
 from caviar.population.template import build_alone
 from caviar.population.train import train
-from caviar.recipe.recipe import Recipe
+from caviar.recipe.recipe import Recipe, Stage
 from caviar.remedies.contract import NotApplicable
 from caviar.remedies.table import REMEDIES
 
@@ -445,3 +456,61 @@ def test_all_rows_at_once_are_one_step_an_epoch():
     arm = measure(bench, recipe)
     assert arm.steps == 2 * recipe.epochs
     assert not arm.failed.any()
+
+
+def staged(rates=(0.5, 0.05), until=4, epochs=9) -> Recipe:
+    """A recipe whose rate is changed after some epochs."""
+    first, then = (recipe_of(classifier(rate), epochs=epochs) for rate in rates)
+    return replace(then, stages=(Stage(first, until),))
+
+
+def test_settings_that_change_on_the_way_are_those_of_a_schedule():
+    """A rate changed between stages, beside the same rates by a callback of Keras."""
+    bench = bench_of(planted())
+    schedule = keras.callbacks.LearningRateScheduler(lambda epoch: 0.5 if epoch < 4 else 0.05)
+    one, other = measure_all(
+        bench, [staged(), recipe_of(epochs=9, callbacks=(schedule,))], what=["", ""], sources=["", ""]
+    )
+    np.testing.assert_allclose(one.oof, other.oof, atol=1e-5)
+    np.testing.assert_allclose(one.history["loss"], other.history["loss"], rtol=1e-4)
+    assert one.history.sizes["epoch"] == 9
+    assert measure(bench, staged()).scores["log-loss"] == pytest.approx(one.scores["log-loss"])
+
+
+def test_the_finished_model_of_a_changed_training_is_trained_in_the_same_stages():
+    rows = planted()
+    schedule = keras.callbacks.LearningRateScheduler(lambda epoch: 0.5 if epoch < 4 else 0.05)
+    x = np.random.default_rng(1).normal(size=(5, 2)).astype(np.float32)
+    said = [
+        fit_all(rows, recipe, 0)[3][0].predict(x, verbose=0)
+        for recipe in (staged(), recipe_of(epochs=9, callbacks=(schedule,)))
+    ]
+    np.testing.assert_allclose(*said, atol=1e-5)
+
+
+def in_turn(bench, recipes, parts) -> list[Arm]:
+    arms = {}
+    for some in measure_in_turn(bench, recipes, parts=parts):
+        arms |= some
+    return [arms[i] for i in range(len(recipes))]
+
+
+def test_a_training_in_parts_is_the_training():
+    bench, recipes = bench_of(planted()), [staged(), recipe_of(classifier(0.1), epochs=9)]
+    whole = measure_all(bench, recipes, what=["", ""], sources=["", ""])
+    parts = [Part(3), Part(6)]
+    some = in_turn(bench, recipes, parts)
+    assert [arm.history.sizes["epoch"] for arm in some] == [3, 6]
+    rest = [Part(9, part.until, arm.states) for part, arm in zip(parts, some, strict=True)]
+    ends = in_turn(bench, recipes, rest)
+    for end, arm in zip(ends, whole, strict=True):
+        np.testing.assert_allclose(end.oof, arm.oof, atol=1e-5)
+
+
+def test_a_bench_of_some_folds_trains_the_members_of_the_whole_one():
+    bench = bench_of(planted(), folds=4, repeats=2)
+    whole, some = (measure(one, recipe_of()) for one in (bench, bench.of_folds(1, 3)))
+    np.testing.assert_allclose(some.scores["log-loss"], whole.scores["log-loss"][:, 1:3], rtol=1e-5)
+    there = np.isfinite(some.oof).all(axis=2)
+    assert there.sum(axis=1).tolist() == [ROWS / 2] * 2
+    np.testing.assert_allclose(some.oof[there], whole.oof[there], atol=1e-6)

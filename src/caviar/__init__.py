@@ -13,15 +13,22 @@ from typing import TYPE_CHECKING, Any
 from caviar.population.devices import choose_backend
 
 if TYPE_CHECKING:
+    from caviar import plots
     from caviar.doctor import diagnose
     from caviar.errors import CaviarError
     from caviar.fit import fit
+    from caviar.forecast import forecast
+    from caviar.help.answer import explain_error
+    from caviar.help.example import smallest_example
     from caviar.history import History
     from caviar.improve import improve
+    from caviar.lesson import lesson
     from caviar.look import look
     from caviar.lr_range import lr_range
+    from caviar.panda import panda
     from caviar.parquet import parquet
     from caviar.predict import predict
+    from caviar.recheck import recheck
     from caviar.recipe import schedules
     from caviar.results import Run, open_run
     from caviar.resume import resume
@@ -38,15 +45,22 @@ _HOMES = {
     "Run": "caviar.results",
     "compare": "caviar.versus",
     "diagnose": "caviar.doctor",
+    "explain_error": "caviar.help.answer",
     "fit": "caviar.fit",
+    "forecast": "caviar.forecast",
     "improve": "caviar.improve",
+    "lesson": "caviar.lesson",
     "look": "caviar.look",
     "lr_range": "caviar.lr_range",
     "open_run": "caviar.results",
+    "panda": "caviar.panda",
     "parquet": "caviar.parquet",
+    "plots": "caviar.plots",
     "predict": "caviar.predict",
+    "recheck": "caviar.recheck",
     "resume": "caviar.resume",
     "schedules": "caviar.recipe.schedules",
+    "smallest_example": "caviar.help.example",
     "stability": "caviar.stability",
     "tune": "caviar.tuned",
 }
@@ -57,15 +71,22 @@ __all__ = [
     "Run",
     "compare",
     "diagnose",
+    "explain_error",
     "fit",
+    "forecast",
     "improve",
+    "lesson",
     "look",
     "lr_range",
     "open_run",
+    "panda",
     "parquet",
+    "plots",
     "predict",
+    "recheck",
     "resume",
     "schedules",
+    "smallest_example",
     "stability",
     "tune",
 ]
@@ -76,7 +97,7 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401
     if name not in _HOMES:
         raise AttributeError(f"module 'caviar' has no attribute {name!r}")
     home = importlib.import_module(_HOMES[name])
-    return getattr(home, name, home)  # `schedules` is a module itself
+    return getattr(home, name, home)  # `plots` and `schedules` are modules themselves
 
 
 def __dir__() -> list[str]:

@@ -7,6 +7,23 @@ from typing import Annotated
 
 import typer
 
+from caviar.cli_help import explain
+from caviar.cli_lesson import lesson
+from caviar.cli_options import (
+    BatchSize,
+    Epochs,
+    Folds,
+    Metric,
+    Minutes,
+    Model,
+    Read,
+    Rope,
+    Seed,
+    Table,
+    Test,
+    reads_a_table,
+)
+from caviar.cli_plan import plan
 from caviar.errors import CaviarError
 
 _INTERRUPTED = 130
@@ -21,47 +38,12 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Table = Annotated[
-    str, typer.Argument(help="CSV or Parquet file, or sample:breast-cancer|wine|iris|digits|diabetes.")
-]
-Target = Annotated[
-    list[str] | None,
-    typer.Option("--target", "-t", help="Column to predict, by name or position; repeatable."),
-]
-Header = Annotated[
-    bool | None, typer.Option("--header/--no-header", help="Whether the first line names columns.")
-]
-Sep = Annotated[str | None, typer.Option("--sep", help="Separator of a CSV file.")]
-Drop = Annotated[list[str] | None, typer.Option("--drop", help="Column that is not an input; repeatable.")]
-Group = Annotated[str | None, typer.Option("--group", help="Column whose groups must stay in one fold.")]
-Time = Annotated[str | None, typer.Option("--time", help="Column whose order splits must respect.")]
-Weight = Annotated[str | None, typer.Option("--weight", help="Column of row weights, for loss and score.")]
-Task = Annotated[
-    str | None,
-    typer.Option("--task", help="classification, binary, multiclass or regression, if inferred wrongly."),
-]
-Test = Annotated[Path | None, typer.Option("--test", help="Rows kept apart, scored once at the end.")]
-Model = Annotated[str | None, typer.Option("--model", help="Your builder, as file.py:function.")]
-Metric = Annotated[str | None, typer.Option(help="Score that decides; log-loss or mae by default.")]
-Epochs = Annotated[int | None, typer.Option(help="Passes over the training rows.")]
-BatchSize = Annotated[int | None, typer.Option(help="Rows per gradient step.")]
-Folds = Annotated[int | None, typer.Option(help="Folds of the cross-validation; 10 by default.")]
-Rope = Annotated[float | None, typer.Option(help="Smallest difference that counts, in the metric's unit.")]
-Minutes = Annotated[float | None, typer.Option(help="Bound on the whole command.")]
-Seed = Annotated[int, typer.Option(help="Where all seeds start.")]
-
 
 @app.command()
+@reads_a_table
 def improve(
     table: Table,
-    target: Target = None,
-    header: Header = None,
-    sep: Sep = None,
-    drop: Drop = None,
-    group: Group = None,
-    time: Time = None,
-    weight: Weight = None,
-    task: Task = None,
+    read: Read,
     test: Test = None,
     model: Model = None,
     metric: Metric = None,
@@ -84,15 +66,8 @@ def improve(
 
     run = caviar.improve(
         table,
-        target or None,
         model=model,
-        task=task,
-        header=header,
-        sep=sep,
-        drop=drop or (),
-        group=group,
-        time=time,
-        weight=weight,
+        **read,
         test=test,
         metric=metric,
         epochs=epochs,
@@ -109,23 +84,18 @@ def improve(
 
 
 @app.command()
+@reads_a_table
 def compare(
     names: Annotated[
         list[str],
         typer.Argument(
             metavar="BUILDERS... TABLE",
             help="Two builders or more as file.py:function, the first being the one that the others are compared "
-            "with, and one table: a CSV or Parquet file, or sample:breast-cancer|wine|iris|digits|diabetes.",
+            "with, and one table: a CSV or Parquet file, sample:breast-cancer|wine|iris|digits|diabetes, or "
+            "known:pima|sonar|mammography|cardio (downloaded once).",
         ),
     ],
-    target: Target = None,
-    header: Header = None,
-    sep: Sep = None,
-    drop: Drop = None,
-    group: Group = None,
-    time: Time = None,
-    weight: Weight = None,
-    task: Task = None,
+    read: Read,
     metric: Metric = None,
     epochs: Epochs = None,
     batch_size: BatchSize = None,
@@ -147,14 +117,7 @@ def compare(
     found = caviar.compare(
         builders,
         table,
-        target or None,
-        task=task,
-        header=header,
-        sep=sep,
-        drop=drop or (),
-        group=group,
-        time=time,
-        weight=weight,
+        **read,
         metric=metric,
         epochs=epochs,
         batch_size=batch_size,
@@ -170,16 +133,10 @@ def compare(
 
 
 @app.command()
+@reads_a_table
 def stability(
     table: Table,
-    target: Target = None,
-    header: Header = None,
-    sep: Sep = None,
-    drop: Drop = None,
-    group: Group = None,
-    time: Time = None,
-    weight: Weight = None,
-    task: Task = None,
+    read: Read,
     model: Model = None,
     metric: Metric = None,
     epochs: Epochs = None,
@@ -203,15 +160,8 @@ def stability(
 
     found = caviar.stability(
         table,
-        target or None,
         model=model,
-        task=task,
-        header=header,
-        sep=sep,
-        drop=drop or (),
-        group=group,
-        time=time,
-        weight=weight,
+        **read,
         metric=metric,
         epochs=epochs,
         batch_size=batch_size,
@@ -228,16 +178,10 @@ def stability(
 
 
 @app.command()
+@reads_a_table
 def lr_range(
     table: Table,
-    target: Target = None,
-    header: Header = None,
-    sep: Sep = None,
-    drop: Drop = None,
-    group: Group = None,
-    time: Time = None,
-    weight: Weight = None,
-    task: Task = None,
+    read: Read,
     model: Model = None,
     rates: Annotated[
         str | None,
@@ -278,15 +222,8 @@ def lr_range(
 
     found = lr_range_table(
         table,
-        target or None,
         model=model,
-        task=task,
-        header=header,
-        sep=sep,
-        drop=drop or (),
-        group=group,
-        time=time,
-        weight=weight,
+        **read,
         rates=rates,
         share=share,
         sweep=sweep,
@@ -307,16 +244,10 @@ def lr_range(
 
 
 @app.command()
+@reads_a_table
 def tune(
     table: Table,
-    target: Target = None,
-    header: Header = None,
-    sep: Sep = None,
-    drop: Drop = None,
-    group: Group = None,
-    time: Time = None,
-    weight: Weight = None,
-    task: Task = None,
+    read: Read,
     model: Annotated[
         str | None,
         typer.Option(
@@ -327,8 +258,14 @@ def tune(
     trials: Annotated[int, typer.Option(help="Settings that are tried at most.")] = 64,
     search: Annotated[
         str,
-        typer.Option(help="random, grid, quasi, coarse, tpe, gp, cma or nsga."),
+        typer.Option(
+            help="random, grid, quasi, coarse, tpe, gp, cma, nsga, halving, halving-folds, hyperband, hyperband-folds "
+            "or pbt."
+        ),
     ] = "random",
+    option: Annotated[
+        list[str] | None, typer.Option(help="Of the search, such as eta=4 for halving; repeatable.")
+    ] = None,
     metric: Annotated[
         list[str] | None,
         typer.Option(
@@ -339,6 +276,12 @@ def tune(
     batch_size: BatchSize = None,
     folds: Annotated[int, typer.Option(help="Folds of the cross-validation.")] = 5,
     repeats: Annotated[int, typer.Option(help="Repeats of it.")] = 1,
+    start: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Folder of an earlier search or of caviar improve whose best settings are tried first; repeatable."
+        ),
+    ] = None,
     minutes: Minutes = None,
     seed: Seed = 0,
     out: Annotated[
@@ -348,50 +291,46 @@ def tune(
             help="Folder of the search, gone on with where it holds one; runs/<table>-tune-<time> by default.",
         ),
     ] = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(
+            help="File or database URL to which trials are copied as a study that optuna-dashboard opens."
+        ),
+    ] = None,
 ) -> None:
     """Search a builder's settings, and say how good the best ones really are."""
     from rich.console import Console
 
     from caviar.report.terminal import search as summary
-    from caviar.tuned import tune_table
+    from caviar.tuned import search_options, tune_table
 
     found = tune_table(
         table,
-        target or None,
         model=model,
         trials=trials,
         search=search,
+        options=search_options(option or ()),
         metric=metric or None,
         epochs=epochs,
         batch_size=batch_size,
         folds=folds,
         repeats=repeats,
+        start=start or (),
         minutes=minutes,
         seed=seed,
         out=out,
+        storage=storage,
         began=_BEGAN,
-        task=task,
-        header=header,
-        sep=sep,
-        drop=drop or (),
-        group=group,
-        time=time,
-        weight=weight,
+        **read,
     )
     Console(highlight=False).print(summary(found.record, found.lines, found.path))
 
 
 @app.command()
+@reads_a_table
 def diagnose(
     table: Table,
-    target: Target = None,
-    header: Header = None,
-    sep: Sep = None,
-    drop: Drop = None,
-    group: Group = None,
-    time: Time = None,
-    weight: Weight = None,
-    task: Task = None,
+    read: Read,
     model: Model = None,
     metric: Metric = None,
     epochs: Epochs = None,
@@ -407,15 +346,8 @@ def diagnose(
 
     found = diagnose_table(
         table,
-        target or None,
         model=model,
-        task=task,
-        header=header,
-        sep=sep,
-        drop=drop or (),
-        group=group,
-        time=time,
-        weight=weight,
+        **read,
         metric=metric,
         epochs=epochs,
         batch_size=batch_size,
@@ -427,16 +359,68 @@ def diagnose(
 
 
 @app.command()
+@reads_a_table
+def panda(
+    table: Table,
+    read: Read,
+    model: Model = None,
+    metric: Metric = None,
+    epochs: Annotated[int | None, typer.Option(help="Epochs planned; more can be asked for.")] = None,
+    batch_size: BatchSize = None,
+    models: Annotated[
+        int | None, typer.Option(help="Models that are trained beside each other; 1 by default.")
+    ] = None,
+    validation_split: Annotated[
+        float | None, typer.Option(help="Share of the rows that are watched, not trained on; 0.2 by default.")
+    ] = None,
+    page: Annotated[
+        bool | None, typer.Option("--page/--no-page", help="Serve a page, to this machine alone; by default.")
+    ] = None,
+    port: Annotated[int | None, typer.Option(help="Port of the page; any that is free by default.")] = None,
+    replay: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder or log of an earlier panda: train its schedule and its first settings on new seeds and "
+            "folds, and say whether nursing helped or was luck.",
+        ),
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option(help="With --replay: trainings of each on every fold; 30 by default.")
+    ] = None,
+    folds: Annotated[int | None, typer.Option(help="With --replay: folds; 5 by default.")] = None,
+    rope: Annotated[
+        float | None,
+        typer.Option(help="With --replay: smallest difference that counts, in the metric's unit."),
+    ] = None,
+    minutes: Minutes = None,
+    seed: Annotated[int | None, typer.Option(help="Where all seeds start.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder of log and model; runs/panda-<time> by default.")
+    ] = None,
+) -> None:
+    """Train one model while you watch and steer; afterwards, say whether steering helped or was luck."""
+    from caviar.panda import panda_command
+
+    given = {
+        "model": model,
+        "metric": metric,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "minutes": minutes,
+        "seed": seed,
+        "out": out,
+    }
+    watching = {"models": models, "validation_split": validation_split, "page": page, "port": port}
+    replaying = {"seeds": seeds, "folds": folds, "rope": rope}
+    for line in panda_command(table, replay, given | read, watching, replaying, began=_BEGAN):
+        typer.echo(line)
+
+
+@app.command()
+@reads_a_table
 def look(
     table: Table,
-    target: Target = None,
-    header: Header = None,
-    sep: Sep = None,
-    drop: Drop = None,
-    group: Group = None,
-    time: Time = None,
-    weight: Weight = None,
-    task: Task = None,
+    read: Read,
 ) -> None:
     """Say what is in a table, without training."""
     from rich.console import Console
@@ -446,14 +430,7 @@ def look(
 
     data, no_skill = caviar.look(
         table,
-        target or None,
-        task=task,
-        header=header,
-        sep=sep,
-        drop=drop or (),
-        group=group,
-        time=time,
-        weight=weight,
+        **read,
     )
     Console(highlight=False).print(table_facts(data, no_skill))
 
@@ -480,25 +457,127 @@ def predict(
 
 @app.command()
 def resume(
-    run: Annotated[Path, typer.Argument(help="Folder of the unfinished run.")],
+    run: Annotated[Path, typer.Argument(help="Folder of the unfinished run or search.")],
     model: Model = None,
 ) -> None:
-    """Go on with a run that was stopped or killed."""
+    """Go on with a run or a search that was stopped or killed."""
     from rich.console import Console
 
     import caviar
-    from caviar.report.terminal import summary
+    from caviar.report.terminal import search, summary
+    from caviar.results import Run
 
     finished = caviar.resume(run, model=model)
-    Console(highlight=False).print(summary(finished.record, finished.path))
+    said = (
+        summary(finished.record, finished.path)
+        if isinstance(finished, Run)
+        else search(finished.record, finished.lines, finished.path)
+    )
+    Console(highlight=False).print(said)
 
 
 @app.command()
-def report(run: Annotated[Path, typer.Argument(help="Folder of the run.")]) -> None:
-    """Draw a run's report again from its record, without training."""
-    from caviar.report.page import write_report
+def recheck(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run, or of a search.")],
+    data: Annotated[Path, typer.Option("--data", help="File with new rows and their target.")],
+    *,
+    old: Annotated[
+        Path | None, typer.Option("--old", help="The run's table, where it is not to be found any more.")
+    ] = None,
+    model: Model = None,
+    runners_up: Annotated[
+        int, typer.Option(help="How many of those that were not chosen are trained as well.")
+    ] = 3,
+    folds: Folds = None,
+    repeats: Annotated[int | None, typer.Option(help="Repeats of it; 3 by default.")] = None,
+    seeds: Annotated[int, typer.Option(help="Seeds per fold.")] = 1,
+    rope: Rope = None,
+    minutes: Minutes = None,
+    seed: Seed = 0,
+) -> None:
+    """Say whether what a run chose still stands on new data, and what has moved in them."""
+    from rich.console import Console
 
-    typer.echo(write_report(run))
+    import caviar
+    from caviar.report.recheck import recheck as summary
+
+    found = caviar.recheck(
+        run,
+        data,
+        old=old,
+        model=model,
+        runners_up=runners_up,
+        folds=folds,
+        repeats=repeats,
+        seeds=seeds,
+        rope=rope,
+        minutes=minutes,
+        seed=seed,
+        began=_BEGAN,
+    )
+    Console(highlight=False).print(summary(found.record, found.path))
+
+
+@app.command()
+def queue(
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FILES... | status|stop|resume [FOLDER]",
+            help='TOML files with command = "improve" (or any other that takes minutes) and its options, run in '
+            "order; or what to do with a queue, the latest one if no folder is named.",
+        ),
+    ],
+    *,
+    background: Annotated[
+        bool, typer.Option("--background", help="Go on after the terminal is closed.")
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder of a new queue; runs/queue-<time> by default.")
+    ] = None,
+) -> None:
+    """Run prepared experiments in order, with a log each; a failure stops only itself."""
+    from rich.console import Console
+
+    from caviar import queue as queues
+    from caviar.errors import OptionError
+    from caviar.report.queue import queue as shown
+    from caviar.run.queued import QueueFolder
+
+    verb, asked = "start", queues.verb_and_folder(words)
+    if asked is None:
+        commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+        path, record = queues.start([Path(word) for word in words], commands, out=out, background=background)
+    else:
+        verb, path = asked
+        if out is not None or (background and verb != "resume"):
+            raise OptionError(
+                f"Expected no --out{'' if verb == 'resume' else ' and no --background'} beside {verb}, got it. "
+                f"Leave it out."
+            )
+        record = QueueFolder(path).load()
+        if verb == "stop":
+            record = queues.stop(path)
+        elif verb == "resume":
+            record = queues.go_on(path, background=background)
+    is_worked_on = QueueFolder(path).is_worked_on()
+    Console(highlight=False).print(shown(record, path, is_worked_on=is_worked_on))
+    was_run = verb in {"start", "resume"} and not is_worked_on
+    if was_run and any(one.status == "failed" for one in record.experiments):
+        raise typer.Exit(1)
+
+
+@app.command()
+def report(run: Annotated[Path, typer.Argument(help="Folder of the run or search.")]) -> None:
+    """Draw a run's or a search's page again from its record, without training."""
+    from caviar.report.redrawn import redraw
+
+    typer.echo(redraw(run))
+
+
+app.command()(lesson)
+app.command()(plan)
+app.command("help")(explain)
 
 
 def _say_version(asked: bool) -> None:  # noqa: FBT001 - typer calls it

@@ -9,7 +9,7 @@ from caviar.data.prepare import PreparationPlan
 from caviar.data.profile import suspect_columns
 from caviar.diagnose.diagnosis import BEFORE_TRAINING, concluded, diagnose
 from caviar.diagnose.evidence import Evidence
-from caviar.diagnose.explain import candidates, explained, is_clear
+from caviar.diagnose.explain import as_cures_of, candidates, explained, is_clear
 from caviar.diagnose.facts import DataFacts, ModelFacts, data_facts
 from caviar.evaluate.calibration import Calibration, calibration
 from caviar.evaluate.compare import rope_of
@@ -121,8 +121,10 @@ class Examination:
         by_name = {remedy.name: remedy for remedy in REMEDIES}
         asked_for = [by_name[name] for name in candidates(seen.record, REMEDIES)]
         tried = self.tried(seen, asked_for, most=most, until_clear=True)
+        model = tried.evidence.model
+        remedies = REMEDIES if model is None else as_cures_of(REMEDIES, model.optimizer, model.rate)
         return Findings(
-            explained(tried.record, tried.comparisons, REMEDIES, unfit=tried.trial.unfit),
+            explained(tried.record, tried.comparisons, remedies, unfit=tried.trial.unfit),
             tried.trial,
             tried.comparisons,
             tried.evidence,

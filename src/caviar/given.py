@@ -78,13 +78,30 @@ def read_target(y: np.ndarray, task: str | None = None) -> Target:
     )
 
 
-def read_arrays(x: Any, y: Any, task: str | None, sample_weight: Any = None) -> tuple[Dataset, Target]:  # noqa: ANN401
+def read_arrays(
+    x: Any,  # noqa: ANN401
+    y: Any,  # noqa: ANN401
+    task: str | None,
+    sample_weight: Any = None,  # noqa: ANN401
+    *,
+    any_shape: bool = False,
+) -> tuple[Dataset, Target]:
     """A dataset of arrays as they are, and what its target holds.
+
+    Args:
+        x: Inputs (row, column).
+        y: Target, as `fit` would get it.
+        task: "classification" or "regression", where the target's numbers could be taken for the other.
+        sample_weight: Weight of each row (row,).
+        any_shape: Whether x may have more axes; a network then takes rows of that shape.
 
     Raises:
         OptionError: They are no table: not (row, column), of different lengths, or not numbers.
     """
     inputs, raw = _numbers(x, "x"), _numbers(y, "y")
+    row_shape = inputs.shape[1:] if any_shape and inputs.ndim > 2 else ()
+    if row_shape and 0 not in inputs.shape:
+        inputs = inputs.reshape(len(inputs), -1)
     if inputs.ndim != 2:
         raise OptionError(
             f"Expected x as (row, column), got shape {inputs.shape}. Flatten it in front of the model, or train with "
@@ -112,7 +129,14 @@ def read_arrays(x: Any, y: Any, task: str | None, sample_weight: Any = None) -> 
         )
     columns = tuple(Column(name=f"x{i + 1}", kind="numeric") for i in range(inputs.shape[1]))
     names = tuple(f"y{i + 1}" for i in range(1 if target.classes else target.values.shape[1]))
-    schema = Schema(task=target.task, task_reason="", columns=columns, targets=names, classes=target.classes)
+    schema = Schema(
+        task=target.task,
+        task_reason="",
+        columns=columns,
+        targets=names,
+        classes=target.classes,
+        row_shape=row_shape,
+    )
     weight = None if sample_weight is None else _numbers(sample_weight, "sample_weight").reshape(-1)
     if weight is not None and (len(weight) != len(inputs) or (weight < 0).any()):
         raise OptionError(
@@ -168,7 +192,8 @@ def _reads_as_given(model: keras.Model, dataset: Dataset) -> bool:
     assert raw is not None
     classes = len(dataset.schema.classes)
     try:
-        coded = network_target(model, dataset.target, dataset.task, classes, dataset.features.shape[1])
+        row = dataset.schema.row_shape or dataset.features.shape[1]
+        coded = network_target(model, dataset.target, dataset.task, classes, row)
     except ModelError:
         return False
     if classes and raw.ndim > 1 and raw.shape[1] > 1:

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import xarray as xr
 
-from caviar.population.job import Job, Trained
+from caviar.population.job import Job, MemberValues, Trained
 from caviar.population.probed import join
 from caviar.population.template import build_alone
 
@@ -36,6 +36,11 @@ class Member:
     _job: Job
     _state: tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]
 
+    @property
+    def state(self) -> MemberValues:
+        """Values of trainable, non-trainable and optimizer variables that its training ended with."""
+        return self._state
+
     def model(self) -> keras.Model:
         """An ordinary compiled Keras model with this member's weights and optimizer state, a new one each time."""
         model = build_alone(self._job.build, self._job.sample(), self.seed)
@@ -44,6 +49,10 @@ class Member:
             for variable, value in zip(group, values, strict=True):
                 variable.assign(value)
         return model
+
+    def weights(self) -> list[np.ndarray]:
+        """Values of its trainable variables, in the order of `model.trainable_variables`: no model is built."""
+        return [np.asarray(value) for value in self._state[0]]
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,6 +19,7 @@ from caviar.plan import Plan, first_plan
 from caviar.progress import Clock, Voice
 from caviar.recipe.builder import Builder
 from caviar.results import Run
+from caviar.run.call import files, written
 from caviar.run.folder import RunFolder, make_run_folder
 from caviar.run.record import MetricRecord, Record
 from caviar.table import (
@@ -131,8 +132,8 @@ def carry_out(
         loading = can_be_kept(try_fitting(bench, recipe))
         folder = unfinished or make_run_folder(dataset.name, given.get("out"))
         if unfinished is None:
-            folder.notes.put("arguments", _written(given))
-            folder.notes.put("files", _files(given))
+            folder.notes.put("arguments", written(given))
+            folder.notes.put("files", files(given))
         work = Work(
             *(folder, _new_record(_options(given), deciding, others), dataset, kept, limit, voice, seed),
             resumed=unfinished is not None,
@@ -159,26 +160,6 @@ def carry_out(
 def _options(given: Mapping[str, Any]) -> dict[str, str]:
     """What was given, for the record."""
     return {k: _shown(v) for k, v in given.items() if not (isinstance(v, (tuple, list)) and not v)}
-
-
-def _written(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments as JSON can hold them; what it cannot hold is None."""
-    return {name: _plain(value) for name, value in given.items() if name != "out"}
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, Path):
-        return str(value)
-    if isinstance(value, (list, tuple)) and all(isinstance(part, (str, int)) for part in value):
-        return list(value)
-    return value if isinstance(value, (str, bool, int, float)) else None
-
-
-def _files(given: Mapping[str, Any]) -> dict[str, str]:
-    """The full names of the files among the arguments: a run may be resumed from elsewhere."""
-    named = {name: str(given[name]) for name in ("source", "test", "model") if _plain(given.get(name))}
-    paths = {name: Path(text.rpartition(":")[0] if name == "model" else text) for name, text in named.items()}
-    return {name: str(path.resolve()) for name, path in paths.items() if path.is_file()}
 
 
 def _shown(value: object) -> str:

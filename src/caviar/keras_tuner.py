@@ -8,10 +8,11 @@ but those that validate.
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import rmtree
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 import keras
@@ -21,10 +22,19 @@ from caviar.evaluate.metrics import METRICS
 from caviar.recipe.builder import call_with
 from caviar.recipe.hypermodel import HyperModel
 from caviar.recipe.hyperparameters import HyperParameters
+from caviar.tune.halving import schedule_size
 from caviar.tune.space import Space, discover
 from caviar.tuned import Tuned, tune
 
-__all__ = ["BayesianOptimization", "GridSearch", "HyperModel", "HyperParameters", "Objective", "RandomSearch"]
+__all__ = [
+    "BayesianOptimization",
+    "GridSearch",
+    "HyperModel",
+    "HyperParameters",
+    "Hyperband",
+    "Objective",
+    "RandomSearch",
+]
 
 _TRIALS = 10
 
@@ -46,6 +56,7 @@ class _Tuner:
     """What all tuners offer."""
 
     _search = "random"
+    _options: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(
         self,
@@ -98,6 +109,7 @@ class _Tuner:
             y,
             trials=self._trials,
             search=self._search,
+            options=self._options,
             repeats=self._repeats,
             objective=self._objective,
             batch_size=batch_size,
@@ -162,6 +174,47 @@ class BayesianOptimization(_Tuner):
     """Asks where good settings are dense (a tree-structured Parzen estimator; KerasTuner fits a Gaussian process)."""
 
     _search = "tpe"
+
+
+class Hyperband(_Tuner):
+    """Several schedules of successive halving side by side, from many short trainings to few whole ones.
+
+    Args:
+        hypermodel: Takes `hp` and returns a compiled model.
+        objective: The score that decides.
+        max_epochs: Epochs of a whole trial.
+        factor: One in how many goes on, for so many times as many epochs.
+        hyperband_iterations: How often the whole schedule is run through.
+        others: Further arguments, as of the other tuners.
+    """
+
+    _search = "hyperband"
+
+    def __init__(
+        self,
+        hypermodel: Any = None,  # noqa: ANN401
+        objective: Any = None,  # noqa: ANN401
+        max_epochs: int = 100,
+        factor: int = 3,
+        hyperband_iterations: int = 1,
+        **others: Any,  # noqa: ANN401
+    ) -> None:
+        once = schedule_size(max_epochs, factor)
+        super().__init__(hypermodel, objective, max(1, round(hyperband_iterations * once)), **others)
+        self._epochs, self._options = max_epochs, {"eta": factor, "least": 1 / max_epochs}
+
+    def search(
+        self,
+        x: Any,  # noqa: ANN401
+        y: Any,  # noqa: ANN401
+        *,
+        epochs: int | None = None,
+        **others: Any,  # noqa: ANN401
+    ) -> None:
+        """Train the trials; arguments as in `fit`, but for the epochs, which `max_epochs` decides, as in KerasTuner."""
+        if epochs not in {None, self._epochs}:
+            _say([f"epochs={epochs} is left aside: max_epochs={self._epochs} decides, as in KerasTuner."])
+        super().search(x, y, epochs=self._epochs, **others)
 
 
 def _say(lines: Sequence[str]) -> None:

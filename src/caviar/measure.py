@@ -1,6 +1,6 @@
 """How good a recipe is: trained on every split, scored on the rows that were held out."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import keras
@@ -14,21 +14,11 @@ from caviar.errors import ModelError
 from caviar.evaluate.intervals import mean_estimate
 from caviar.evaluate.metrics import Metric
 from caviar.evaluate.threshold import best_threshold, held_out_thresholds, moved
-from caviar.population.job import Job, Monitor, Seat, Trained
+from caviar.fitting import Fitting, drawn_again, make_fitting
+from caviar.population.job import Job, MemberValues, Monitor, Seat, Trained
 from caviar.population.keep import Keep
-from caviar.population.probed import seldom_enough
-from caviar.population.template import Build, build_alone, sketch
-from caviar.population.together import train_together
-from caviar.population.train import train
-from caviar.recipe.heads import (
-    Link,
-    given_target,
-    link_of,
-    network_target,
-    of_width,
-    output_width,
-    predictions,
-)
+from caviar.population.staged import train_staged, train_staged_in_turn
+from caviar.population.template import build_alone, sketch
 from caviar.recipe.recipe import Recipe
 from caviar.remedies.contract import NotApplicable
 from caviar.run.record import ArmRecord
@@ -50,6 +40,7 @@ class Bench:
         shown: Scores shown beside it.
         seed: Where the members' seeds start.
         spread: How members are spread over a step (`Job.spread`).
+        numbers: Of a bench that is a part of another: places of the splits there.
     """
 
     dataset: Dataset
@@ -58,6 +49,7 @@ class Bench:
     shown: Sequence[Metric]
     seed: int = 0
     spread: str = "auto"
+    numbers: Sequence[int] = ()
     _prepared: dict[PreparationPlan, tuple[Prepared, ...]] = field(default_factory=dict, init=False)
     _inputs: dict[PreparationPlan, np.ndarray] = field(default_factory=dict, init=False)
 
@@ -73,7 +65,13 @@ class Bench:
 
     def seed_of(self, split: int, k: int) -> int:
         """The seed of the k-th member of a split: the same for every recipe, so that differences are paired."""
-        return self.seed + 1 + 1000 * split + k
+        return self.seed + 1 + 1000 * (self.numbers[split] if self.numbers else split) + k
+
+    def of_folds(self, first: int, stop: int) -> "Bench":
+        """A bench of some folds of every repeat, whose members have the same seeds as here."""
+        places = [i for i, split in enumerate(self.splits) if first <= split.fold < stop]
+        splits = [replace(self.splits[i], fold=self.splits[i].fold - first) for i in places]
+        return replace(self, splits=splits, numbers=[self.numbers[i] if self.numbers else i for i in places])
 
     def prepared(self, plan: PreparationPlan) -> tuple[Prepared, ...]:
         """The preparation fitted on each split's training rows; kept, because recipes share plans."""
@@ -121,6 +119,7 @@ class Arm:
         probes: What went on inside the members, where asked for.
         one_class: Which members predict one class for all held-out rows (member,); None for quantities.
         sample: Inputs and targets of the rows, as the network gets them.
+        states: In what state each member ended, where asked for.
     """
 
     recipe: Recipe
@@ -140,91 +139,22 @@ class Arm:
     probes: xr.Dataset | None = None
     one_class: np.ndarray | None = None
     sample: tuple[np.ndarray, np.ndarray] | None = None
+    states: list[MemberValues] | None = None
 
 
 @dataclass(frozen=True, eq=False)
-class Fitting:
-    """A recipe turned into a job on a bench, with what is needed to read its outputs."""
+class Part:
+    """A part of a recipe's training, after which somebody may go on.
 
-    job: Job
-    build: Build
-    link: Link
-    places: list[tuple[int, int]]
-    width: int
-
-    def predictions(self, outputs: np.ndarray) -> np.ndarray:
-        """What a member's outputs say: class probabilities (row, class), or values (row, output)."""
-        return of_width(predictions(outputs, self.link), self.width)
-
-
-def make_fitting(
-    recipe: Recipe,
-    dataset: Dataset,
-    x: np.ndarray,
-    prepared: Sequence[Prepared],
-    seats: list[Seat],
-    places: list[tuple[int, int]],
-    *,
-    ask_fit: bool,
-    show: bool,
-    probe: bool = False,
-) -> Fitting:
-    """Match a recipe's model with the data: target encoding, output meaning, job.
-
-    Raises:
-        ModelError: The model does not fit the table.
+    Attributes:
+        until: The last epoch of it.
+        after: Epochs that count as done.
+        begun: In what state each member was after those; None to begin with first weights.
     """
-    n_inputs = x.shape[2]
-    build = recipe.build(n_inputs, dataset.n_outputs)
-    model = sketch(build)
-    n_classes = len(dataset.schema.classes) if dataset.is_classification else 0
-    targets = (
-        [prepared[0].target(dataset.target)] if n_classes else [p.target(dataset.target) for p in prepared]
-    )
-    if all(np.array_equal(targets[0], other) for other in targets[1:]):
-        targets = targets[:1]
-    width = output_width(model, n_inputs)
-    if recipe.given and dataset.given is not None:
-        y = given_target(dataset.given)[None]
-    else:
-        y = np.stack([network_target(model, t, dataset.task, n_classes, n_inputs) for t in targets])
-    rows = max((len(seat.scored) for seat in seats), default=0)
-    weight = None if dataset.weight is None else dataset.weight.astype(np.float32)[None]
-    if recipe.class_weights or recipe.class_costs:
-        weight = _by_class(dataset, seats, recipe.class_costs)
-        seats = [replace(seat, weights=seat.split) for seat in seats]
-    job = Job(
-        build=build,
-        x=x,
-        y=y,
-        weight=weight,
-        seats=seats,
-        batch_size=recipe.batch_size,
-        epochs=recipe.epochs,
-        callbacks=recipe.callbacks,
-        show=show,
-        validation_batch_size=min(max(rows, 1), _ONE_BATCH),
-        ask_fit=ask_fit,
-    )
-    if probe:
-        job = replace(job, probe=seldom_enough([job]))
-    return Fitting(job, build, link_of(model, dataset.task, width), places, n_classes or dataset.n_outputs)
 
-
-def _by_class(dataset: Dataset, seats: Sequence[Seat], costs: Sequence[float]) -> np.ndarray:
-    """Weights (split, row) by class: of given proportions, or, where none are given, so that classes count the same.
-
-    The rows that a split trains on count one on average. As with `class_weight` in `fit`, rows that are watched or
-    scored keep their weight.
-    """
-    own = np.ones(dataset.n_rows) if dataset.weight is None else dataset.weight
-    weights = np.tile(own, (max(seat.split for seat in seats) + 1, 1))
-    for split, rows in {seat.split: seat.fit for seat in seats}.items():
-        totals = np.bincount(dataset.target[rows], weights=own[rows], minlength=len(dataset.schema.classes))
-        there = totals > 0
-        share = np.asarray(costs) if len(costs) else np.where(there, 1 / np.where(there, totals, 1), 0)
-        weights[split, rows] *= (share * totals.sum() / (share * totals).sum())[dataset.target[rows]]
-    return weights.astype(np.float32)
+    until: int
+    after: int = 0
+    begun: Sequence[MemberValues] | None = None
 
 
 def seats_for(bench: Bench, recipe: Recipe, seeds: Sequence[int]) -> tuple[list[Seat], list[tuple[int, int]]]:
@@ -240,11 +170,6 @@ def seats_for(bench: Bench, recipe: Recipe, seeds: Sequence[int]) -> tuple[list[
             seats.append(Seat(split.repeat, split.fold, seed, i, rows, watch, split.held_out))
             places.append((i, k))
     return seats, places
-
-
-def drawn_again(rows: np.ndarray, seed: int) -> np.ndarray:
-    """As many rows, drawn from these with replacement: a bootstrap sample, in the order of its rows."""
-    return np.sort(np.random.default_rng(seed).choice(rows, len(rows)))
 
 
 def measure(
@@ -281,7 +206,7 @@ def measure(
         max(recipe.ensemble, seeds, first_repeat_seeds if split.repeat == 0 else 1) for split in bench.splits
     ]
     fitting = _fitting(bench, recipe, most, ask_fit=ask_fit, show=show, probe=probe)
-    trained = train(fitting.job, monitor, keep=keep)
+    trained = train_staged([fitting.stages], monitor, keep)[0]
     return _arm(bench, recipe, fitting, trained, (first_repeat_seeds, seeds), what, source)
 
 
@@ -308,17 +233,59 @@ def measure_all(
         what: What each recipe does, for the report.
         sources: Where each idea comes from.
     """
+    fittings = _fittings(bench, recipes, seeds, show=show)
+    trained = train_staged([fitting.stages for fitting in fittings], monitor, keep)
+    return [
+        _arm(bench, recipe, fitting, one, (1, seeds), said, source)
+        for recipe, fitting, one, said, source in zip(recipes, fittings, trained, what, sources, strict=True)
+    ]
+
+
+def measure_in_turn(
+    bench: Bench,
+    recipes: Sequence[Recipe],
+    monitor: Monitor | None = None,
+    parts: Sequence[Part] | None = None,
+) -> Iterator[dict[int, Arm]]:
+    """The same with one seed per fold, population after population: what is over is there if time ends meanwhile.
+
+    Args:
+        bench: Rows, splits, seeds and scores.
+        recipes: What to train.
+        monitor: Told of progress.
+        parts: Which part of its training each recipe is given, if not all; arms then keep their states.
+
+    Yields:
+        Measured recipes by their places, of those that trained together.
+    """
+    fittings = _fittings(bench, recipes, 1, show=False)
+    stages: list[Sequence[Job]] = [fitting.stages for fitting in fittings]
+    if parts is not None:
+        stages = [_part_of(jobs, part) for jobs, part in zip(stages, parts, strict=True)]
+    for trained in train_staged_in_turn(stages, monitor):
+        arms = {i: _arm(bench, recipes[i], fittings[i], one, (1, 1), "", "") for i, one in trained.items()}
+        yield (
+            arms if parts is None else {i: replace(arms[i], states=one.states) for i, one in trained.items()}
+        )
+
+
+def _fittings(bench: Bench, recipes: Sequence[Recipe], seeds: int, *, show: bool) -> list[Fitting]:
+    """What is to be trained for each recipe; equal targets are one array, so that recipes can share a program."""
     fittings: list[Fitting] = []
     for recipe in recipes:
         most = [recipe.ensemble if recipe.ensemble > 1 else seeds] * len(bench.splits)
         fitting = _fitting(bench, recipe, most, ask_fit=False, show=show, probe=False)
         same = next((f.job.y for f in fittings if _equal(f.job.y, fitting.job.y)), fitting.job.y)
         fittings.append(replace(fitting, job=replace(fitting.job, y=same)))
-    trained, _ = train_together([fitting.job for fitting in fittings], monitor, keep)
-    return [
-        _arm(bench, recipe, fitting, one, (1, seeds), said, source)
-        for recipe, fitting, one, said, source in zip(recipes, fittings, trained, what, sources, strict=True)
-    ]
+    return fittings
+
+
+def _part_of(jobs: Sequence[Job], part: Part) -> list[Job]:
+    """The stages of a part: those that are not done yet, up to its last epoch."""
+    left = [job for job in jobs if job.epochs > part.after and job.initial_epoch < part.until]
+    left[0] = replace(left[0], initial_epoch=part.after, begun=part.begun)
+    left[-1] = replace(left[-1], epochs=min(left[-1].epochs, part.until), ask=True)
+    return left
 
 
 def try_building(bench: Bench, recipe: Recipe) -> None:
@@ -566,6 +533,7 @@ def _record(
         epochs=recipe.epochs,
         batch_size=recipe.batch_size,
         parameters=parameters_of(trained),
+        class_errors=list(recipe.class_errors),
     )
 
 
@@ -598,7 +566,7 @@ def fit_all(
     places = [(0, k) for k in range(recipe.ensemble)]
     x = prepared.inputs(dataset.features)[None]
     fitting = make_fitting(recipe, dataset, x, [prepared], seats, places, ask_fit=True, show=False)
-    trained = train(fitting.job, monitor, keep=keep)
+    trained = train_staged([fitting.stages], monitor, keep)[0]
     if not all(np.isfinite(outputs).all() for outputs in trained.outputs):
         raise ModelError(
             "Expected the final model to train to finite numbers, but it diverged on all rows. "

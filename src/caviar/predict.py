@@ -4,9 +4,11 @@ from pathlib import Path
 
 import polars as pl
 
+from caviar.model.finished import load_finished
 from caviar.population import devices
 from caviar.recipe.builder import load_builder
 from caviar.results import open_run
+from caviar.run.folder import MODEL, RECORD
 
 
 def predict(run: str | Path, rows: object, *, model: str | None = None) -> pl.DataFrame:
@@ -27,8 +29,10 @@ def predict(run: str | Path, rows: object, *, model: str | None = None) -> pl.Da
     Example:
         >>> caviar.predict("runs/sonar-20260101-120000", "new_rows.csv")  # doctest: +SKIP
     """
-    opened = open_run(run)
+    path = Path(run)
+    has_record = (path / RECORD).exists() or not (path / MODEL).is_dir()
+    opened = open_run(run) if has_record else None  # what a person nursed has a log instead
     devices.start()
     if model is not None:
         load_builder(model)
-    return opened.predict(rows)
+    return load_finished(path / MODEL).predict(rows) if opened is None else opened.predict(rows)

@@ -7,7 +7,8 @@ import keras
 import numpy as np
 
 from caviar.errors import ModelError
-from caviar.measure import Bench, Fitting, make_fitting, seats_for
+from caviar.fitting import Fitting, make_fitting
+from caviar.measure import Bench, seats_for
 from caviar.population.job import Monitor, Trained
 from caviar.population.lift import LEARNING_RATE, numbers
 from caviar.population.train import NotTogether, train

@@ -5,23 +5,27 @@ from pathlib import Path
 from typing import Any
 
 from caviar.errors import RunError
+from caviar.going_on import go_on
 from caviar.improve import carry_out
 from caviar.recipe.builder import Builder
 from caviar.results import Run
+from caviar.run.call import found
 from caviar.run.folder import RunFolder
 from caviar.run.study import StudyFolder
+from caviar.tuned import Tuned
 
 
 def resume(
     path: str | Path, *, source: object = None, model: str | Builder | None = None, quiet: bool = False
-) -> Run:
+) -> Run | Tuned:
     """Go on where a run of `improve` was broken off; what it had trained is not trained again.
 
     On the same machine it ends with the numbers of a run that was never broken off. With `minutes`, the time spent
-    before counts, and what was given up for lack of time stays given up.
+    before counts, and what was given up for lack of time stays given up. A search of `caviar tune` goes on likewise,
+    where its builder was none, or `"file.py:function"`; for it, `minutes` count anew.
 
     Args:
-        path: The run's folder.
+        path: The folder of the run or of the search.
         source: The table, where it was no file.
         model: The builder, where it was no `"file.py:function"`.
         quiet: Print nothing.
@@ -34,11 +38,9 @@ def resume(
         >>> run = caviar.resume("runs/sonar-20260102-030405")  # doctest: +SKIP
     """
     began, folder = time.monotonic(), RunFolder(Path(path))
-    if StudyFolder(folder.path).plan() is not None:
-        raise RunError(
-            f"Expected the folder of an unfinished run of `caviar improve`, but {folder.path} holds a search. "
-            f"`caviar tune` with the same arguments and --out {folder.path} goes on with it."
-        )
+    plan = StudyFolder(folder.path).plan()
+    if plan is not None:
+        return go_on(folder.path, plan, source=source, model=model, quiet=quiet)
     arguments = folder.notes.get("arguments")
     if not isinstance(arguments, dict):
         finished = folder.load_record().status == "finished"
@@ -49,7 +51,7 @@ def resume(
         )
     again = {"source": source, "model": model}
     given: dict[str, Any] = {
-        **_found(arguments, folder.notes.get("files") or {}),
+        **found(arguments, folder.notes.get("files") or {}),
         **{k: v for k, v in again.items() if v is not None},
     }
     missing = [name for name, value in given.items() if value is None]
@@ -64,13 +66,3 @@ def resume(
         began=began - float(folder.notes.get("seconds") or 0.0),
         unfinished=folder,
     )
-
-
-def _found(arguments: dict[str, Any], files: dict[str, str]) -> dict[str, Any]:
-    """Arguments with their files where they were when the run began: it may be resumed from another folder."""
-    found = {**arguments}
-    for name, path in files.items():
-        file, colon, function = str(found[name]).rpartition(":") if name == "model" else (found[name], "", "")
-        if Path(file).resolve() != Path(path):
-            found[name] = f"{path}{colon}{function}"
-    return found

@@ -18,7 +18,8 @@ from caviar.evaluate.compare import rope_of, rope_reason
 from caviar.evaluate.intervals import mean_estimate
 from caviar.evaluate.metrics import Metric, default_metric, find_metric, shown_metrics
 from caviar.evaluate.reference import REFERENCES, no_skill_scores, score_references
-from caviar.measure import Arm, Bench, make_fitting, seats_for
+from caviar.fitting import make_fitting
+from caviar.measure import Arm, Bench, seats_for
 from caviar.plan import REPEATS
 from caviar.population import devices
 from caviar.population.template import make_template

@@ -1,26 +1,20 @@
 """`caviar.tune`: search a builder's settings with cross-validation, in bounded time, and hand over the best."""
 
-import hashlib
-import importlib.metadata
-import json
-import re
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from caviar.data.dataset import Dataset
 from caviar.data.load import load
-from caviar.data.split import Split, make_splits
-from caviar.errors import CaviarError, OptionError
+from caviar.errors import OptionError
 from caviar.evaluate.estimate import Estimate
 from caviar.evaluate.metrics import Metric, default_metric, find_metric
-from caviar.evaluate.wording import digits, interval
 from caviar.given import deciding_metric, make_recipe, read_arrays
 from caviar.measure import Bench, fit_all
 from caviar.model.finished import FinishedModel
@@ -32,16 +26,20 @@ from caviar.recipe.hyperparameters import HyperParameters
 from caviar.recipe.recipe import Recipe
 from caviar.recipe.settled import Searched
 from caviar.recipe.table_space import searched_table
-from caviar.report.search import write_search
 from caviar.run.folder import make_run_folder
-from caviar.run.study import SearchRecord, StudyFolder, TrialLine
-from caviar.table import check_numbers, keras_speaks_plainly, read_recipe
-from caviar.tune.importance import importances
+from caviar.run.study import SearchRecord, StudyFolder, TrialLine, complete
+from caviar.searched_rows import searched_rows
+from caviar.searching import method_of, search_in_folder
+from caviar.table import check_numbers, keras_speaks_plainly, name_of, read_recipe
 from caviar.tune.space import Space
-from caviar.tune.table import Method, search_named
-from caviar.tuning import Study, Winner, complete, conclude, front, outcome, run, space_of
+from caviar.tuning import Study, space_of
 
 FOLDS, TRIALS = 5, 64
+_CALL = (
+    *("source", "target", "model", "trials", "search", "folds", "repeats", "minutes", "metric", "epochs"),
+    *("batch_size", "seed", "storage"),
+)
+"""Arguments of `tune_table` with which a search goes on; those that say how the table is read come on top."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,13 +159,15 @@ def tune(
     callbacks: Any = (),  # noqa: ANN401 - or a function of hp
     preparation: Any = None,  # noqa: ANN401 - or a function of hp
     balanced: Any = False,  # noqa: ANN401 - or a function of hp
-    start: Sequence[dict[str, Any]] = (),
+    start: Any = (),  # noqa: ANN401 - see caviar.starting
+    options: Mapping[str, Any] = MappingProxyType({}),
     validation_data: tuple[Any, ...] | None = None,
     validation_split: float = 0.0,
     sample_weight: Any = None,  # noqa: ANN401
     task: str | None = None,
     seed: int = 0,
     folder: str | Path | None = None,
+    storage: str | Path | None = None,
     verbose: int = 1,
 ) -> Tuned:
     """Search a builder's settings with cross-validation; trials that differ only in numbers train as one population.
@@ -180,10 +180,12 @@ def tune(
 
     Args:
         build: A builder (or `"file.py:function"`) that takes `hp`, and `n_inputs` and `n_outputs` if it likes.
-        x: Inputs (row, column).
+        x: Inputs (row, column), or of more axes, such as images (row, height, width, channel).
         y: Target, as `fit` would get it: (row,) or (row, column).
         trials: How many settings are tried at most.
-        search: "random", "grid", "quasi", "coarse", "tpe", "gp", "cma" or "nsga".
+        search: "random", "grid", "quasi", "coarse", "tpe", "gp", "cma" or "nsga". Or in parts, of which the best go
+            on: "halving" and "hyperband" over epochs, "halving-folds" and "hyperband-folds" over folds, and "pbt"
+            (population-based training); these keep a fifth of the rows apart, on which the winner is judged.
         folds: Folds of the cross-validation.
         repeats: Repeats of it.
         minutes: Bound on the time; none if not given.
@@ -194,7 +196,10 @@ def tune(
         callbacks: As in `fit`, or a function of `hp`.
         preparation: How inputs are scaled: "none", "standard", "robust", "quantile" or "power", or a function of `hp`.
         balanced: Whether classes count the same in training, or a function of `hp`.
-        start: Settings that won elsewhere: the first trials.
+        start: Settings that won elsewhere, the first trials: one or several of a dict of settings, what a search,
+            `caviar improve` or a treatment returned, the folder of one, a recipe, or KerasTuner's `HyperParameters`.
+            What the builder does not ask for is named, and left out.
+        options: Further arguments of the search, such as `{"eta": 4}` for "halving".
         validation_data: `(x, y)` as in `fit`: trials are trained on all rows and scored on these alone, not on folds.
         validation_split: Share of the rows, from the end as in `fit`, that trials are scored on in place of folds.
         sample_weight: Weight of each row (row,).
@@ -202,6 +207,8 @@ def tune(
         seed: Where all seeds start.
         folder: Where trials are kept; a folder that holds this very search is gone on with. `runs/tune-<time>` if not
             given.
+        storage: File, or database URL, to which trials are copied after each generation as a study of Optuna's, named
+            like the folder: `optuna-dashboard` opens it.
         verbose: 0 for silence.
 
     Returns:
@@ -231,7 +238,7 @@ def tune(
             "Expected neither repeats nor sample_weight beside validation rows, which are scored once and count the "
             "same. Leave one of them out."
         )
-    dataset, _ = read_arrays(x, y, task, sample_weight)
+    dataset, _ = read_arrays(x, y, task, sample_weight, any_shape=True)
     searched = Searched(builder, batch_size, epochs, callbacks, preparation, balanced)
     with keras_speaks_plainly(), clock.listening():
         inputs = dataset.features.shape[1]
@@ -245,15 +252,14 @@ def tune(
             callbacks=(),
         )
         metrics = _objectives(objective, dataset, first)
-        splits = make_splits(dataset, folds, repeats, seed)
-        if watched:
-            rows = np.arange(dataset.n_rows, dtype=np.int32)
-            splits = [Split(0, 0, rows[:-watched], rows[-watched:])]
+        method = method_of(search, len(metrics), options)
+        splits, apart = searched_rows(
+            dataset, folds, repeats, seed, watched=watched, keep_apart=bool(method.parts)
+        )
         bench = Bench(dataset, splits, metrics[0], metrics[1:], seed)
-        method = _method(search, len(metrics))
         where = StudyFolder(_folder(folder, "tune"))
-        study = Study(searched, first, bench, space, where, clock, voice)
-        return _searched(study, method, trials, start)
+        study = Study(searched, first, bench, space, where, clock, voice, apart)
+        return Tuned(*search_in_folder(study, method, trials, start, options, storage), study)
 
 
 def _with_validation(
@@ -293,9 +299,11 @@ def tune_table(
     metric: str | Sequence[str] | None = None,
     epochs: int | None = None,
     batch_size: int | None = None,
-    start: Sequence[dict[str, Any]] = (),
+    start: Any = (),  # noqa: ANN401 - see caviar.starting
+    options: Mapping[str, Any] = MappingProxyType({}),
     seed: int = 0,
     out: str | Path | None = None,
+    storage: str | Path | None = None,
     quiet: bool = False,
     began: float | None = None,
     **reading: Any,  # noqa: ANN401
@@ -314,9 +322,11 @@ def tune_table(
         metric: The score that decides; log-loss or MAE if not given. Several for a front.
         epochs: Passes over the training rows.
         batch_size: Rows per gradient step; refused where the space asks for it.
-        start: Settings that won elsewhere: the first trials.
+        start: Settings that won elsewhere, as in `tune`: the first trials.
+        options: Further arguments of the search.
         seed: Where all seeds start.
         out: Folder of the search; one that holds this very search is gone on with.
+        storage: As in `tune`.
         quiet: Print nothing.
         began: What `time.monotonic()` said when the command began; now if not given.
         reading: How the table is read: task, header, sep, drop, group, time, weight, as in `improve`.
@@ -324,6 +334,11 @@ def tune_table(
     Raises:
         CaviarError: One sentence on what was expected, what was seen, and what to do.
     """
+    call = {k: v for k, v in {**locals(), **reading}.items() if k in (*_CALL, *reading) and v is not None}
+    if options:
+        call["options"] = dict(options)
+    if storage is not None and "://" not in str(storage):
+        call["storage"] = storage = Path(storage).expanduser().resolve()
     began = time.monotonic() if began is None else began
     given = {"folds": folds, "repeats": repeats, "minutes": minutes, "seed": seed, "trials": trials}
     check_numbers({**given, "epochs": epochs, "batch_size": batch_size}, trials=1)
@@ -345,13 +360,46 @@ def tune_table(
             searched = searched_table(base, absolute=absolute)
         else:
             searched = Searched(base.builder, base.batch_size, base.epochs)
-        bench = Bench(
-            dataset, make_splits(dataset, folds, repeats, seed), metrics[0], tuple(metrics[1:]), seed
-        )
+        method = method_of(search, len(metrics), options)
+        splits, apart = searched_rows(dataset, folds, repeats, seed, keep_apart=bool(method.parts))
+        bench = Bench(dataset, splits, metrics[0], tuple(metrics[1:]), seed)
         space = space_of(searched, bench.inputs(base.preparation).shape[2], dataset.n_outputs)
-        method = _method(search, len(metrics))
         where = StudyFolder(_folder(out, f"{dataset.name}-tune"))
-        return _searched(Study(searched, base, bench, space, where, clock, voice), method, trials, start)
+        table = {
+            "schema": dataset.schema.model_dump(mode="json"),
+            "source": str(source) if isinstance(source, str | Path) else type(source).__name__,
+            "fingerprint": dataset.fingerprint,
+            "model": None if model is None else name_of(model),
+            "epochs": base.epochs,
+            "batch_size": base.batch_size,
+        }
+        study = Study(searched, base, bench, space, where, clock, voice, apart)
+        return Tuned(*search_in_folder(study, method, trials, start, options, storage, call, table), study)
+
+
+def search_options(said: Sequence[str]) -> dict[str, Any]:
+    """Options of a search as they are written on the command line.
+
+    >>> search_options(["eta=4", "least=0.25"])
+    {'eta': 4, 'least': 0.25}
+
+    Args:
+        said: Each as name=number.
+
+    Raises:
+        OptionError: One is not written so.
+    """
+    options: dict[str, Any] = {}
+    for one in said:
+        name, equals, value = one.partition("=")
+        try:
+            number = float(value)
+        except ValueError:
+            number = float("nan")
+        if not (name and equals and np.isfinite(number)):
+            raise OptionError(f"Expected an option as name=number, got {one!r}. Write eta=4.")
+        options[name] = int(number) if number.is_integer() else number
+    return options
 
 
 def _objectives(wanted: str | Sequence[str] | None, dataset: Dataset, recipe: Recipe) -> tuple[Metric, ...]:
@@ -363,163 +411,8 @@ def _objectives(wanted: str | Sequence[str] | None, dataset: Dataset, recipe: Re
     return tuple(deciding_metric(model, dataset, name) for name in plain)
 
 
-def _method(search: str, objectives: int) -> Method:
-    method = search_named(search)
-    if objectives > 1 and not method.many_objectives:
-        raise OptionError(
-            f"Expected one objective for {search!r}, which looks at one score, got {objectives}. "
-            f"Take tpe or nsga, or one objective."
-        )
-    return method
-
-
 def _folder(wanted: str | Path | None, name: str) -> Path:
     """A new folder, or the one of a search that is gone on with."""
     if wanted is not None and StudyFolder(Path(wanted).expanduser()).plan() is not None:
         return Path(wanted).expanduser()
     return make_run_folder(name, wanted).path
-
-
-def _searched(study: Study, method: Method, trials: int, start: Sequence[dict[str, Any]]) -> Tuned:
-    more = {"objectives": len(study.objectives)} if method.many_objectives else {}
-    first = [study.space.default(), *start]
-
-    def begin() -> Any:  # noqa: ANN401
-        return method.make(study.space, trials, study.bench.seed, first, **more)
-
-    try:
-        going, plan = begin(), _plan(study, method.name, trials, first)
-    except CaviarError:
-        with suppress(OSError):  # it holds a search already
-            study.folder.path.rmdir()
-        raise
-    before = study.folder.plan()
-    if before is None:
-        study.folder.begin(plan)
-        lines: list[TrialLine] = []
-    else:
-        _require_same(study.space, before, plan)
-        lines = study.folder.lines()
-        going = begin().replay([outcome(study, line) for line in lines])
-        study.voice.say(f"  {len(lines)} trials are finished already.")
-    try:
-        lines = run(study, going, lines)
-    except KeyboardInterrupt:
-        study.voice.say(f"  Stopped. With {study.folder.path} as its folder, the same search goes on.")
-        raise
-    winner = conclude(study, lines)
-    record = _recorded(study, method.name, winner, lines)
-    study.folder.finish(record)
-    write_search(study.folder.path, record, lines, study.space)
-    return Tuned(study.recipe(winner.line), record, study.folder.path, lines, study)
-
-
-def _plan(study: Study, search: str, trials: int, start: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """What makes a search the same search, as JSON knows it."""
-    data, bench = study.bench.dataset, study.bench
-    print_of = hashlib.sha256()
-    for values in (data.features, data.target, *(split.held_out for split in bench.splits)):
-        print_of.update(np.ascontiguousarray(values).data)
-    return {
-        "search": search,
-        "trials": trials,
-        "seed": bench.seed,
-        "objectives": [metric.name for metric in study.objectives],
-        "start": [dict(one) for one in start],
-        "rows": data.n_rows,
-        "data": print_of.hexdigest(),
-        "model": _told(study),
-        "space": study.space.describe(),
-    }
-
-
-def _told(study: Study) -> str:
-    """What tells one builder and its fit arguments from others, as far as their defaults go."""
-    recipe = study.searched.recipe(study.base, study.space.default(), "default", study.n_inputs)
-    model = sketch(recipe.build(study.n_inputs, study.bench.dataset.n_outputs))
-    try:
-        layers = json.dumps([model.get_config(), model.get_compile_config()], default=str)
-    except NotImplementedError:  # a subclassed model knows no configuration
-        layers = type(model).__name__
-    callbacks = [(type(one).__name__, sorted(map(str, vars(one)))) for one in recipe.callbacks]
-    arguments = (recipe.batch_size, recipe.epochs, callbacks, recipe.preparation, recipe.class_weights)
-    plain = re.sub(r"_\d+|0x[0-9a-f]+", "", f"{layers} {arguments}")  # numbers that Keras gives to names
-    return hashlib.sha256(plain.encode()).hexdigest()
-
-
-def _require_same(space: Space, before: dict[str, Any], now: dict[str, Any]) -> None:
-    space.require_same(before["space"])
-    for name, what in (
-        ("search", "search"),
-        ("trials", "number of trials"),
-        ("seed", "seed"),
-        ("objectives", "objective"),
-        ("start", "settings to start from"),
-        ("data", "rows and folds"),
-        ("model", "builder and fit arguments"),
-    ):
-        if before.get(name) != now[name]:
-            shown = "" if name in {"data", "model"} else f" ({before.get(name)}, not {now[name]})"
-            raise OptionError(
-                f"Expected the {what} with which the search in this folder began{shown}, got others. "
-                f"Search in a new folder, or with what it began with."
-            )
-
-
-def in_words(study: Study, winner: Winner, lines: Sequence[TrialLine]) -> str:
-    """The outcome in a few sentences.
-
-    Args:
-        study: What was searched.
-        winner: The best trial.
-        lines: All trials.
-    """
-    title = study.bench.metric.title
-    best = (
-        f"Trial {winner.line.number} of {len(lines)} has the best {title}: {digits(winner.naive)} as it looks"
-    )
-    said = [
-        f"{best}, {digits(winner.score.value)} corrected for having been chosen ({interval(winner.score)})."
-    ]
-    if winner.ties:
-        said.append(f"{len(winner.ties)} other trials cannot be told from it.")
-    if winner.gain is not None:
-        sure = winner.gain.low > 0
-        said.append(
-            f"It is {'better' if sure else 'not shown to be better'} than the builder's defaults: by "
-            f"{digits(winner.gain.value)} in {title}, corrected for the choice ({interval(winner.gain)})."
-        )
-    elif winner.comparison is None:
-        said.append("These are the builder's defaults: no other settings were better.")
-    failed = sum(bool(line.why) for line in lines)
-    if failed:
-        said.append(f"{failed} trials failed.")
-    return " ".join(said)
-
-
-def _recorded(study: Study, search: str, winner: Winner, lines: Sequence[TrialLine]) -> SearchRecord:
-    metric, (repeats, folds) = study.bench.metric, study.bench.shape
-    several = len(study.objectives) > 1
-    return SearchRecord(
-        created=time.strftime("%Y-%m-%d %H:%M:%S"),
-        seconds=study.clock.spent(),
-        versions={"caviar": importlib.metadata.version("caviar")},
-        search=search,
-        objectives=[one.name for one in study.objectives],
-        metric=metric.title,
-        higher_is_better=metric.higher_is_better,
-        folds=folds,
-        repeats=repeats,
-        best=winner.line.number,
-        settings=winner.line.settings,
-        naive_score=winner.naive,
-        score=winner.score,
-        gain=winner.gain,
-        ties=winner.ties,
-        front=[line.number for line in front(study, lines)] if several else [],
-        importance=importances([outcome(study, line) for line in lines], study.space),
-        trials=len(lines),
-        failed=sum(bool(line.why) for line in lines),
-        sentence=in_words(study, winner, lines),
-        messages=list(study.voice.said),
-    )

@@ -133,19 +133,43 @@ def compare(
             try_fitting(bench, recipe)
         if plan.why:
             voice.note(plan.why)
-        scale = find_scale(bench, rope, voice, _REFERENCE_SHARE * limit.left())
-        bench, arms = measure_within(
-            bench,
-            lambda smaller, monitor: _measured(smaller, recipes, seeds, monitor),
-            lambda smaller: seeds * sum(expected_steps(smaller, recipe) for recipe in recipes),
-            voice=voice,
-            clock=limit,
-            title=f"{len(recipes)} recipes",
-            least=1 if repeats is None else None,
-        )
-        for arm in arms:
-            for remark in remarks_on(arm):
-                voice.note(f"{arm.recipe.name}: {remark}")
+        return compare_recipes(bench, recipes, seeds, rope, limit, voice, may_be_fewer=repeats is None)
+
+
+def compare_recipes(
+    bench: Bench,
+    recipes: Sequence[Recipe],
+    seeds: int,
+    rope: float | None,
+    limit: Clock,
+    voice: Voice,
+    *,
+    may_be_fewer: bool,
+) -> CompareRecord:
+    """Measure recipes on the same folds with the same seeds, and judge all of them beside the first.
+
+    Args:
+        bench: Rows, splits and the score that decides.
+        recipes: What is compared, with names of their own.
+        seeds: Seeds per fold.
+        rope: Smallest difference that counts; derived if None.
+        limit: The time given.
+        voice: Says what happens.
+        may_be_fewer: Whether repeats may be given up where the time does not suffice.
+    """
+    scale = find_scale(bench, rope, voice, _REFERENCE_SHARE * limit.left())
+    bench, arms = measure_within(
+        bench,
+        lambda smaller, monitor: _measured(smaller, recipes, seeds, monitor),
+        lambda smaller: seeds * sum(expected_steps(smaller, recipe) for recipe in recipes),
+        voice=voice,
+        clock=limit,
+        title=f"{len(recipes)} recipes",
+        least=1 if may_be_fewer else None,
+    )
+    for arm in arms:
+        for remark in remarks_on(arm):
+            voice.note(f"{arm.recipe.name}: {remark}")
     return compared(bench, arms, scale, seeds, limit, voice)
 
 
@@ -252,14 +276,14 @@ def in_all(comparisons: Sequence[ComparisonRecord], first: str) -> str:
         beginning = _BEGINNINGS[alone.verdict].format(one=alone.remedy, first=first)
         if alone.verdict in {"helps", "harms"}:
             return f"{beginning}, by {size}."
-        return f"{beginning}{_would_decide([alone])}."
+        return f"{beginning}{would_decide([alone])}."
     by_verdict = {verdict: [one for one in comparisons if one.verdict == verdict] for verdict in _BEGINNINGS}
     clauses = [
         said.format(
             names=_listed([one.remedy for one in some]),
             be="is" if len(some) == 1 else "are",
             first=first,
-            would=_would_decide(some),
+            would=would_decide(some),
         )
         for verdict, said in (
             ("helps", "{names} {be} better than {first}"),
@@ -273,7 +297,7 @@ def in_all(comparisons: Sequence[ComparisonRecord], first: str) -> str:
     return f"{text[:1].upper() if text.startswith('there') else text[:1]}{text[1:]}."
 
 
-def _would_decide(some: Sequence[ComparisonRecord]) -> str:
+def would_decide(some: Sequence[ComparisonRecord]) -> str:
     """How many repeats would decide all that is open, where that is known."""
     needed = [one.repeats_needed for one in some if one.verdict == "not enough data"]
     known = [repeats for repeats in needed if repeats is not None]

@@ -8,7 +8,7 @@ import pytest
 
 from tests.cli.conftest import environment, in_fresh_process
 
-COMMANDS = ("improve", "compare", "stability", "look", "predict", "report")
+COMMANDS = ("improve", "compare", "stability", "look", "predict", "report", "queue", "recheck", "plan")
 
 
 def test_help_lists_every_command(tmp_path):

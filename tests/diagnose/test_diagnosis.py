@@ -231,6 +231,16 @@ def test_a_network_that_beats_no_constant_on_some_folds_is_stuck_there():
     assert "3 of 10" in found.sentence
 
 
+@pytest.mark.parametrize("epochs", [3, 5, 8])
+def test_a_few_epochs_tell_whether_the_loss_still_falls(epochs):
+    """Too few epochs are seen above all where epochs are few; a curve that has settled by then is left alone."""
+    falling, settled = np.linspace(0.7, 0.5, epochs), np.r_[0.7, np.full(epochs - 1, 0.5)]
+    for few, outcome in ((falling, Found), (settled, Clear)):
+        shown = np.tile(few, (MEMBERS, 1))
+        seen = look("L03", healthy(loss=shown, held_out_loss=shown, scores=scored(few[-1])))
+        assert isinstance(seen, outcome)
+
+
 def test_a_curve_that_fell_before_its_first_point_is_not_slow():
     """On a large table one epoch brings most of the way; its rest is small beside it, not beside what is shown."""
     rest = 0.23 - 0.004 * EPOCH / EPOCHS

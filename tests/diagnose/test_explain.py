@@ -3,7 +3,7 @@
 import pytest
 
 from caviar.diagnose.diagnosis import diagnose
-from caviar.diagnose.explain import candidates, explained, is_clear
+from caviar.diagnose.explain import as_cures_of, candidates, explained, is_clear
 from caviar.evaluate.estimate import Estimate
 from caviar.remedies.table import REMEDIES
 from caviar.run.record import ComparisonRecord, DiagnosisRecord
@@ -170,3 +170,16 @@ def test_what_is_bad_in_itself_and_has_no_remedy_stays_beside_a_cause_that_helps
     )
     told = found(explained(diagnosis, compared(lower_rate=0.2), REMEDIES))
     assert told == {"L20": "wrong_gradient_sign", "L16": "learning_rate_high"}
+
+
+def test_the_same_optimizer_at_another_rate_is_a_matter_of_the_rate():
+    """Adam at 0.001 helps a network that was trained by Adam: what was wrong is its rate; else it is the optimizer."""
+    stuck = seen(L02="not_trained")
+    for optimizer, rate, fault in (
+        ("Adam", 1e-6, "learning_rate_low"),
+        ("Adam", 1.0, "learning_rate_high"),
+        ("SGD", 1e-6, "optimizer"),
+        ("Adam", None, "optimizer"),
+    ):
+        told = explained(stuck, compared(adam=0.5), as_cures_of(REMEDIES, optimizer, rate))
+        assert found(told) == {"L02": fault}

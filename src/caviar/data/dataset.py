@@ -1,5 +1,6 @@
 """A table made ready: numbers, target, task, and who belongs together."""
 
+import hashlib
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -87,6 +88,14 @@ class Dataset:
     def identical(self) -> np.ndarray:
         """Which rows have the same inputs: int64 [row], equal numbers for equal rows."""
         return identical_rows(self.features)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """What tells this table from others: a SHA-256 of all inputs and targets."""
+        found = hashlib.sha256()
+        for values in (self.features, self.target):
+            found.update(np.ascontiguousarray(values).data)
+        return found.hexdigest()
 
 
 def identical_rows(features: np.ndarray) -> np.ndarray:

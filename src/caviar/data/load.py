@@ -12,13 +12,13 @@ import polars as pl
 from caviar.data.cells import days, numbers, places, texts
 from caviar.data.dataset import Dataset
 from caviar.data.infer import learn_column, learn_goal
-from caviar.data.samples import sample_table
+from caviar.data.named import is_named, named_table
 from caviar.data.schema import Column, ReadOptions, Schema, encode, encode_target
 from caviar.data.table import frame_from, read_file, read_table
 from caviar.errors import DataError, OptionError
 from caviar.run.record import Remark
 
-__all__ = ["load", "load_rows", "load_test", "read_table"]
+__all__ = ["load", "load_again", "load_rows", "load_test", "read_table"]
 
 ColumnRef = str | int
 """A column by its name, or by its position from 0 (negative: from the end)."""
@@ -50,7 +50,8 @@ def load(
 
     Args:
         source: Path of a CSV or Parquet file, a pandas or polars data frame, a NumPy array [row, column], a
-            pair (X, y), or "sample:NAME" with one of the names in `caviar.data.samples.SAMPLES`.
+            pair (X, y), "sample:NAME" with one of the names in `caviar.data.samples.SAMPLES`, or "known:NAME"
+            with one of those in `caviar.data.known.KNOWN`.
         target: The column to predict, by name or position (from 0; negative from the end); several of them
             are predicted together. By default the last column.
         task: "classification", "binary", "multiclass", "regression" or "multi-output regression"; by default
@@ -145,11 +146,60 @@ def load_test(source: object, schema: Schema) -> tuple[np.ndarray, np.ndarray, n
     >>> load_test(np.array([[5.0, 1.0]]), dataset.schema)[1].tolist()
     [1]
     """
-    if isinstance(source, tuple) and len(source) == 2:
-        source = _pair((_new_frame(source[0], schema), source[1]), list(schema.targets))
-    frame = _new_frame(source, schema)
+    frame = _scored_frame(source, schema)
     weight = schema.weight if schema.weight in frame.columns else None
     return encode(frame, schema), encode_target(frame, schema), _weights(frame, weight)
+
+
+def load_again(source: object, schema: Schema) -> Dataset:
+    """Another table of the same columns, read as the training table was, as a dataset of its own.
+
+    A column may have gaps where the training table had none; a level that it did not have counts as a gap.
+
+    Args:
+        source: As in `load`.
+        schema: What the training table was understood to be.
+
+    Raises:
+        DataError: Columns are missing or new, or a label was never seen in training.
+
+    >>> first = load("sample:iris")
+    >>> load_again("sample:iris", first.schema).fingerprint == first.fingerprint
+    True
+    """
+    frame = _scored_frame(source, schema)
+    unknown = [name for name in frame.columns if name not in schema.source_columns]
+    if unknown:
+        raise DataError(
+            f"Expected the columns of the run's table, {_shown(schema.source_columns)}, got also {_shown(unknown)}. "
+            f"Take them out: the run knows nothing of them."
+        )
+    roles = [role for role in (schema.group, schema.time, schema.weight) if role is not None]
+    absent = [name for name in roles if name not in frame.columns]
+    if absent:
+        raise DataError(
+            f"Expected the columns of the run's table, but {_shown(absent)} is missing. Add it: the run used it."
+        )
+    features, target = encode(frame, schema), encode_target(frame, schema)
+    gaps = np.isnan(features).any(axis=0)
+    columns = tuple(
+        column.model_copy(update={"has_missing": column.has_missing or bool(gap)})
+        for column, gap in zip(schema.columns, gaps, strict=True)
+    )
+    return Dataset(
+        name=Path(source).stem if isinstance(source, str | Path) else "table",
+        features=features,
+        target=target,
+        schema=schema.model_copy(update={"columns": columns}),
+        groups=_groups(frame, schema.group),
+        time=_times(frame, schema.time),
+        weight=_weights(frame, schema.weight),
+    )
+
+
+def _shown(names: Sequence[str], limit: int = 20) -> str:
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(repr(name) for name in names[:limit]) + more
 
 
 def _inputs(
@@ -180,10 +230,9 @@ def _inputs(
 
 
 def _open(source: object, *, header: bool | None, sep: str | None) -> _Opened:
-    if isinstance(source, str) and source.startswith("sample:"):
-        sample = source.removeprefix("sample:")
-        frame, target = sample_table(sample)
-        return _Opened(frame, sample, targets=(target,))
+    if isinstance(source, str | Path) and is_named(source):
+        named = named_table(source)
+        return _Opened(named.frame, named.name, targets=(named.target,), remarks=named.remarks)
     if isinstance(source, str | Path):
         if sep is not None and len(sep.replace("\\t", "\t")) != 1:
             raise OptionError(
@@ -283,7 +332,16 @@ def _require_apart(targets: Sequence[str], dropped: Sequence[str], roles: dict[s
             )
 
 
+def _scored_frame(source: object, schema: Schema) -> pl.DataFrame:
+    """New rows with their target, which may come as the second of a pair."""
+    if isinstance(source, tuple) and len(source) == 2:
+        return _pair((_new_frame(source[0], schema), source[1]), list(schema.targets))
+    return _new_frame(source, schema)
+
+
 def _new_frame(source: object, schema: Schema) -> pl.DataFrame:
+    if isinstance(source, str | Path) and is_named(source):
+        return named_table(source).frame
     if isinstance(source, str | Path):
         frame, read = read_file(source, schema.read)
         positional = read.header is False

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Literal, Self
 
 import numpy as np
-import skops.io
 from pydantic import BaseModel, ConfigDict, ValidationError
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.impute import MissingIndicator, SimpleImputer
@@ -160,6 +159,8 @@ class Prepared:
             "target_scale": self.target_scale.tolist(),
             "names": list(self.names),
         }
+        import skops.io  # it gathers all of SciPy's types, which takes seconds
+
         try:
             folder.mkdir(parents=True, exist_ok=True)
             write_with(folder / _PARTS_FILE, lambda path: path.write_bytes(skops.io.dumps(parts)))
@@ -390,6 +391,8 @@ def _counted(count: int, noun: str) -> str:
 
 
 def _trusted_parts(content: bytes, folder: Path) -> dict:
+    import skops.io
+
     # An imputer stores the number type it saw as numpy.dtype; building one runs no code.
     trusted = [f"{SmoothClip.__module__}.{SmoothClip.__qualname__}", "numpy.dtype"]
     try:

@@ -89,6 +89,7 @@ def profile(dataset: Dataset) -> DataRecord:
         contradictions=_n_contradictions(dataset),
         left_out=list(schema.left_out),
         remarks=[*dataset.remarks, *noticed],
+        fingerprint=dataset.fingerprint,
     )
 
 

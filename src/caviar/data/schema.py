@@ -73,6 +73,8 @@ class Schema(BaseModel):
         weight: Column that says how much a row counts.
         read: How the file was read.
         source_columns: All columns of the table, in order.
+        row_shape: Shape in which a network takes a row, where that is not one axis: the columns are its numbers in
+            order, as of an image. Empty for one axis.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -88,11 +90,16 @@ class Schema(BaseModel):
     weight: str | None = None
     read: ReadOptions = ReadOptions()
     source_columns: tuple[str, ...] = ()
+    row_shape: tuple[int, ...] = ()
 
     @property
     def is_classification(self) -> bool:
         """Whether the target is a class label."""
         return self.task in {"binary", "multiclass"}
+
+    def shaped(self, x: np.ndarray) -> np.ndarray:
+        """Inputs (…, row, column) in the shape in which a network takes them."""
+        return x.reshape(*x.shape[:-1], *self.row_shape) if self.row_shape else x
 
 
 def encode(frame: pl.DataFrame, schema: Schema) -> np.ndarray:
@@ -200,9 +207,10 @@ def _class_codes(cells: pl.Series, schema: Schema) -> np.ndarray:
         codes = numbers(cells).replace_strict(code_of_value, default=None, return_dtype=pl.Int64)
     unknown = codes.is_null()
     if unknown.any():
+        strangers = labels.filter(unknown).unique(maintain_order=True).to_list()
         raise DataError(
             f"Expected the target {cells.name!r} to hold one of the labels {_listed(schema.classes)}, "
-            f"got {labels.filter(unknown)[0]!r} in {places(unknown)}. Use the labels of the training table."
+            f"got {_listed(strangers)} in {places(unknown)}. Use the labels of the training table."
         )
     return codes.to_numpy().astype(np.int64)
 

@@ -105,7 +105,7 @@ def frame_from(source: object, schema_columns: Sequence[str] | None = None) -> p
     if isinstance(source, list | np.ndarray):
         return _from_array(np.asarray(source), schema_columns)
     raise DataError(
-        "Expected a path, a pandas or polars data frame, a NumPy array, a pair (X, y) or 'sample:NAME', "
+        "Expected a path, a pandas or polars data frame, a NumPy array, a pair (X, y), 'sample:NAME' or 'known:NAME', "
         f"got {type(source).__name__}. Pass one of these as the table."
     )
 

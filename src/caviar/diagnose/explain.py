@@ -1,7 +1,7 @@
 """Which of the things that checks saw cost performance? Told by what changed when their causes were taken away."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from caviar.diagnose.contract import Check
 from caviar.diagnose.diagnosis import AREAS, CHECKS, concluded
@@ -41,6 +41,28 @@ def candidates(diagnosis: DiagnosisRecord, remedies: Sequence[Remedy]) -> list[s
     longest = max((len(finding.remedies) for finding in seen), default=0)
     names = [f.remedies[i] for i in range(longest) for f in seen if i < len(f.remedies)]
     return [name for name in dict.fromkeys(names) if name in known]
+
+
+def as_cures_of(remedies: Sequence[Remedy], optimizer: str, rate: float | None) -> list[Remedy]:
+    """The remedies, of which those that set an optimizer of the class that the model has change its rate alone.
+
+    >>> from caviar.remedies.table import REMEDIES
+    >>> sorted({one.cures for one in as_cures_of(REMEDIES, "Adam", 1e-5) if one.name in ("adam", "rmsprop")})
+    ['learning_rate_low', 'optimizer']
+
+    Args:
+        remedies: All remedies.
+        optimizer: Class of the model's optimizer.
+        rate: Its learning rate; None where that is no number.
+    """
+
+    def cures(remedy: Remedy) -> str:
+        kind, usual = remedy.optimizer or ("", 0.0)
+        if kind != optimizer or rate is None:
+            return remedy.cures
+        return "learning_rate_low" if rate < usual else "learning_rate_high"
+
+    return [replace(remedy, cures=cures(remedy)) for remedy in remedies]
 
 
 def is_clear(

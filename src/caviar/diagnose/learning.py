@@ -101,7 +101,7 @@ def learns_too_slowly(
         share: Share of members that must show it.
     """
     epochs = evidence.loss.shape[1]
-    if epochs < 10:
+    if epochs < 3:
         return NotApplicable(f"{epochs} epochs are too few to see whether the loss still falls")
     if evidence.held_out_loss is None:
         return NotApplicable("the held-out loss was not recorded")

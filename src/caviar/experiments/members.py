@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from caviar.experiments.contract import Ground, NotAvailable
-from caviar.measure import Fitting, make_fitting
+from caviar.fitting import Fitting, make_fitting
 from caviar.population.job import Seat, Trained
 from caviar.population.lift import LEARNING_RATE
 from caviar.population.train import NotTogether, train

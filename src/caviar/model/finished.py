@@ -55,8 +55,11 @@ class FinishedModel:
     threshold: float | None = None
 
     def predict_features(self, features: np.ndarray) -> np.ndarray:
-        """Class probabilities (row, class) or values (row, output) for features (row, column)."""
-        x = self.prepared.inputs(features)
+        """Class probabilities (row, class) or values (row, output) for features (row, column).
+
+        Where rows are no lists of columns, as images, features have their shape.
+        """
+        x = self.schema.shaped(self.prepared.inputs(features.reshape(len(features), -1)))
         batch = min(_ROWS, max(1, len(x)))
         said = [
             predictions(np.asarray(model.predict(x, batch_size=batch, verbose=0)), self.link)
@@ -148,9 +151,34 @@ def load_finished(folder: Path) -> FinishedModel:
     Raises:
         RunError: The folder holds no model, or one that needs code which safe mode refuses to run.
     """
+    facts = _facts_of(folder)
+    return FinishedModel(
+        load_networks(folder), Prepared.load(folder), facts.link, facts.data, facts.threshold
+    )
+
+
+def load_networks(folder: Path) -> "list[keras.Model]":
+    """The networks of a finished model alone; nothing in the folder is run as code.
+
+    Raises:
+        RunError: As `load_finished`.
+    """
+    return [_load_network(folder, name) for name in _facts_of(folder).members]
+
+
+def load_schema(folder: Path) -> Schema:
+    """How the table of a finished model was read; its networks are not loaded.
+
+    Raises:
+        RunError: The folder holds no model.
+    """
+    return _facts_of(folder).data
+
+
+def _facts_of(folder: Path) -> _Facts:
     path = folder / _FACTS
     try:
-        facts = _Facts.model_validate_json(path.read_text(encoding="utf-8"))
+        return _Facts.model_validate_json(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise RunError(
             f"Expected a finished model in {folder}, found none. The run may have been stopped before its end."
@@ -160,8 +188,6 @@ def load_finished(folder: Path) -> FinishedModel:
             f"Expected {path} to describe a finished model, but it does not. "
             f"It was changed or made by another version."
         ) from error
-    models = [_load_network(folder, name) for name in facts.members]
-    return FinishedModel(models, Prepared.load(folder), facts.link, facts.data, facts.threshold)
 
 
 def _load_network(folder: Path, name: str) -> "keras.Model":

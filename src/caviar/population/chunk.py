@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from jax.extend.core import ClosedJaxpr
 
-from caviar.population import devices, fastest, lost, memory, program
+from caviar.population import begun, devices, fastest, lost, memory, program
 from caviar.population.callbacks import Rule, saved
 from caviar.population.job import Enough, Job, Monitor, Seat
 from caviar.population.keep import Slot, Standing
@@ -145,6 +145,7 @@ class _Chunk:
         self._began, self._before = time.monotonic(), self._at.seconds
         self._every = max(_LEAST_BETWEEN_LOOKS, -(-epochs // _LOOKS))
         self._block: Callable[..., Any] | None = None
+        self._tried: dict[str, Callable[..., Any]] = {}
         if not self._at.way[0]:
             self._at.way = way or self._choose(state)
 
@@ -154,7 +155,7 @@ class _Chunk:
         restore(at.done)
         told = at.done
         orders = Orders(self._group.job, self.seats, self._group.passes.fit.width, self._epochs)
-        orders.skip(at.done)
+        orders.skip(self._group.job.past + at.done)
         orders.narrow(at.here)
         length, pace, blocks = min(1, self._epochs - at.done), None, 0
         rows = orders.draw(length)
@@ -218,7 +219,9 @@ class _Chunk:
             *(np.int32(self._group.job.initial_epoch + self._at.done), np.int32(length)),
         )
         if self._block is None:
-            self._block = _compiled(self._machine.ways[self._at.way[0]], given)
+            way = self._at.way[0]
+            self._block = self._tried.get(way) or _compiled(self._machine.ways[way], given)
+            self._tried = {}  # they are for as many members as there are now
         self._carry, logs = self._block(*given)
         return logs
 
@@ -234,20 +237,20 @@ class _Chunk:
 
         def prepare(way: str) -> Callable[[], object]:
             carry = machine.begin(machine.place(state))
+            given = (self._here, self._data, orders, counts, np.int32(group.job.initial_epoch), np.int32(1))
+            try:
+                block = self._tried[way] = _compiled(machine.ways[way], (carry, *given))
+            except (Untraceable, memory.TooLarge) as error:
+                if way == ways[0]:
+                    raise
+                raise fastest.CannotRun(str(error)) from error
 
-            def run(length: int) -> None:
+            def run() -> None:
                 nonlocal carry
-                first, epochs = np.int32(group.job.initial_epoch), np.int32(length)
-                carry, _ = machine.ways[way](carry, self._here, self._data, orders, counts, first, epochs)
+                carry, _ = block(carry, *given)
                 jax.block_until_ready(carry)
 
-            try:
-                run(0)  # compiles
-            except CANNOT_TRACE as error:
-                if way == ways[0]:
-                    raise Untraceable(str(error)) from error
-                raise fastest.CannotRun(str(error)) from error
-            return lambda: run(1)
+            return run
 
         population = f"{len(self.seats)} {group.passes} {group.traced}"
         choice = fastest.choose(group.job.spread, ways, self._epochs, prepare, population)
@@ -348,6 +351,8 @@ def seated(
     seats = [job.seats[member] for member in padded]
     numbers = {key: [values[member] for member in padded] for key, values in job.numbers.items()}
     state = draw([seat.seed for seat in seats])
+    if job.begun is not None:
+        begun.put(state, [job.begun[member] for member in padded], rate_at)
     if LEARNING_RATE in numbers:
         assert rate_at is not None
         state[2][rate_at] = np.asarray(numbers.pop(LEARNING_RATE), state[2][rate_at].dtype)

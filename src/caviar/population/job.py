@@ -14,6 +14,9 @@ import xarray as xr
 from caviar.population.source import Batches, Ranges, narrow
 from caviar.population.template import Build
 
+MemberValues = tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]
+"""One member's values of trainable, non-trainable and optimizer variables."""
+
 
 @dataclass(frozen=True, eq=False)
 class Seat:
@@ -52,7 +55,7 @@ class Saved:
     """
 
     epoch: int
-    state: tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]
+    state: MemberValues
 
 
 def _copy(callback: keras.callbacks.Callback, seat: Seat) -> keras.callbacks.Callback:  # noqa: ARG001
@@ -91,6 +94,8 @@ class Job:
         ranges: The rows, where they come to the devices block by block; `x`, `y` and `weight` are then a few of
             them, which fix shapes and types.
         source: The batches to train on, where a dataset gives them; seats then have no rows to train on.
+        begun: Per seat the state in which its training up to `initial_epoch` ended (`Trained.states`): it goes on as
+            if it had never stopped, but for what the recipe says now. None to begin with first weights.
     """
 
     build: Build
@@ -118,6 +123,12 @@ class Job:
     steps_per_epoch: int | None = None
     ranges: Ranges | None = None
     source: Batches | None = None
+    begun: Sequence[MemberValues] | None = None
+
+    @property
+    def past(self) -> int:
+        """Epochs that members have behind them."""
+        return 0 if self.begun is None else self.initial_epoch
 
     @property
     def length(self) -> int:
@@ -221,7 +232,7 @@ class Trained:
 
     history: xr.Dataset
     outputs: list[Any]
-    states: list[tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]]
+    states: list[MemberValues]
     scores: list[dict[str, float]]
     engine: str
     why: str

@@ -263,7 +263,7 @@ def _told(job: Job, template: Template, model: str) -> Iterable[bytes | memoryvi
         yield repr((seat.repeat, seat.fold, seat.seed, seat.split, seat.weights)).encode()
         for rows in (seat.fit, seat.watch, seat.scored):
             yield np.ascontiguousarray(rows).data
-    arrays = [job.x, job.y, job.weight]
+    arrays = [job.x, job.y, job.weight, job.begun]
     if job.ranges is not None:  # too many rows to read them all: the first and the last block
         arrays += [job.ranges.block(start) for start in (job.ranges.starts[0], job.ranges.starts[-1])]
     if job.source is not None:

@@ -9,6 +9,8 @@ import keras
 import numpy as np
 
 from caviar.errors import OptionError
+from caviar.population import begun
+from caviar.population.callbacks import rate_variable
 from caviar.population.job import Job, Monitor, Seat, Trained, make_history
 from caviar.population.keep import Keep, Slot
 from caviar.population.looking import Looking
@@ -63,8 +65,8 @@ def train_one_by_one(
     looking = Looking(job) if job.probe else None
     with global_seeds_restored():
         members = [
-            _train_one(job, seat, monitor, keep.slot([i]) if keep is not None else None, looking)
-            for i, seat in enumerate(job.seats)
+            _train_one(job, i, monitor, keep.slot([i]) if keep is not None else None, looking)
+            for i in range(len(job.seats))
         ]
     names = max([list(member.rows[0]) for member in members], key=len)
     logs = {name: np.full((len(members), job.length), np.nan, np.float32) for name in names}
@@ -102,10 +104,11 @@ class _One:
     scores: dict[str, float]
 
 
-def _train_one(job: Job, seat: Seat, monitor: Monitor, slot: Slot | None, looking: Looking | None) -> _One:
+def _train_one(job: Job, member: int, monitor: Monitor, slot: Slot | None, looking: Looking | None) -> _One:
+    seat = job.seats[member]
     kept = slot.read() if slot is not None else None
     if kept is None:
-        model, rows = _fitted(job, seat, monitor, looking)
+        model, rows = _fitted(job, member, monitor, looking)
     else:
         model, rows = build_alone(job.build, job.sample(), seat.seed), _rows_of(kept)
         for i, variable in enumerate(_variables(model)):
@@ -135,13 +138,21 @@ def _rows_of(kept: dict[str, np.ndarray]) -> list[dict[str, float]]:
 
 
 def _fitted(
-    job: Job, seat: Seat, monitor: Monitor, looking: Looking | None
+    job: Job, member: int, monitor: Monitor, looking: Looking | None
 ) -> tuple[keras.Model, list[dict[str, float]]]:
     """What `fit` makes of one member, and its logs by epoch: NaN where nobody looked."""
+    seat = job.seats[member]
     shown = _Shown(job, seat, monitor)
     x, y, *weight = job.rows(seat.split, seat.fit, weights=seat.weights)
     keras.utils.set_random_seed(seat.seed)
     model = call_builder(job.build)
+    if job.begun is not None:
+        model = build_alone(job.build, job.sample(), seat.seed)
+        begun.assign(model, job.begun[member], rate_variable(model))
+        for _ in range(
+            job.past + 1 if job.shuffle else 0
+        ):  # the first fixes shapes, of a model that has none
+            np.random.permutation(len(seat.fit))  # noqa: NPY002 - `fit` draws the order of its rows there
     model.fit(
         x,
         y,

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import keras
+from jax.extend.core import jaxpr_as_fun
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from caviar.population import callbacks, spread, step
@@ -337,12 +338,17 @@ def _block(
     epoch_of = spread.over_members(way, partial(_epoch, setting), (None, 0, 0, 0, 0, None))
 
     def some(carry: Carry, members: Member, orders: jax.Array, counts: jax.Array) -> tuple[Carry, Logs]:
+        given = (data, carry, members, orders[:, 0], counts[:, 0], first)
+        # Spreading a step over members takes longer than anything else here, so it is done once.
+        traced, (after, shapes) = jax.make_jaxpr(epoch_of, return_shape=True)(*given)
+        form = jax.tree.structure((after, shapes))
+
         def body(i: jax.Array, loop: tuple[Carry, Logs]) -> tuple[Carry, Logs]:
             before, recorded = loop
-            after, logs = epoch_of(data, before, members, orders[:, i], counts[:, i], first + i)
+            now = (data, before, members, orders[:, i], counts[:, i], first + i)
+            after, logs = jax.tree.unflatten(form, jaxpr_as_fun(traced)(*jax.tree.leaves(now)))
             return after, {name: recorded[name].at[:, i].set(value) for name, value in logs.items()}
 
-        _, shapes = jax.eval_shape(epoch_of, data, carry, members, orders[:, 0], counts[:, 0], first)
         buffers = {
             name: jnp.full((*orders.shape[:2], *each.shape[1:]), jnp.nan, jnp.float32)
             for name, each in shapes.items()

@@ -31,7 +31,7 @@ class Step:
 
     Attributes:
         full: `(state, batch) → result` for a full batch.
-        plain: The function itself, traced anew for every other number of rows.
+        plain: The same for another number of rows, for which it is traced once.
         short: `(state, batch, count) → result` where only the first `count` rows of a full batch are real, at
             least one; the others must hold finite numbers, such as copies of real rows. None if not asked for.
         traced: What a full batch is computed with.
@@ -75,12 +75,21 @@ def trace(
 
     whole, structure = of(rows)
     evaluate = jaxpr_as_fun(whole)
+    other_sizes: dict[int, tuple[ClosedJaxpr, Any]] = {}
 
     def full(state: Any, batch: Any) -> Any:  # noqa: ANN401
         return jax.tree.unflatten(structure, evaluate(*jax.tree.leaves((state, batch))))
 
+    def plain(state: Any, batch: Any) -> Any:  # noqa: ANN401
+        # A program is gone through several times while it is made; Keras' own step only once.
+        count = len(jax.tree.leaves(batch)[0])
+        if count not in other_sizes:
+            other_sizes[count] = of(count)
+        closed, form = other_sizes[count]
+        return jax.tree.unflatten(form, jaxpr_as_fun(closed)(*jax.tree.leaves((state, batch))))
+
     if not short:
-        return Step(full, function, None, whole)
+        return Step(full, plain, None, whole)
     sizes = _Sizes(rows, rows // 2 + 1 if rows > 2 else 1)
     part, _ = of(sizes.fewer)
     _try_dry(sizes, whole, part)
@@ -89,7 +98,7 @@ def trace(
         outputs = _run(sizes, whole, part, count, *jax.tree.leaves((state, batch)))
         return jax.tree.unflatten(structure, outputs)
 
-    return Step(full, function, of_any, whole)
+    return Step(full, plain, of_any, whole)
 
 
 def _try_dry(sizes: "_Sizes", whole: ClosedJaxpr, part: ClosedJaxpr) -> None:

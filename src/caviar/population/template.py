@@ -114,8 +114,15 @@ def make_template(build: Build, batch: tuple[Any, ...]) -> Template:
 
 def sketch(build: Build) -> keras.Model:
     """A model to look at, built without computing its first values; the global seeds stay as they are."""
-    with global_seeds_restored(), _initial_values_recorded():
+    with sketching():
         return call_builder(build)
+
+
+@contextmanager
+def sketching() -> Iterator[None]:
+    """While this lasts, models are built without computing their first values; the global seeds stay as they are."""
+    with global_seeds_restored(), _initial_values_recorded():
+        yield
 
 
 def build_alone(build: Build, batch: tuple[Any, ...], seed: int) -> keras.Model:

@@ -1,12 +1,13 @@
 """Recipes that differ only in numbers train as one population: the fewest programs for many recipes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from caviar.population import devices
 from caviar.population.callbacks import rate_variable, sets_rate
+from caviar.population.glance import glance
 from caviar.population.job import Job, Monitor, Trained
 from caviar.population.keep import Keep
 from caviar.population.lift import LEARNING_RATE, numbers
@@ -42,9 +43,28 @@ def train_together(
     Returns:
         What training each job gave, and how many populations there were.
     """
-    devices.start()
     trained: dict[int, Trained] = {}
     populations = 0
+    for some, is_population in train_in_turn(jobs, monitor, keep):
+        trained |= some
+        populations += is_population
+    return [trained[i] for i in range(len(jobs))], populations
+
+
+def train_in_turn(
+    jobs: Sequence[Job], monitor: Monitor | None = None, keep: Keep | None = None
+) -> Iterator[tuple[dict[int, Trained], bool]]:
+    """The same population after population: what is over is there, even if time ends during the next one.
+
+    Args:
+        jobs: One per recipe.
+        monitor: Told of progress, of one population after the other.
+        keep: Where the state is kept while they train.
+
+    Yields:
+        What training gave, by the jobs' places; and whether it was a population.
+    """
+    devices.start()
     for n, family in enumerate(_families(jobs)):
         some = [jobs[i] for i in family.jobs]
         try:
@@ -53,39 +73,72 @@ def train_together(
         except NotTogether:
             for i in family.jobs:
                 inside = None if keep is None else keep.inside(f"recipe-{i}")
-                trained[i] = train(jobs[i], monitor, keep=inside)
+                yield {i: train(jobs[i], monitor, keep=inside)}, False
             continue
-        populations += whole.engine == "population"
+        trained: dict[int, Trained] = {}
         start = 0
         for i, job in zip(family.jobs, some, strict=True):
             trained[i] = _part(whole, start, start + len(job.seats))
             start += len(job.seats)
-    return [trained[i] for i in range(len(jobs))], populations
+        yield trained, whole.engine == "population"
 
 
 def _families(jobs: Sequence[Job]) -> list[_Family]:
     families: dict[object, _Family] = {}
+    alike = _Alike()
     for i, job in enumerate(jobs):
-        template = make_template(job.build, job.sample()) if len(jobs) > 1 else None
+        found = alike.find(job) if len(jobs) > 1 else None
         key: object = i
         values: dict[str, float] = {}
-        if template is not None:
-            try:
-                text = structure(template, job.sample())
-            except CannotCompare:
-                pass
-            else:
-                values = numbers(template.model)
-                names = layer_names(template.model) if job.probe else ()
-                key = (
-                    text,
-                    names,
-                    _setting(job, values if rate_variable(template.model) is not None else {}),
-                )
+        if found is not None:
+            values = found.numbers
+            setting = _setting(job, values if found.has_rate else {})
+            key = (found.structure, found.layers if job.probe else (), setting)
         family = families.setdefault(key, _Family([], []))
         family.jobs.append(i)
         family.numbers.append(values)
     return list(families.values())
+
+
+@dataclass(frozen=True)
+class _Described:
+    """What is known of a recipe's model: its structure, its layers' names, its numbers, whether its rate is one."""
+
+    structure: str
+    layers: Sequence[str]
+    numbers: dict[str, float]
+    has_rate: bool
+
+
+class _Alike:
+    """Finds out which recipes share a structure, and builds those that look like an earlier one only once."""
+
+    def __init__(self) -> None:
+        self._looks: dict[str, _Described] = {}
+        self._glances = True
+
+    def find(self, job: Job) -> _Described | None:
+        """What is known of a recipe's model; None if it cannot be compared with others."""
+        batch = job.sample()
+        # A look leaves out the layers' names, which probes tell; and where one tells nothing, the next will not either.
+        look = glance(job.build, batch) if self._glances and not job.probe else None
+        self._glances = look is not None
+        if look is not None and (known := self._looks.get(look.text)) is not None:
+            return replace(known, numbers={**known.numbers, **look.numbers})
+        template = make_template(job.build, batch)
+        try:
+            text = structure(template, batch)
+        except CannotCompare:
+            return None
+        found = _Described(
+            text,
+            layer_names(template.model),
+            numbers(template.model),
+            rate_variable(template.model) is not None,
+        )
+        if look is not None and not template.fixed and look.numbers.items() <= found.numbers.items():
+            self._looks[look.text] = found
+        return found
 
 
 def _setting(job: Job, values: dict[str, float]) -> tuple[object, ...]:
@@ -97,6 +150,7 @@ def _setting(job: Job, values: dict[str, float]) -> tuple[object, ...]:
         *arrays,
         *rest,
         job.initial_epoch,
+        job.begun is None,
         job.probe,
         job.spread,
         job.weighs_watched,
@@ -124,6 +178,7 @@ def _together(jobs: Sequence[Job], values: Sequence[dict[str, float]]) -> Job:
             key: [one[key] for one, job in zip(values, jobs, strict=True) for _ in job.seats]
             for key in differ
         },
+        begun=None if jobs[0].begun is None else [state for job in jobs for state in job.begun or ()],
     )
 
 

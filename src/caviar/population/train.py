@@ -12,7 +12,18 @@ import keras
 import numpy as np
 
 from caviar.errors import ModelError
-from caviar.population import blocks, chunk, devices, loop, memory, program, spread, stream, stream_program
+from caviar.population import (
+    begun,
+    blocks,
+    chunk,
+    devices,
+    loop,
+    memory,
+    program,
+    spread,
+    stream,
+    stream_program,
+)
 from caviar.population.callbacks import NotInProgram, Rule, rate_position, rules
 from caviar.population.chunk import Part, Untraceable
 from caviar.population.initial import draw
@@ -65,10 +76,13 @@ def train(
 def _train(job: Job, monitor: Monitor, keep: Keep | None, *, one_by_one: bool) -> Trained:
     began = time.monotonic()
     template = make_template(job.build, job.sample())
+    begun.check(job, template.model)
     if one_by_one:
         return _one_by_one(job, monitor, "that was asked for", template, keep)
     try:
-        in_program = rules(job.callbacks, template.model, job.epochs, job.initial_epoch)
+        in_program = rules(
+            job.callbacks, template.model, job.epochs, 0 if job.begun is not None else job.initial_epoch
+        )
     except NotInProgram as reason:
         return _one_by_one(job, monitor, str(reason), template, keep)
     if keep is not None:

@@ -5,6 +5,7 @@ import inspect
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from caviar.errors import ModelError
@@ -26,8 +27,27 @@ def load_builder(reference: str) -> Builder:
             f"Expected a model as file.py:function, got {reference!r}. For example my_model.py:build."
         )
     path = Path(path_text).expanduser()
+    module = run_file(path)
+    builder = getattr(module, name, None)
+    if not callable(builder):
+        functions = [
+            n for n, f in vars(module).items() if inspect.isfunction(f) and f.__module__ == module.__name__
+        ]
+        raise ModelError(
+            f"Expected a function {name!r} in {path}, found {', '.join(functions) or 'no function'}. "
+            f"Name one of them after the colon."
+        )
+    return builder
+
+
+def run_file(path: Path) -> ModuleType:
+    """Run a person's own file, as `python file.py` would.
+
+    Raises:
+        ModelError: It is missing, or raises.
+    """
     if not path.is_file():
-        raise ModelError(f"Expected a Python file at {path}, found none. Check the path before the colon.")
+        raise ModelError(f"Expected a Python file at {path}, found none. Check the path.")
     spec = importlib.util.spec_from_file_location(f"caviar_user_{path.stem}", path)
     if spec is None or spec.loader is None:
         raise ModelError(f"Expected a Python file (.py), got {path}. Put the builder into a .py file.")
@@ -47,16 +67,7 @@ def load_builder(reference: str) -> Builder:
     finally:
         if folder in sys.path:  # the file may have changed it
             sys.path.remove(folder)
-    builder = getattr(module, name, None)
-    if not callable(builder):
-        functions = [
-            n for n, f in vars(module).items() if inspect.isfunction(f) and f.__module__ == spec.name
-        ]
-        raise ModelError(
-            f"Expected a function {name!r} in {path}, found {', '.join(functions) or 'no function'}. "
-            f"Name one of them after the colon."
-        )
-    return builder
+    return module
 
 
 def call_with(builder: Builder, n_inputs: int, n_outputs: int, hp: HyperParameters | None = None) -> Any:  # noqa: ANN401

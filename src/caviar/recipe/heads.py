@@ -59,29 +59,34 @@ def _from_logits(loss: Any) -> bool:  # noqa: ANN401
     )
 
 
-def output_width(model: keras.Model, n_inputs: int) -> int:
+def output_width(model: keras.Model, n_inputs: int | tuple[int, ...]) -> int:
     """Numbers per row that a model gives.
+
+    Args:
+        model: Compiled.
+        n_inputs: How many inputs a row has, or its shape.
 
     Raises:
         ModelError: It has several outputs, does not take rows of `n_inputs`, or gives more than one axis.
     """
+    if isinstance(n_inputs, tuple):
+        row, what, advice = n_inputs, f"rows of shape {n_inputs}", f"Use keras.Input({n_inputs})."
+    else:
+        row, what = (n_inputs,), f"rows of {n_inputs} inputs"
+        advice = "Let the builder take n_inputs and use keras.Input((n_inputs,))."
     declared = getattr(model, "inputs", None)
-    if declared and tuple(declared[0].shape[1:]) != (n_inputs,):
+    if declared and tuple(declared[0].shape[1:]) != row:
         raise ModelError(
-            f"Expected a model for rows of {n_inputs} inputs, got one for shape {tuple(declared[0].shape[1:])}. "
-            f"Let the builder take n_inputs and use keras.Input((n_inputs,))."
+            f"Expected a model for {what}, got one for shape {tuple(declared[0].shape[1:])}. {advice}"
         )
     try:
         # A call on a symbol: subclassed models know no other way to tell their shape.
         shape = keras.tree.map_structure(
-            lambda said: tuple(said.shape), model(keras.KerasTensor((None, n_inputs)))
+            lambda said: tuple(said.shape), model(keras.KerasTensor((None, *row)))
         )
     except Exception as error:
         text = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ModelError(
-            f"Expected a model that takes rows of {n_inputs} inputs, but it cannot: {text} "
-            f"Let the builder take n_inputs and use keras.Input((n_inputs,))."
-        ) from error
+        raise ModelError(f"Expected a model that takes {what}, but it cannot: {text} {advice}") from error
     if not isinstance(shape, tuple) or len(shape) != 2 or not isinstance(shape[1], int):
         raise ModelError(
             f"Expected a model with one output of shape (rows, numbers), got {shape}. "
@@ -91,7 +96,7 @@ def output_width(model: keras.Model, n_inputs: int) -> int:
 
 
 def network_target(
-    model: keras.Model, target: np.ndarray, task: str, n_classes: int, n_inputs: int
+    model: keras.Model, target: np.ndarray, task: str, n_classes: int, n_inputs: int | tuple[int, ...]
 ) -> np.ndarray:
     """The target as this model's loss takes it.
 
@@ -100,7 +105,7 @@ def network_target(
         target: Class codes (row,) or numbers (row, output).
         task: The task's name.
         n_classes: Number of classes, 0 for regression.
-        n_inputs: Inputs per row.
+        n_inputs: Inputs per row, or the shape of a row.
 
     Returns:
         Float (row, 1) for one sigmoid-like output, codes (row,) for sparse losses, else one-hot (row, class).

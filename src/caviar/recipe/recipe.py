@@ -15,6 +15,19 @@ Rewrite = Callable[[keras.Model], keras.Model]
 
 
 @dataclass(frozen=True)
+class Stage:
+    """What a training began with, before its settings were changed on the way.
+
+    Attributes:
+        recipe: What was trained with.
+        until: The last epoch of that.
+    """
+
+    recipe: "Recipe"
+    until: int
+
+
+@dataclass(frozen=True)
 class Recipe:
     """What a person would give `compile` and `fit`, and how the table is prepared.
 
@@ -42,6 +55,7 @@ class Recipe:
         mixup: Parameter of the beta distribution by which training rows are mixed in pairs; 0 for not at all.
         lowest_target: Lowest value of a quantity to predict; None for classes, or where it is not known.
         tested_rate: The learning rate that a range test prefers to the recipe's own; None where there is none.
+        stages: What it was trained with before, in order; this recipe is what counts from the last of them on.
     """
 
     name: str
@@ -66,6 +80,7 @@ class Recipe:
     mixup: float = 0.0
     lowest_target: float | None = None
     tested_rate: float | None = None
+    stages: tuple[Stage, ...] = ()
 
     def build(self, n_inputs: int, n_outputs: int) -> Build:
         """A function of nothing that returns the compiled model of this recipe."""

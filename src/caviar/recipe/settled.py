@@ -1,16 +1,17 @@
 """What a person lets a search set: the builder, and fit arguments that may be functions of `hp`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
 
-from caviar.errors import ModelError, OptionError
+from caviar.errors import ModelError
+from caviar.population.template import sketching
 from caviar.recipe.builder import Builder, call_with
 from caviar.recipe.hypermodel import passed_on
 from caviar.recipe.hyperparameters import HyperParameters
-from caviar.recipe.recipe import Recipe
+from caviar.recipe.recipe import Recipe, Stage
 
 OfHp = Callable[[HyperParameters], Any]
 SCALINGS = ("none", "standard", "robust", "quantile", "power")
@@ -39,7 +40,8 @@ class Searched:
 
     def ask(self, hp: HyperParameters, n_inputs: int, n_outputs: int) -> None:
         """Ask `hp` for everything, as one trial would."""
-        call_with(self.build, n_inputs, n_outputs, hp)
+        with sketching():  # asked over and over, and each first value is a program
+            call_with(self.build, n_inputs, n_outputs, hp)
         self._arguments(hp)
 
     @property
@@ -54,14 +56,22 @@ class Searched:
         found: Builder = method if callable(method) else self.builder
         return found
 
-    def recipe(self, base: Recipe, settings: Mapping[str, Any], name: str, n_inputs: int) -> Recipe:
-        """The recipe of some settings.
+    def recipe(
+        self,
+        base: Recipe,
+        settings: Mapping[str, Any],
+        name: str,
+        n_inputs: int,
+        stages: Sequence[tuple[Mapping[str, Any], int]] = (),
+    ) -> Recipe:
+        """The recipe of some settings, and of those that it trains with before.
 
         Args:
             base: What is known of table and task.
             settings: Answers by name.
             name: What it is called.
             n_inputs: Columns that a network sees.
+            stages: Settings that it trains with before, each up to its epoch.
 
         Raises:
             ModelError: A function of `hp` gives something that cannot be.
@@ -73,7 +83,8 @@ class Searched:
 
         hp = HyperParameters(dict(settings))
         if self.trains:  # it may ask for what depends on what its build has asked
-            call_with(self.build, n_inputs, base.n_outputs, hp)
+            with sketching():
+                call_with(self.build, n_inputs, base.n_outputs, hp)
         given = self._arguments(hp)
         plan = base.preparation
         if given["preparation"] is not None:
@@ -88,6 +99,9 @@ class Searched:
             callbacks=tuple(given["callbacks"]),
             preparation=plan,
             class_weights=given["balanced"],
+            stages=tuple(
+                Stage(self.recipe(base, earlier, name, n_inputs), until) for earlier, until in stages
+            ),
         )
 
     def _arguments(self, hp: HyperParameters) -> dict[str, Any]:
@@ -105,7 +119,7 @@ class Searched:
                     f"of hp that gives it."
                 )
         if given["preparation"] is not None and given["preparation"] not in SCALINGS:
-            raise OptionError(
+            raise ModelError(
                 f"Expected preparation to be one of {', '.join(SCALINGS)}, got {given['preparation']!r}. "
                 f"Choose one of them."
             )

@@ -14,6 +14,8 @@ from caviar.recipe.settled import Searched
 
 INITIALIZERS = ("he_normal", "glorot_uniform", "lecun_normal")
 OPTIMIZERS = ("adam", "rmsprop", "sgd")
+MOMENTUM = 0.9
+"""Of SGD."""
 
 
 def searched_table(base: Recipe, *, absolute: bool) -> Searched:
@@ -78,7 +80,7 @@ def _chosen(name: str, values: list[int], default: int) -> Any:  # noqa: ANN401 
 
 def _optimizer(name: str, rate: float) -> keras.optimizers.Optimizer:
     if name == "sgd":
-        return keras.optimizers.SGD(rate, momentum=0.9)
+        return keras.optimizers.SGD(rate, momentum=MOMENTUM)
     return {"adam": keras.optimizers.Adam, "rmsprop": keras.optimizers.RMSprop}[name](rate)
 
 

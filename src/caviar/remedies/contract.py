@@ -27,6 +27,7 @@ class Remedy:
         answers: Faults it treats.
         apply: Makes the changed recipe, or raises `NotApplicable`, as may building its model.
         on_demand: Only tried where a check has named a fault that it answers.
+        optimizer: The class of the optimizer that it sets, and the learning rate, where that is what it does.
         cures: The fault that was there if it helps most, where that tells; else empty.
     """
 
@@ -39,3 +40,4 @@ class Remedy:
     apply: Callable[[Recipe], Recipe]
     cures: str = ""
     on_demand: bool = False
+    optimizer: tuple[str, float] | None = None

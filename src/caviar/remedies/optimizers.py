@@ -69,6 +69,7 @@ OPTIMIZERS = (
         ("optimizer", "oscillating_loss", "diverging", "learning_rate_high", *_STUCK),
         functools.partial(optimizer, make=lambda: keras.optimizers.Adam(1e-3), words="Adam(0.001)"),
         cures="optimizer",
+        optimizer=("Adam", 1e-3),
         on_demand=True,
     ),
     Remedy(
@@ -93,6 +94,7 @@ OPTIMIZERS = (
         ("optimizer",),
         functools.partial(optimizer, make=lambda: keras.optimizers.RMSprop(1e-3), words="RMSprop(0.001)"),
         cures="optimizer",
+        optimizer=("RMSprop", 1e-3),
         on_demand=True,
     ),
     Remedy(

@@ -4,6 +4,7 @@
   const LIGHTER = {
     "#ffffff": "#14171a", "#1b1f24": "#e6e9ec", "#5b6470": "#a0a9b3", "#d7dce1": "#363d45", "#e9edf0": "#262c32",
     "#0067a3": "#6cc0f0", "#b84a00": "#f2a65e", "#007a59": "#52cfa6",
+    "#8e3b77": "#d89ac6", "#7a6200": "#d9c25a", "#a3262a": "#f08a8d",
     "rgba(0,103,163,0.16)": "rgba(108,192,240,0.18)", "rgba(91,100,112,0.14)": "rgba(160,169,179,0.16)",
     "rgba(184,74,0,0.16)": "rgba(242,166,94,0.18)",
   };
@@ -63,7 +64,13 @@
   const drawAll = () => {
     const data = JSON.parse(document.getElementById("figure-data").textContent);
     document.querySelectorAll("[data-figure]").forEach((holder) => {
-      draw(holder.querySelector(".canvas"), data.figures[holder.dataset.figure]);
+      const fill = () => draw(holder.querySelector(".canvas"), data.figures[holder.dataset.figure]);
+      const shut = holder.closest("details.later:not([open])");
+      if (!shut) fill();
+      else {
+        waitingFor.push(fill);
+        shut.addEventListener("toggle", fill, { once: true });
+      }
     });
     const arms = new Map(Object.entries(data.curves));
     const first = document.querySelector('[data-slot="first"]');
@@ -76,9 +83,36 @@
     }
   };
 
+  // Answers of a learner: what is right stands in the question's attributes.
+  const plain = (text) => text.toLowerCase().replace(/[^a-z0-9]+/g, " ").trim();
+  const isRight = (question) => {
+    const right = JSON.parse(question.dataset.right);
+    if (question.dataset.kind === "match") {
+      return [...question.querySelectorAll("select")].every((select, i) => select.value === String(right[i]));
+    }
+    if (question.dataset.kind === "choice") {
+      const chosen = [...question.querySelectorAll("input:checked")].map((input) => Number(input.value));
+      return chosen.length > 0 && chosen.every((place) => right.includes(place));
+    }
+    const names = Object.entries(JSON.parse(question.dataset.accepted)).map(([name, others]) => [name, ...others].map(plain));
+    const said = [...question.querySelectorAll("input")].map((input) => plain(input.value)).filter(Boolean);
+    const found = new Set(said.map((text) => names.findIndex((spellings) => spellings.includes(text))));
+    found.delete(-1);
+    return found.size >= Number(question.dataset.wanted);
+  };
+  document.querySelectorAll(".question").forEach((question) => {
+    question.querySelector("button.check").addEventListener("click", () => {
+      const right = isRight(question);
+      question.querySelector("output").textContent = right ? "Right." : "Not quite.";
+      question.querySelector("details.answer").open = right;
+    });
+  });
+
+  const waitingFor = [];
   const opened = [];
   const beforePrint = () => {
     printing = true;
+    waitingFor.splice(0).forEach((fill) => fill());
     document.querySelectorAll("details:not([open], .long)").forEach((details) => {
       details.open = true;
       opened.push(details);

@@ -123,19 +123,15 @@ def filled(template: str, drawings: dict[str, Any], arms: dict[str, Any], /, **c
         arms: Learning curves by arm name.
         context: What else the template reads.
     """
-    script = _part("page.js")
+    script = text_of("page.js")
     bundle, bundle_hash = _plotly()
-    return (
-        _environment()
-        .get_template(template)
-        .render(
-            **context,
-            figures_json=embedded_json({"figures": drawings, "curves": arms}),
-            plotly=bundle,
-            css=_part("page.css"),
-            js=script,
-            script_hashes=[_hash(script), bundle_hash],
-        )
+    return template_of(template).render(
+        **context,
+        figures_json=embedded_json({"figures": drawings, "curves": arms}),
+        plotly=bundle,
+        css=text_of("page.css"),
+        js=script,
+        script_hashes=[script_hash(script), bundle_hash],
     )
 
 
@@ -186,22 +182,28 @@ def embedded_json(data: dict[str, Any]) -> str:
 def _plotly() -> tuple[str, str]:
     """The drawing library, compressed and as base64, and the hash that allows it to run."""
     packed = files("caviar.report").joinpath("vendor/plotly-basic.min.js.gz").read_bytes()
-    return base64.b64encode(packed).decode("ascii"), _hash(gzip.decompress(packed).decode("utf-8"))
+    return base64.b64encode(packed).decode("ascii"), script_hash(gzip.decompress(packed).decode("utf-8"))
 
 
-def _hash(script: str) -> str:
+def script_hash(script: str) -> str:
     """A script's hash as a content security policy wants it."""
     return "sha256-" + base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
 
 
-def _part(name: str) -> str:
+def text_of(name: str) -> str:
+    """A file of this package."""
     return files("caviar.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def template_of(name: str) -> jinja2.Template:
+    """A template of this package, which writes numbers and words as all pages do."""
+    return _environment().get_template(name)
 
 
 @cache
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(_part),
+        loader=jinja2.FunctionLoader(text_of),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

@@ -8,15 +8,17 @@ from typing import Any
 import numpy as np
 
 from caviar.report import wording
+from caviar.report.contour import contour, draw_contour, weightiest
 from caviar.report.figures import BLUE, FAINT, GREEN, ORANGE, QUIET, Figure, escaped, with_legend
 from caviar.report.page import filled
+from caviar.report.slices import Group, draw_groups, groups_of
 from caviar.run.files import write_text
 from caviar.run.folder import REPORT
-from caviar.run.study import SearchRecord, TrialLine
+from caviar.run.study import SearchRecord, TrialLine, alike, complete
 from caviar.tune.parameter import Parameter
 from caviar.tune.space import Space
 
-_HEIGHT, _SLICE_HEIGHT = 320, 230
+_HEIGHT, _SLICE_HEIGHT = 320, 250
 MOST_SLICES = 12
 """Parameters that get a figure of their own."""
 MOST_LINES = 200
@@ -47,8 +49,9 @@ def write_search(folder: Path, record: SearchRecord, lines: Sequence[TrialLine],
 
 def render(record: SearchRecord, lines: Sequence[TrialLine], space: Space) -> str:
     """The page as text."""
-    best = ranked(record, lines)
-    history, slices = progress(record, lines), slices_of(record, best, space)
+    best = ranked(record, complete(lines))
+    beside = ranked(record, alike(lines))
+    history, slices = progress(record, lines), slices_of(record, beside, space)
     drawings = {
         "history": {"wide": draw_progress(history, record), "description": history.description},
         **{
@@ -56,17 +59,24 @@ def render(record: SearchRecord, lines: Sequence[TrialLine], space: Space) -> st
             for i, one in enumerate(slices)
         },
     }
-    parallel = parallel_lines(best, space)
+    parallel, bars, pair = parallel_lines(beside, space), bars_of(record), weightiest(record, space)
     if parallel is not None:
         drawings["parallel"] = {"wide": draw_parallel(parallel), "description": parallel.description}
+    if bars is not None:
+        drawings["importance"] = {"wide": draw_bars(bars), "description": bars.description}
+    both = None if pair is None else contour(record, beside, space, *pair)
+    if both is not None:
+        drawings["contour"] = {"wide": draw_contour(both, record), "description": both.description}
     return filled(
         "search.html.jinja",
         drawings,
         {},
         record=record,
-        plots={"history": history, "parallel": parallel},
+        plots={"history": history, "parallel": parallel, "importance": bars, "contour": both},
         slices=slices,
         best=best[:SHOWN],
+        left_out=len(ranked(record, lines)) - len(beside),
+        parts=len(ranked(record, lines)) - len(best),
         failed=[line for line in lines if line.why][:SHOWN],
         setting=setting,
     )
@@ -93,36 +103,48 @@ class Progress:
     """Scores in the order of the trials, and the best so far.
 
     Attributes:
-        numbers: Of the trials that have a score.
+        numbers: Of the trials that have a score, and had a whole training.
         scores: Theirs.
         best: The best one up to each of them.
+        parts: Numbers and scores of trials that had a part of one.
         description: The figure in one sentence.
     """
 
     numbers: tuple[int, ...]
     scores: tuple[float, ...]
     best: tuple[float, ...]
+    parts: tuple[tuple[int, float], ...]
     description: str
 
 
 def progress(record: SearchRecord, lines: Sequence[TrialLine]) -> Progress:
     """How the search went on."""
-    known = sorted((line for line in lines if np.isfinite(line.score[0])), key=lambda line: line.number)
+    known = sorted(complete(lines), key=lambda line: line.number)
+    whole = {line.number for line in known}
+    parts = [line for line in lines if np.isfinite(line.score[0]) and line.number not in whole]
     scores = [line.score[0] for line in known]
     so_far = np.maximum.accumulate(scores) if record.higher_is_better else np.minimum.accumulate(scores)
     return Progress(
         tuple(line.number for line in known),
         tuple(scores),
         tuple(map(float, so_far)),
+        tuple((line.number, line.score[0]) for line in parts),
         f"{record.metric} of {len(known)} trials in their order, and the best so far, which ends at "
-        f"{wording.number(record.naive_score)}",
+        f"{wording.number(record.naive_score)}"
+        + (f"; of {len(parts)} more after a part of their training" if parts else ""),
     )
 
 
 def draw_progress(facts: Progress, record: SearchRecord) -> Figure:
     """Draw points, and the best so far as a stair."""
     figure = with_legend("trial", record.metric, height=_HEIGHT)
+    numbers, scores = zip(*facts.parts, strict=True) if facts.parts else ((), ())
     figure["data"] = [
+        *(
+            [_points(numbers, scores, "parts of trials", QUIET, "trial %{x}: %{y:.4g}")]
+            if facts.parts
+            else []
+        ),
         _points(facts.numbers, facts.scores, "trials", BLUE, "trial %{x}: %{y:.4g}"),
         {
             "x": list(facts.numbers),
@@ -133,7 +155,7 @@ def draw_progress(facts: Progress, record: SearchRecord) -> Figure:
             "hovertemplate": "%{y:.4g}<extra>best so far</extra>",
         },
     ]
-    figure["layout"]["yaxis"] |= {"range": _range(facts.scores)}
+    figure["layout"]["yaxis"] |= {"range": _range((*facts.scores, *scores))}
     return figure
 
 
@@ -148,6 +170,7 @@ class Slice:
         is_log: Whether the axis is logarithmic.
         order: Words in their order; empty for numbers.
         drawn: How values are drawn, in words.
+        groups: Neighbours on its scale, with the median of their scores.
         description: The figure in one sentence.
     """
 
@@ -157,14 +180,17 @@ class Slice:
     is_log: bool
     order: tuple[str, ...]
     drawn: str
+    groups: tuple[Group, ...]
     description: str
 
 
-def slices_of(record: SearchRecord, best: Sequence[TrialLine], space: Space) -> list[Slice]:
-    """A slice for each of the first parameters that have more than one value."""
+def slices_of(
+    record: SearchRecord, best: Sequence[TrialLine], space: Space, most: int | None = MOST_SLICES
+) -> list[Slice]:
+    """A slice for each of the first `most` parameters that have more than one value; for all of them if None."""
     found: list[Slice] = []
     for parameter in space.parameters:
-        if len(found) == MOST_SLICES:
+        if len(found) == most:
             break
         known = [line for line in best if parameter.name in line.settings]
         if not parameter.is_searched or not known:
@@ -179,6 +205,7 @@ def slices_of(record: SearchRecord, best: Sequence[TrialLine], space: Space) -> 
                 parameter.is_numeric and parameter.question.sampling == "log",
                 words,
                 _drawn(parameter),
+                groups_of(parameter, values, [line.score[0] for line in known]),
                 f"{record.metric} of {len(known)} trials by {parameter.name}",
             )
         )
@@ -187,8 +214,8 @@ def slices_of(record: SearchRecord, best: Sequence[TrialLine], space: Space) -> 
 
 def _drawn(parameter: Parameter) -> str:
     asked = parameter.question
-    if not parameter.is_numeric:
-        return f"one of {len(parameter.points or ())} values, each equally often"
+    if asked.low is None:
+        return f"{len(parameter.points or ())} values, each equally often"
     scale = {"linear": "evenly", "log": "evenly on a logarithmic scale"}.get(
         asked.sampling, "evenly on a logarithmic scale that is dense near the upper end"
     )
@@ -196,11 +223,10 @@ def _drawn(parameter: Parameter) -> str:
 
 
 def draw_slice(facts: Slice, record: SearchRecord) -> Figure:
-    """Draw every trial as a point."""
+    """Draw every trial as a point, and the groups' medians with their intervals."""
     figure = with_legend(facts.name, record.metric, height=_SLICE_HEIGHT)
     figure["data"] = [_points(facts.values, facts.scores, "trials", BLUE, "%{x}: %{y:.4g}")]
-    figure["layout"]["showlegend"] = False
-    figure["layout"]["margin"] |= {"t": 12}
+    draw_groups(figure, facts.groups, in_words=bool(facts.order))
     figure["layout"]["yaxis"] |= {"range": _range(facts.scores)}
     if facts.is_log:
         figure["layout"]["xaxis"] |= {"type": "log", "exponentformat": "none"}
@@ -265,6 +291,51 @@ def draw_parallel(facts: Parallel) -> Figure:
     named = {"tickvals": axes, "ticktext": [escaped(name) for name in facts.names]}
     figure["layout"]["xaxis"] |= {**named, "range": [-0.3, axes[-1] + 0.3]}
     figure["layout"]["yaxis"] |= {"range": [-0.02, 1.02], "showticklabels": False}
+    return figure
+
+
+@dataclass(frozen=True)
+class Bars:
+    """How much settings count.
+
+    Attributes:
+        names: The one that counts most first.
+        shares: Of 1.
+        description: The figure in one sentence.
+    """
+
+    names: tuple[str, ...]
+    shares: tuple[float, ...]
+    description: str
+
+
+def bars_of(record: SearchRecord) -> Bars | None:
+    """What counts for being among the best tenth; None where trials were too few to say."""
+    if not record.importance:
+        return None
+    said = ", ".join(f"{name} {wording.percent(share)}" for name, share in record.importance.items())
+    return Bars(
+        tuple(record.importance), tuple(record.importance.values()), f"How much each setting counts: {said}"
+    )
+
+
+def draw_bars(facts: Bars) -> Figure:
+    """Draw a bar for each setting, the longest on top."""
+    figure = with_legend("share of 1", "", height=80 + 26 * len(facts.names))
+    figure["data"] = [
+        {
+            "type": "bar",
+            "orientation": "h",
+            "x": list(facts.shares),
+            "y": [escaped(wording.shortened(name, 33)) for name in facts.names],
+            "marker": {"color": BLUE},
+            "hovertemplate": "%{y}: %{x:.3f}<extra></extra>",
+        }
+    ]
+    figure["layout"]["showlegend"] = False
+    figure["layout"]["margin"] |= {"t": 12}
+    figure["layout"]["xaxis"] |= {"range": [0, 1]}
+    figure["layout"]["yaxis"] |= {"autorange": "reversed"}
     return figure
 
 

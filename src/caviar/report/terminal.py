@@ -1,6 +1,5 @@
 """What a run found, for the terminal: short enough to read at once, at 80 columns, without colour."""
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from caviar.report import wording
 from caviar.run.rates import RangeRecord
 from caviar.run.record import ComparisonRecord, DataRecord, DiagnosisRecord, Record
 from caviar.run.studies import CompareRecord, StabilityRecord, Study
-from caviar.run.study import SearchRecord, TrialLine
+from caviar.run.study import SearchRecord, TrialLine, complete
 
 _MARKS = {
     "helps": ("▲", "green"),
@@ -327,14 +326,14 @@ def search(record: SearchRecord, lines: Sequence[TrialLine], folder: Path) -> Re
         folder: Where they are kept.
     """
     sign = -1 if record.higher_is_better else 1
-    known = [line for line in lines if not math.isnan(line.score[0])]
-    best = sorted(known, key=lambda line: (sign * line.score[0], line.number))[:_SHOWN_TRIALS]
+    best = sorted(complete(lines), key=lambda line: (sign * line.score[0], line.number))[:_SHOWN_TRIALS]
     trials = _table("Settings", ">trial", f">{record.metric}", "")
     for line in best:
         mark = "best" if line.number == record.best else "tie" if line.number in record.ties else ""
         mark = mark or ("front" if line.number in record.front else "")
         said = ", ".join(f"{name} {_setting(value)}" for name, value in line.settings.items())
         trials.add_row(Text(said), Text(str(line.number)), Text(wording.number(line.score[0])), Text(mark))
+    judged = "measured on rows that no trial saw" if record.apart else "corrected"
     folds = f"{wording.count(record.repeats, 'repeat')} of {wording.count(record.folds, 'fold')}"
     parts: list[RenderableType] = [
         Text(),
@@ -348,7 +347,7 @@ def search(record: SearchRecord, lines: Sequence[TrialLine], folder: Path) -> Re
         *(_line("Note", message) for message in record.messages),
         Text(),
         trials,
-        Text("Scores as they look; only the best one's was corrected.", style="dim"),
+        Text(f"Scores as they look; only the best one's was {judged}.", style="dim"),
         Text(),
         _line("Page", str(folder / "report.html")),
         _line("Trials", str(folder / "trials.jsonl")),

@@ -40,7 +40,7 @@ class ColumnFacts(_Value):
 
 
 class DataRecord(_Value):
-    """The table as it was understood."""
+    """The table as it was understood; `fingerprint` tells whether a file still holds it."""
 
     name: str
     rows: int
@@ -59,6 +59,7 @@ class DataRecord(_Value):
     preparation: str = ""
     n_inputs: int = 0
     test_rows: int = 0
+    fingerprint: str = ""
 
 
 class PlanRecord(_Value):
@@ -95,7 +96,8 @@ class ArmRecord(_Value):
     """One recipe as it was measured.
 
     `fold_scores` holds the deciding score of each (repeat, fold); `history` names the file with its curves;
-    `threshold` is the probability from which on class 1 is predicted, where it was tuned.
+    `threshold` is the probability from which on class 1 is predicted, where it was tuned; `class_errors` the share of
+    each class's held-out rows that were predicted wrong, which remedies may go by.
     """
 
     name: str
@@ -115,6 +117,7 @@ class ArmRecord(_Value):
     batch_size: int = 0
     parameters: int = 0
     threshold: float | None = None
+    class_errors: list[float] = []
 
 
 class SpreadRecord(_Value):

@@ -6,6 +6,7 @@ search that was killed goes on behind the last one.
 
 import json
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,11 @@ class TrialLine(BaseModel):
         place: Where in it.
         seconds: Its share of what the generation took.
         why: Why it failed; empty where it did not.
+        share: Share of a whole trial's epochs and folds that it had.
+        epochs: Up to which it trained, counted from the start; 0 for all.
+        folds: How many folds were scored; 0 for all.
+        source: Number of the trial whose training it went on with.
+        stages: Settings that it trained with before, each up to its epoch.
     """
 
     model_config = ConfigDict(extra="forbid", ser_json_inf_nan="constants")
@@ -46,6 +52,11 @@ class TrialLine(BaseModel):
     place: int
     seconds: float
     why: str = ""
+    share: float = 1.0
+    epochs: int = 0
+    folds: int = 0
+    source: int | None = None
+    stages: list[tuple[dict[str, Any], int]] = []
 
 
 class SearchRecord(BaseModel):
@@ -65,12 +76,13 @@ class SearchRecord(BaseModel):
         settings: Its settings.
         naive_score: Its score as it looks.
         score: The same corrected for having been chosen.
-        gain: How much better it is than the first trial, corrected likewise; None where it is that one, or where the
-            score is no mean over rows.
+        gain: How much better it is than the builder's defaults, judged likewise; None where it is these, or where they
+            failed.
         ties: Numbers of trials that cannot be told from it.
         front: Numbers of trials that no other one beats in all objectives; empty for one objective.
         importance: How much each setting counts for being among the best tenth, as shares of 1; empty of few trials.
         trials: How many there were.
+        apart: Rows that no trial saw and on which score and gain were measured; 0 where these are corrected instead.
         failed: How many of them failed.
         sentence: The outcome in words.
         messages: What a person should know about how it ran.
@@ -96,9 +108,24 @@ class SearchRecord(BaseModel):
     front: list[int]
     importance: dict[str, float] = {}
     trials: int
+    apart: int = 0
     failed: int
     sentence: str
     messages: list[str] = []
+
+
+def complete(lines: Sequence[TrialLine]) -> list[TrialLine]:
+    """Trials with a score, of which no training failed; where trials are trained in parts, those that came furthest."""
+    sound = [line for line in lines if np.isfinite(line.score).all()]
+    furthest = max((line.share for line in sound), default=0.0)
+    return [line for line in sound if line.share == furthest]
+
+
+def alike(lines: Sequence[TrialLine]) -> list[TrialLine]:
+    """Trials that can be laid beside each other: those of the share of a whole trial that most of them had."""
+    shares = Counter(line.share for line in lines if np.isfinite(line.score).all())
+    most = max(shares, key=lambda share: (shares[share], share), default=1.0)
+    return [line for line in lines if line.share == most]
 
 
 @dataclass(frozen=True)
@@ -160,8 +187,11 @@ class StudyFolder:
             file.flush()
             os.fsync(file.fileno())
 
-    def lines(self) -> list[TrialLine]:
-        """All trials that were finished; what was being written when the process was killed is taken away.
+    def lines(self, *, mend: bool = True) -> list[TrialLine]:
+        """All trials that were finished.
+
+        Args:
+            mend: Take away what was being written when the process was killed; a reader leaves files as they are.
 
         Raises:
             RunError: A line was changed.
@@ -171,7 +201,7 @@ class StudyFolder:
             return []
         text = path.read_text(encoding="utf-8")
         whole, _, rest = text.rpartition("\n")
-        if rest:
+        if rest and mend:
             write_text(path, f"{whole}\n" if whole else "")
         try:
             return [TrialLine.model_validate_json(line) for line in whole.splitlines()]
@@ -197,6 +227,22 @@ class StudyFolder:
     def finish(self, record: SearchRecord) -> None:
         """Write what came out."""
         write_text(self.path / RESULT, record.model_dump_json(indent=1))
+
+    def result(self) -> SearchRecord | None:
+        """What came out; None where the search is not over.
+
+        Raises:
+            RunError: The file was changed, or another version wrote it.
+        """
+        path = self.path / RESULT
+        if not path.exists():
+            return None
+        try:
+            return SearchRecord.model_validate_json(path.read_bytes())
+        except (OSError, ValueError) as error:
+            raise RunError(
+                f"Expected {path} to hold what a search came to, but it cannot be read. Use the version that made it."
+            ) from error
 
     def _oof(self, generation: int) -> Path:
         return self.path / OOF / f"{generation:06d}.npy"

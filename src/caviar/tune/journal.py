@@ -4,9 +4,11 @@ The copy is written and never read back: a search is rebuilt from its outcomes. 
 stays out of it, as Optuna's CMA-ES keeps pickles.
 """
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from caviar.errors import OptionError, RunError
 from caviar.tune.parameter import Parameter
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 NUMBER = "candidate"
 """User attribute of a trial: the candidate's number."""
+SEARCH = "search"
+"""User attribute of a study: which search it copies."""
 
 
 class Journal:
@@ -32,22 +36,37 @@ class Journal:
         study: Name of the study there; one of that name is gone on with.
         space: What may be set.
         objectives: How many scores a trial has.
+        higher: For each of them, whether higher is better: the copy then holds the score, not its negative. All are
+            as the search is told of them if not given.
+        names: What the scores are called.
+        search: Tells this search from others; a copy of another one is refused.
 
     Raises:
         OptionError: The storage cannot be opened, or the study there is another one.
     """
 
-    def __init__(self, target: str | Path, study: str, space: Space, objectives: int) -> None:
+    def __init__(
+        self,
+        target: str | Path,
+        study: str,
+        space: Space,
+        objectives: int,
+        *,
+        higher: Sequence[bool] = (),
+        names: Sequence[str] = (),
+        search: str = "",
+    ) -> None:
         import optuna
         from sqlalchemy.exc import SQLAlchemyError
 
+        self._higher = tuple(higher) or (False,) * objectives
         self._distributions = {parameter.name: _distribution(parameter) for parameter in space.parameters}
         try:
             with quiet():
                 self._study: Study = optuna.create_study(
                     storage=_storage(target),
                     study_name=study,
-                    directions=["minimize"] * objectives,
+                    directions=["maximize" if one else "minimize" for one in self._higher],
                     load_if_exists=True,
                 )
         except (OSError, ImportError, SQLAlchemyError, optuna.exceptions.OptunaError) as error:
@@ -55,17 +74,41 @@ class Journal:
                 f"Expected a file or database to copy trials to, got {str(target)!r}: "
                 f"{str(error).splitlines()[0]}. Give another one, or none."
             ) from error
+        if search:
+            self._claim(search, names, target)
         if len(self._study.directions) != objectives:
             raise OptionError(
                 f"Expected a study of {objectives} objectives, got {study!r} in {str(target)!r} with "
                 f"{len(self._study.directions)}. Give another name or file."
             )
         self._known = {trial.user_attrs.get(NUMBER) for trial in self._study.get_trials(deepcopy=False)}
-        self._objectives = objectives
         self._target = target
 
-    def add(self, outcomes: Sequence[Outcome]) -> None:
+    def _claim(self, search: str, names: Sequence[str], target: str | Path) -> None:
+        """Mark a new study as this search's copy; refuse another's."""
+        import optuna
+
+        held = self._study.user_attrs.get(SEARCH)
+        if held is None and not self._study.get_trials(deepcopy=False):
+            self._study.set_user_attr(SEARCH, search)
+            with warnings.catch_warnings():
+                warnings.simplefilter(
+                    "ignore", optuna.exceptions.ExperimentalWarning
+                )  # naming scores is marked so
+                self._study.set_metric_names(list(names))
+        elif held != search:
+            raise OptionError(
+                f"Expected a study {self._study.study_name!r} of this search in {str(target)!r}, got another's. Search "
+                f"in a folder of another name, after which the study is called, or copy to another file."
+            )
+
+    def add(self, outcomes: Sequence[Outcome], notes: Mapping[int, Mapping[str, Any]] | None = None) -> None:
         """Write down outcomes that are not there yet; a trial that failed has no values.
+
+        Args:
+            outcomes: As a search is told of them.
+            notes: What is noted with a trial, by its number. `seconds` says how long it took, too; one with a `share`
+                below 1 of a whole trial's training counts as pruned, with its score up to then, in per cent.
 
         Raises:
             RunError: The storage cannot be written any more.
@@ -76,7 +119,11 @@ class Journal:
         try:
             with quiet():
                 self._study.add_trials(
-                    [self._trial(one) for one in outcomes if one.number not in self._known]
+                    [
+                        self._trial(one, (notes or {}).get(one.number, {}))
+                        for one in outcomes
+                        if one.number not in self._known
+                    ]
                 )
         except (OSError, SQLAlchemyError, OptunaError) as error:
             raise RunError(
@@ -85,16 +132,28 @@ class Journal:
             ) from error
         self._known |= {one.number for one in outcomes}
 
-    def _trial(self, outcome: Outcome) -> "FrozenTrial":
+    def _trial(self, outcome: Outcome, notes: Mapping[str, Any]) -> "FrozenTrial":
         from optuna.trial import TrialState, create_trial
 
-        return create_trial(
-            state=TrialState.FAIL if outcome.failed else TrialState.COMPLETE,
-            values=None if outcome.failed else list(outcome.score[: self._objectives]),
+        told = zip(outcome.score, self._higher, strict=False)  # a search may be told of more
+        scores = None if outcome.failed else [-score if higher else score for score, higher in told]
+        share = notes.get("share", 1.0)
+        is_part = share < 1 and scores is not None and len(scores) == 1
+        trial = create_trial(
+            state=TrialState.FAIL
+            if scores is None
+            else TrialState.PRUNED
+            if is_part
+            else TrialState.COMPLETE,
+            values=scores,
+            intermediate_values={round(100 * share): scores[0]} if is_part and scores else None,
             params=outcome.settings,
             distributions={name: self._distributions[name] for name in outcome.settings},
-            user_attrs={NUMBER: outcome.number},
+            user_attrs={NUMBER: outcome.number, **notes},
         )
+        if trial.datetime_complete is not None and "seconds" in notes:
+            trial.datetime_start = trial.datetime_complete - timedelta(seconds=notes["seconds"])
+        return trial
 
 
 def _storage(target: str | Path) -> "str | BaseStorage":

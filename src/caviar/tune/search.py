@@ -25,10 +25,16 @@ class Candidate:
     Attributes:
         number: Its own, counted from 0.
         settings: What counts, by full name.
+        epochs: Share of a trial's epochs after which it is scored, counted from the start of its training.
+        folds: How many folds are scored; None: all.
+        source: Number of the candidate whose training it goes on with; None: it begins anew.
     """
 
     number: int
     settings: dict[str, Any]
+    epochs: float = 1.0
+    folds: int | None = None
+    source: int | None = None
 
 
 @dataclass(frozen=True)

@@ -205,6 +205,24 @@ class Space:
             yield from self._every(first + 1, {**settings, parameter.name: value}, grids)
 
 
+def told_space(described: Mapping[str, Any]) -> Space:
+    """The space that `Space.describe` told.
+
+    >>> space = discover(lambda hp: hp.Float("rate", 0.1, 1.0))
+    >>> told_space(space.describe()) == space
+    True
+    """
+
+    def told(one: Mapping[str, Any]) -> Parameter:
+        conditions = tuple((parent, tuple(allowed)) for parent, allowed in one["conditions"])
+        rest = {name: value for name, value in one.items() if name != "name"}
+        return Parameter(
+            one["name"], Question(**{**rest, "values": tuple(one["values"]), "conditions": conditions})
+        )
+
+    return Space(tuple(told(one) for one in described["parameters"]))
+
+
 def discover(ask: Callable[[HyperParameters], object], most: int = 64) -> Space:
     """The space of all that a builder asks for, also behind its own `if` and `for`.
 

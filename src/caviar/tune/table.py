@@ -2,12 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import Literal
 
 from caviar.errors import OptionError
 from caviar.tune.coarse import coarse_to_fine_search
 from caviar.tune.draws import random_search
 from caviar.tune.grid import grid_search
+from caviar.tune.halving import halving_search, hyperband_search
 from caviar.tune.optuna_searches import cma_es_search, gaussian_process_search, nsga_search, tpe_search
+from caviar.tune.population_based import population_based_search
 from caviar.tune.quasi import quasi_random_search
 from caviar.tune.search import Search
 
@@ -23,6 +27,10 @@ class Method:
         source: Where the idea comes from.
         make: Makes the search from space, trials, seed and start, in this order; some take more, each with a default.
         many_objectives: Whether it takes `objectives`, and weighs as many scores; the others look at the first one.
+        parts: Whether candidates are trained in parts, of which the best "go on", or even "change" on the way; empty
+            where each is trained to its end.
+        refines: Whether its last trials may go to batch size and rate once more, around the best.
+        over_folds: Whether what grows is the number of `folds`, which it then takes.
     """
 
     name: str
@@ -31,6 +39,9 @@ class Method:
     source: str
     make: Callable[..., Search]
     many_objectives: bool = False
+    parts: Literal["", "go on", "change"] = ""
+    refines: bool = True
+    over_folds: bool = False
 
 
 SEARCHES: tuple[Method, ...] = (
@@ -47,6 +58,7 @@ SEARCHES: tuple[Method, ...] = (
         what="Tries every combination of evenly spread values, as many as the trials allow.",
         source="KerasTuner's GridSearch",
         make=grid_search,
+        refines=False,
     ),
     Method(
         name="quasi",
@@ -92,6 +104,53 @@ SEARCHES: tuple[Method, ...] = (
         source="Deb et al. (2002), A fast and elitist multiobjective genetic algorithm: NSGA-II",
         make=nsga_search,
         many_objectives=True,
+    ),
+    Method(
+        name="halving",
+        title="Successive halving",
+        what="Gives all settings a ninth of the epochs, the best third of them three times as much, and so on.",
+        source="Jamieson & Talwalkar (2016), Non-stochastic best arm identification and hyperparameter optimization",
+        make=halving_search,
+        parts="go on",
+        refines=False,
+    ),
+    Method(
+        name="halving-folds",
+        title="Successive halving over folds",
+        what="The same with folds: all settings are scored on one, the best third of them on three times as many.",
+        source="Jamieson & Talwalkar (2016), Non-stochastic best arm identification and hyperparameter optimization",
+        make=partial(halving_search, over="folds"),
+        parts="go on",
+        refines=False,
+        over_folds=True,
+    ),
+    Method(
+        name="hyperband",
+        title="Hyperband",
+        what="Runs several schedules of successive halving side by side, from many short trainings to few whole ones.",
+        source="Li et al. (2018), Hyperband: a novel bandit-based approach to hyperparameter optimization",
+        make=hyperband_search,
+        parts="go on",
+        refines=False,
+    ),
+    Method(
+        name="hyperband-folds",
+        title="Hyperband over folds",
+        what="The same with folds in place of epochs.",
+        source="Li et al. (2018), Hyperband: a novel bandit-based approach to hyperparameter optimization",
+        make=partial(hyperband_search, over="folds"),
+        parts="go on",
+        refines=False,
+        over_folds=True,
+    ),
+    Method(
+        name="pbt",
+        title="Population-based training",
+        what="Trains all settings in four parts; after each the worst go on as changed copies of the best.",
+        source="Jaderberg et al. (2017), Population based training of neural networks",
+        make=population_based_search,
+        parts="change",
+        refines=False,
     ),
 )
 

@@ -1,0 +1,1 @@
+"""The course: every lesson an experiment, every claim checked."""

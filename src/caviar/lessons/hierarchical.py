@@ -1,0 +1,263 @@
+"""Hierarchical softmax: does choosing a group first save work where there are many classes, and what does it cost?"""
+
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from caviar.evaluate.claims import above, below
+from caviar.lessons.contract import Choice, Claim, Data, Drawing, Lesson, Lines, Shown, Variant
+from caviar.lessons.rows import first_rows
+from caviar.lessons.seen import Lab, Seen
+
+GROUPS = 32
+SIZE = 32
+CLASSES = GROUPS * SIZE
+INPUTS = 16
+EPOCHS = 12
+RIGHT = np.arange(CLASSES)
+"""Where each class stands: its place divided by the size is its group, the rest its number in it."""
+MIXED = np.random.default_rng(9).permutation(CLASSES)
+"""The same where groups were drawn at random."""
+
+
+def many_classes(_: Path | None = None) -> Data:
+    """1,024 classes in 32 groups, four rows of each to train on and two to test on.
+
+    The last input is the class itself. No network sees it; in training, it picks the weights of a row's own group.
+    """
+    rng = np.random.default_rng(10)
+    groups = rng.normal(0, 2, (GROUPS, INPUTS))
+    centres = np.repeat(groups, SIZE, axis=0) + rng.normal(0, 1, (CLASSES, INPUTS))
+    y = np.concatenate([rng.permutation(CLASSES) for _ in range(6)])
+    x = centres[y] + rng.normal(0, 0.5, (len(y), INPUTS))
+    return Data(
+        "1,024 classes in 32 groups, 4 rows of each to train on and 2 to test on",
+        np.column_stack([x, y]),
+        y,
+        first_rows(len(y), 4 * CLASSES),
+        CLASSES,
+        "drawn with NumPy",
+    )
+
+
+class Hierarchy(keras.layers.Layer):
+    """Scores of the groups, and of the classes in one of them: its own in training, else the most likely one.
+
+    Args:
+        places: Where each class stands (class,).
+    """
+
+    def __init__(self, places: Sequence[int]) -> None:
+        super().__init__()
+        self.places = [int(place) for place in places]
+
+    def build(self, input_shape: Sequence[int]) -> None:  # noqa: ARG002 - all rows have as many inputs
+        """Weights of the groups, and of the classes in each."""
+        glorot = keras.initializers.GlorotUniform
+        self.coarse = self.add_weight(shape=(INPUTS, GROUPS), initializer=glorot())
+        self.fine = self.add_weight(shape=(GROUPS, INPUTS, SIZE), initializer=glorot())
+
+    def call(self, x: Any, training: bool = False) -> Any:  # noqa: ANN401, FBT001, FBT002 - as Keras has it
+        """Scores (row, group + class in the group)."""
+        features = x[:, :INPUTS]
+        groups = keras.ops.matmul(features, self.coarse)
+        if training:
+            own = keras.ops.take(np.array(self.places), keras.ops.cast(x[:, INPUTS], "int32")) // SIZE
+        else:
+            own = keras.ops.argmax(groups, axis=1)
+        inside = keras.ops.einsum("rf,rfs->rs", features, keras.ops.take(self.fine, own, axis=0))
+        return keras.ops.concatenate([groups, inside], axis=1)
+
+
+class WithoutClass(keras.layers.Layer):
+    """Leaves the last input out."""
+
+    def call(self, x: Any) -> Any:  # noqa: ANN401
+        """Inputs that a network may see."""
+        return x[:, :INPUTS]
+
+
+def flat() -> keras.Model:
+    """Softmax over all classes."""
+    model = keras.Sequential([WithoutClass(), keras.layers.Dense(CLASSES, use_bias=False)])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(0.01), loss)
+    return model
+
+
+def hierarchy(places: np.ndarray) -> keras.Model:
+    """Softmax over groups, then softmax over the classes of one group."""
+
+    def loss(y: Any, scores: Any) -> Any:  # noqa: ANN401
+        place = keras.ops.take(places, keras.ops.cast(keras.ops.reshape(y, (-1,)), "int32"))
+        cross_entropy = partial(keras.losses.sparse_categorical_crossentropy, from_logits=True)
+        return cross_entropy(place // SIZE, scores[:, :GROUPS]) + cross_entropy(
+            place % SIZE, scores[:, GROUPS:]
+        )
+
+    model = keras.Sequential([Hierarchy(places.tolist())])
+    model.compile(keras.optimizers.Adam(0.01), loss)
+    return model
+
+
+PLACES = {"hierarchical": RIGHT, "mixed": MIXED}
+
+
+def accuracy(seen: Seen, name: str) -> np.ndarray:
+    """Share of test rows whose class is right (seed,): in a hierarchy both the group and the class in it."""
+    if name not in PLACES:
+        return seen.accuracy(name)
+    places = PLACES[name]
+
+    def right(scores: np.ndarray, y: np.ndarray) -> float:
+        place = scores[:, :GROUPS].argmax(axis=1) * SIZE + scores[:, GROUPS:].argmax(axis=1)
+        return float((place == places[y]).mean())
+
+    return seen.per_member(name, right)
+
+
+def products(name: str, classes: int) -> int:
+    """Products of a weight and an input that the last layer takes for one row."""
+    groups = round(classes**0.5)
+    return INPUTS * (classes if name == "flat" else groups + classes // groups)
+
+
+COUNTS = np.array([256, 1024, 4096, 16384])
+
+
+def growth(name: str) -> float:
+    """Power of the number of classes with which products grow."""
+    return float(np.polyfit(np.log(COUNTS), np.log([products(name, n) for n in COUNTS]), 1)[0])
+
+
+def also(lab: Lab, _: Seen) -> dict[str, Any]:
+    """Seconds (timing, count of classes) to find one row's class, with weights of many sizes."""
+    rng = lab.rng(0)
+    found: dict[str, list[np.ndarray]] = {"flat": [], "hierarchical": []}
+    timings = 15 * len(lab.seeds) // 2
+    for classes in COUNTS:
+        groups = round(classes**0.5)
+        row = rng.normal(size=INPUTS)
+        every, coarse = rng.normal(size=(classes, INPUTS)), rng.normal(size=(groups, INPUTS))
+        fine = every.reshape(groups, -1, INPUTS)
+        found["flat"].append(timed(partial(find, every, row), timings))
+        found["hierarchical"].append(timed(partial(find_in_group, coarse, fine, row), timings))
+    return {f"seconds {name}": np.stack(seconds, axis=1) for name, seconds in found.items()}
+
+
+def find(every: np.ndarray, row: np.ndarray) -> int:
+    """The most likely of all classes, by weights (class, input)."""
+    return int((every @ row).argmax())
+
+
+def find_in_group(coarse: np.ndarray, fine: np.ndarray, row: np.ndarray) -> int:
+    """The most likely class of the most likely group, by weights (group, input) and (group, class, input)."""
+    return int((fine[(coarse @ row).argmax()] @ row).argmax())
+
+
+def timed(search: Callable[[], Any], timings: int, calls: int = 100) -> np.ndarray:
+    """Seconds of a call (timing,), the mean of many."""
+    taken = []
+    for _ in range(timings):
+        began = time.perf_counter()
+        for _ in range(calls):
+            search()
+        taken.append((time.perf_counter() - began) / calls)
+    return np.array(taken)
+
+
+def figures(seen: Seen) -> Sequence[Drawing]:
+    """What a row costs, counted and timed, against the number of classes."""
+    names = {"flat": "flat", "hierarchical": "hierarchical"}
+    return (
+        Lines(
+            "Products for one row",
+            COUNTS,
+            {name: np.array([products(name, n) for n in COUNTS]) for name in names},
+            "classes",
+            "products of the last layer",
+            log_x=True,
+            log_y=True,
+        ),
+        Lines(
+            "Seconds to find one row's class",
+            COUNTS,
+            {name: seen[f"seconds {name}"] for name in names},
+            "classes",
+            "seconds (NumPy)",
+            log_x=True,
+            log_y=True,
+        ),
+    )
+
+
+LESSON = Lesson(
+    name="hierarchical-softmax",
+    title="Hierarchical softmax: a group first, then a class in it",
+    area="learning",
+    covers=("sm-tip1-hierarchical",),
+    why="A softmax over all classes needs a score of each. Where classes fall into groups, a softmax over groups and "
+    "one over the classes of the chosen group need only as many scores as there are groups and classes in one: 64 "
+    "instead of 1,024. What is saved is counted and timed, and what it costs in accuracy is measured, with the groups "
+    "that the data has and with groups drawn at random. The source names neither classes nor rows: 1,024 classes of "
+    "four rows, 16 inputs and linear scores are our choice. A row whose group is wrong cannot be right any more.",
+    data=many_classes,
+    variants=(
+        Variant("flat", "one softmax of 1,024 classes", flat, batch_size=256, epochs=EPOCHS),
+        Variant("hierarchical", "32 groups, then 32 classes", partial(hierarchy, RIGHT), 256, EPOCHS),
+        Variant("mixed", "32 groups drawn at random", partial(hierarchy, MIXED), 256, EPOCHS),
+    ),
+    also=also,
+    claims=(
+        Claim(
+            "The cost of a row grows with groups and group size instead of all classes.",
+            ["sm-tip1-hierarchical/0"],
+            lambda _: growth("hierarchical") / growth("flat"),
+            below(0.6),
+            "power of the number of classes with which products grow, hierarchical over flat",
+        ),
+        Claim(
+            "It takes less time to find the class of a row among 16,384.",
+            ["sm-tip1-hierarchical/0"],
+            lambda seen: seen["seconds hierarchical"][:, -1] < seen["seconds flat"][:, -1],
+            above(0.5),
+            "share of timings in which the hierarchy is faster",
+        ),
+        Claim(
+            "With groups that the data has, it is no less accurate, to two points.",
+            ["sm-tip1-hierarchical/0"],
+            lambda seen: accuracy(seen, "hierarchical") - accuracy(seen, "flat"),
+            above(-0.02),
+            "test accuracy, hierarchical minus flat",
+        ),
+        Claim(
+            "Groups must mean something: drawn at random they cost accuracy.",
+            [],
+            lambda seen: accuracy(seen, "hierarchical") - accuracy(seen, "mixed"),
+            above(0),
+            "test accuracy, groups of the data minus groups drawn at random",
+            who="caviar",
+        ),
+    ),
+    questions=(
+        Choice(
+            "How many scores does a row need among 1,024 classes in 32 groups of 32?",
+            ("32", "64", "1,024"),
+            (1,),
+            "32 of groups, and 32 of the classes in the chosen one.",
+        ),
+    ),
+    shows=(Shown("test accuracy", accuracy),),
+    curves=("loss",),
+    figures=figures,
+    learned="A hierarchy pays where scores are what costs, with tens of thousands of classes, and where groups mean "
+    "something; count products before choosing it.",
+    most=10,
+    own_rows="its groups are those of its own classes",
+)
+"""The lesson."""

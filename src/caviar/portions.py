@@ -1,0 +1,143 @@
+"""How many trials are begun at once, so that little is lost when the time ends, and what does a budget allow?"""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from statistics import fmean
+
+from caviar.pace import Pace
+from caviar.progress import Clock, Voice
+from caviar.run.study import TrialLine
+from caviar.tune.search import Candidate, Search
+
+MOST_AT_ONCE = 256
+"""Trials of a generation: so many share programs, and so many predictions are held in memory."""
+FEWEST = 10
+"""Trials below which a search hardly chooses: the best of 10 settings drawn at random is among the best 5 % of all with
+a probability of 1 - 0.95 ** 10 = 40 %."""
+_BEST_SHARE = 0.05
+_FIRST_AT_ONCE = 8  # where time is bounded, until it is known how long a trial takes
+_GENERATIONS = 4  # parts of the time left that one generation may take
+_REMEMBERED = 64  # of so many last trials the pace is taken
+_SLACK = 1.3  # fewer together take less than proportionally less time
+
+
+class Portions:
+    """Hands out what a search asks for, in portions that should be over in time.
+
+    Args:
+        search: Asked.
+        clock: The time given; without a bound, portions are as large as they may be.
+        voice: Says when the time given allows too few trials.
+        trials: How many the search may ask for.
+    """
+
+    def __init__(self, search: Search, clock: Clock, voice: Voice, trials: int) -> None:
+        self._search, self._clock, self._voice, self._trials = search, clock, voice, trials
+        self._waiting: list[Candidate] = []
+        self._most = MOST_AT_ONCE
+        self._forecast = False
+
+    def take(self, lines: Sequence[TrialLine]) -> list[Candidate]:
+        """Candidates to train now; none where there are no more.
+
+        Args:
+            lines: Trials that are over: they tell the pace.
+        """
+        size, self._most = min(self._most, self._size(lines)), MOST_AT_ONCE
+        self._waiting = self._waiting or self._search.ask(size)
+        taken, self._waiting = self._waiting[:size], self._waiting[size:]
+        return taken
+
+    def put_back(self, candidates: Sequence[Candidate]) -> None:
+        """Candidates that were taken and are not over: they come first the next time."""
+        self._waiting = [*candidates, *self._waiting]
+
+    def too_slow(self, candidates: Sequence[Candidate], seconds: float) -> None:
+        """Fewer are taken the next time, for these would take longer than the time left.
+
+        Args:
+            candidates: What was begun, two or more.
+            seconds: What training them would take.
+        """
+        self.put_back(candidates)
+        fit = len(candidates) * self._clock.left() / (_SLACK * seconds)
+        self._most = max(1, min(len(candidates) // 2, math.floor(fit)))
+
+    def forecast(self, before: int, began: float) -> Callable[[int], None]:
+        """Is to be told how many of a portion are over, and says what the time given allows.
+
+        Args:
+            before: Trials that were over when it began.
+            began: What `time.monotonic()` said then.
+        """
+
+        def tell(done: int) -> None:
+            each = max(1e-3, time.monotonic() - began) / done
+            self._say(before + done + max(0.0, self._clock.left()) / each)
+
+        return tell
+
+    def out_of_time(self, lines: Sequence[TrialLine]) -> None:
+        """Note that the time was used up, and what that means where trials were few."""
+        self._voice.note("The time given was used up before the search had ended.")
+        minutes = self._clock.minutes
+        if minutes is not None and lines and len(lines) < min(FEWEST, self._trials):
+            self._voice.note(too_few(minutes, len(lines), self._trials))
+
+    def _say(self, possible: float) -> None:
+        minutes = self._clock.minutes
+        if minutes is None or self._forecast:
+            return
+        self._forecast = True
+        if possible < min(FEWEST, self._trials):
+            self._voice.say(f"  {too_few(minutes, possible, self._trials)}", style="bold")
+
+    def _size(self, lines: Sequence[TrialLine]) -> int:
+        """As many as a part of the time left allows."""
+        if self._clock.minutes is None:
+            return MOST_AT_ONCE
+        trained = [line.seconds for line in lines if not line.why]
+        if not trained:
+            return min(_FIRST_AT_ONCE, MOST_AT_ONCE)
+        share = self._clock.left() / _GENERATIONS / max(1e-3, fmean(trained[-_REMEMBERED:]))
+        return max(1, min(math.floor(share), MOST_AT_ONCE))
+
+
+class Within(Pace):
+    """Gives a population up with `TooSlow` as soon as it shows that it would take longer than the time left."""
+
+    def begin(self, steps: int) -> None:
+        """Show a bar, and see how much time there is."""
+        self._allowed = self._clock.left()
+        super().begin(steps)
+
+
+def too_few(minutes: float, possible: float, trials: int) -> str:
+    """What a budget allows that is too short for a search, and what would do.
+
+    Args:
+        minutes: The budget.
+        possible: Trials that it allows.
+        trials: Trials that were asked for.
+
+    >>> print(too_few(2, 4.2, 64))  # doctest: +NORMALIZE_WHITESPACE
+    2 minutes allow about 4 trials, and the best of 4 drawn at random is among the best 5 % with a probability of only
+    19 %: this budget is one for the panda way, a single model trained under watch (`caviar panda` with the same
+    options); about 5 minutes would allow 10 trials, about 31 all 64.
+    """
+    count = max(1, round(possible))
+    chance = 1 - (1 - _BEST_SHARE) ** count
+    each = minutes / max(possible, 0.1)
+    enough = min(FEWEST, trials)
+    more = f", about {_rounded(each * trials)} all {trials}" if trials > enough else ""
+    return (
+        f"{minutes:g} minutes allow about {count} trial{'s' * (count > 1)}, and the best of {count} drawn at random is "
+        f"among the best {100 * _BEST_SHARE:g} % with a probability of only {100 * chance:.0f} %: this budget is one "
+        f"for the panda way, a single model trained under watch (`caviar panda` with the same options); about "
+        f"{_rounded(each * enough)} minutes would allow {enough} trials{more}."
+    )
+
+
+def _rounded(minutes: float) -> str:
+    return f"{math.ceil(minutes)}" if minutes >= 3 else f"{minutes:.1f}"

@@ -1,0 +1,180 @@
+"""Members that go on from given states end where those that never stopped end."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from caviar.errors import OptionError
+from caviar.population import devices
+from caviar.population.job import Job, Seat
+from caviar.population.keep import Keep
+from caviar.population.together import train_together
+from caviar.population.train import train
+
+devices.start()
+import keras  # noqa: E402 - only once JAX is its backend
+
+L = keras.layers
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(60, 4)).astype(np.float32)
+Y = (X[:, :1] * X[:, 1:2] > 0).astype(np.float32)
+
+
+def build(rate=0.01, drop=0.2, width=8):
+    model = keras.Sequential(
+        [
+            keras.Input((4,)),
+            L.Dense(width, "relu"),
+            L.BatchNormalization(),
+            L.Dropout(drop),
+            L.Dense(1, "sigmoid"),
+        ]
+    )
+    model.compile(keras.optimizers.Adam(rate), "binary_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def job(made=build, epochs=8, batch_size=16, **changes):
+    rows = np.arange(60)
+    seats = [
+        Seat(0, fold, seed, 0, rows[rows % 3 != fold], rows[rows % 3 == fold][:6], rows[rows % 3 == fold])
+        for fold in range(2)
+        for seed in (3, 4)
+    ]
+    return Job(made, X[None], Y[None], None, seats, batch_size, epochs, **changes)
+
+
+def going_on(before, after, **options):
+    """Train a job, then another one from where it ended."""
+    first = train(before, **options)
+    return train(replace(after, begun=first.states, initial_epoch=before.epochs), **options)
+
+
+def same(one, other):
+    for a, b in zip(one.states, other.states, strict=True):
+        for left, right in zip(a, b, strict=True):
+            for value, expected in zip(left, right, strict=True):
+                np.testing.assert_allclose(value, expected, rtol=2e-4, atol=2e-6)
+
+
+@pytest.mark.parametrize("one_by_one", [False, True], ids=["population", "loop"])
+def test_training_in_two_parts_is_training_at_once(one_by_one):
+    whole = train(job(), one_by_one=one_by_one)
+    parts = going_on(job(epochs=3), job(), one_by_one=one_by_one)
+    same(parts, whole)
+    for name in whole.history.data_vars:
+        np.testing.assert_allclose(parts.history[name], whole.history[name][:, 3:], rtol=2e-4, atol=1e-5)
+    np.testing.assert_allclose(np.stack(parts.outputs), np.stack(whole.outputs), rtol=1e-3, atol=1e-5)
+
+
+def test_a_schedule_goes_on_as_if_it_had_seen_the_epochs_before():
+    halving = (keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate * 0.5 if epoch % 2 else rate),)
+    whole = train(job(callbacks=halving))
+    same(going_on(job(epochs=3, callbacks=halving), job(callbacks=halving)), whole)
+
+
+@pytest.mark.parametrize("changed", [{"rate": 0.1}, {"drop": 0.5}])
+def test_what_the_recipe_says_now_counts_from_there_on(changed):
+    """Beside a loop of Keras' `fit` in which the same is changed by hand after three epochs."""
+    found = going_on(job(epochs=3), job(lambda: build(**changed)))
+
+    def by_hand(seat):
+        keras.utils.set_random_seed(seat.seed)
+        model = build()
+        rows = {"x": X[seat.fit], "y": Y[seat.fit], "batch_size": 16, "verbose": 0}
+
+        class Changed(keras.callbacks.Callback):
+            def on_epoch_begin(self, epoch, logs=None):  # noqa: ARG002 - Keras' signature
+                if epoch == 3 and "rate" in changed:
+                    self.model.optimizer.learning_rate.assign(changed["rate"])
+
+        if "rate" in changed:
+            model.fit(**rows, epochs=8, callbacks=[Changed()])
+            return model
+        # Dropout is compiled in: a second model goes on, with the rows in the order in which the first would.
+        model.fit(**rows, epochs=3)
+        other = build(**changed)
+        other.optimizer.build(other.trainable_variables)
+        for a, b in zip(
+            [*other.variables, *other.optimizer.variables],
+            [*model.variables, *model.optimizer.variables],
+            strict=True,
+        ):
+            a.assign(b)
+        np.random.seed(seat.seed)  # noqa: NPY002 - Keras' own source of orders
+        for _ in range(3):
+            np.random.permutation(len(seat.fit))  # noqa: NPY002
+        other.fit(**rows, epochs=8, initial_epoch=3)
+        return other
+
+    for seat, outputs in zip(found_seats(), found.outputs, strict=True):
+        np.testing.assert_allclose(
+            outputs[: len(seat.scored)],
+            by_hand(seat).predict(X[seat.scored], verbose=0),
+            rtol=2e-3,
+            atol=1e-4,
+        )
+
+
+def found_seats():
+    return job().seats
+
+
+def test_another_batch_size_takes_the_rows_in_the_same_order():
+    """One row per step and all rows per step see the same rows of the same epoch: steps count, orders agree."""
+    small = going_on(job(epochs=3), job(batch_size=8))
+    again = going_on(job(epochs=3), job(batch_size=8))
+    same(small, again)
+    iterations = [state[2][0] for state in small.states]
+    assert np.unique(iterations).tolist() == [3 * 3 + 5 * 5]
+
+
+def test_recipes_that_differ_in_numbers_go_on_together():
+    rates = (0.001, 0.02)
+    before, _ = train_together([job(lambda r=rate: build(r), epochs=3) for rate in rates])
+    later = [
+        replace(job(lambda r=rate: build(r)), begun=one.states, initial_epoch=3)
+        for rate, one in zip(rates, before, strict=True)
+    ]
+    shared = [replace(one, x=later[0].x, y=later[0].y) for one in later]
+    found, populations = train_together(shared)
+    assert populations == 1
+    for rate, one in zip(rates, found, strict=True):
+        same(one, train(job(lambda r=rate: build(r))))
+
+
+def test_the_state_that_is_kept_is_that_of_these_states(tmp_path):
+    first = train(job(epochs=3))
+    later = replace(job(), begun=first.states, initial_epoch=3)
+    found = train(later, keep=Keep(tmp_path))
+    same(train(later, keep=Keep(tmp_path)), found)
+    others = [(t, [v + 1 for v in r], o) for t, r, o in first.states]
+    with pytest.raises(Exception, match="other rows, model or arguments"):
+        train(replace(later, begun=others), keep=Keep(tmp_path))
+
+
+def averaging():
+    model = build()
+    model.compile(keras.optimizers.Adam(0.01, use_ema=True), "binary_crossentropy")
+    return model
+
+
+@pytest.mark.parametrize(
+    ("later", "said"),
+    [
+        (job(callbacks=(keras.callbacks.EarlyStopping(),)), "EarlyStopping may remember earlier epochs"),
+        (job(averaging), "averages weights"),
+        (job(lambda: build(width=9)), "values of other shapes"),
+    ],
+)
+def test_what_cannot_go_on_is_refused(later, said):
+    first = train(job(epochs=1))
+    with pytest.raises(OptionError, match=said):
+        train(replace(later, begun=first.states, initial_epoch=1))
+
+
+def test_each_member_needs_a_state():
+    first = train(job(epochs=1))
+    with pytest.raises(OptionError, match="a state for each of 4 members, got 3"):
+        train(replace(job(), begun=first.states[:3], initial_epoch=1))

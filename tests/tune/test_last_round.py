@@ -1,0 +1,93 @@
+"""Batch size and rate are searched once more, together, when all else is settled."""
+
+import math
+
+import pytest
+
+from caviar.tune.draws import random_search
+from caviar.tune.last_round import TRIALS, LastRound, pair_of, with_last_round
+from caviar.tune.search import Outcome
+from caviar.tune.space import discover
+
+
+def ask(hp):
+    hp.Choice("batch_size", [8, 16, 32, 64, 128])
+    hp.Float("lr", 1e-5, 1e-1, sampling="log")
+    hp.Int("depth", 1, 4)
+
+
+SPACE = discover(ask)
+
+
+def loss(settings):
+    """Lowest where the rate is a thousandth per sixteen rows."""
+    return abs(math.log(settings["lr"] / (1e-3 * settings["batch_size"] / 16))) + abs(settings["depth"] - 2)
+
+
+def made(trials=40, seed=0, space=SPACE):
+    return with_last_round(lambda count: random_search(space, count, seed), space, trials)
+
+
+def gone_through(search, upto=None):
+    lines = []
+    while asked := search.ask(7):
+        told = [Outcome(one.number, one.settings, (loss(one.settings),)) for one in asked]
+        search.tell(told)
+        lines += told
+        if upto is not None and len(lines) >= upto:
+            break
+    return lines
+
+
+def test_the_last_trials_change_batch_and_rate_of_the_best_together():
+    lines = gone_through(made())
+    assert [one.number for one in lines] == list(range(len(lines)))
+    before, last = lines[: 40 - TRIALS], lines[40 - TRIALS :]
+    best = min(before, key=lambda one: one.score).settings
+    assert 4 <= len(last) <= TRIALS
+    assert {one.settings["depth"] for one in last} == {best["depth"]}
+    for one in last:
+        times = one.settings["batch_size"] / best["batch_size"]
+        ratio = one.settings["lr"] / best["lr"]
+        assert ratio == pytest.approx(times) or ratio == pytest.approx(math.sqrt(times)) or times == 1
+
+
+def test_it_finds_more_than_as_many_random_trials():
+    """Twenty seeds; where rate and batch belong together, the last round is worth its trials."""
+    better = sum(
+        min(one.score for one in gone_through(made(seed=seed)))
+        < min((loss(one.settings),) for one in random_search(SPACE, 40, seed).ask(40))
+        for seed in range(20)
+    )
+    worse = sum(
+        min(one.score for one in gone_through(made(seed=seed)))
+        > min((loss(one.settings),) for one in random_search(SPACE, 40, seed).ask(40))
+        for seed in range(20)
+    )
+    assert better > worse
+
+
+@pytest.mark.parametrize("upto", [7, 32, 34, 40])
+def test_it_goes_on_where_it_was(upto):
+    whole = gone_through(made())
+    begun = gone_through(made(), upto=upto)
+    rest = gone_through(made().replay(begun))
+    assert [one.settings for one in sorted([*begun, *rest], key=lambda one: one.number)] == [
+        one.settings for one in whole
+    ]
+
+
+def test_where_nothing_was_sound_there_is_no_last_round():
+    search = made()
+    count = 0
+    while asked := search.ask(50):
+        count += len(asked)
+        search.tell([Outcome(one.number, one.settings, (math.nan,)) for one in asked])
+    assert count == 40 - TRIALS
+
+
+def test_few_trials_and_spaces_without_the_two_are_left_as_they_are():
+    assert not isinstance(made(trials=20), LastRound)
+    other = discover(lambda hp: (hp.Float("lr", 1e-4, 1e-1), hp.Int("width", 4, 8)))
+    assert pair_of(other) is None
+    assert not isinstance(made(space=other), LastRound)
