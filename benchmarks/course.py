@@ -27,6 +27,11 @@ def measured(claim: ClaimLine) -> str:
     return f"{value_of(claim.estimate)} ({interval_of(claim.estimate)})"
 
 
+def amended(claim: ClaimLine) -> str:
+    """What was changed after the claim had been judged once."""
+    return f". *Changed after a first full run: {plain(claim.amended)}*" if claim.amended else ""
+
+
 def plain(text: str) -> str:
     """Text that cannot end a cell of a table."""
     return text.replace("|", "\\|").replace("\n", " ")
@@ -49,7 +54,7 @@ def lesson(record: LessonRecord) -> list[str]:
     text += ["| claim | who | verdict | measured | holds if |", "| --- | --- | --- | --- | --- |"]
     text += [
         f"| {plain(claim.says)} | {WHO.get(claim.who, claim.who)} | **{claim.verdict}** | "
-        f"{plain(claim.about)}: {measured(claim)} | {claim.expects} |"
+        f"{plain(claim.about)}: {measured(claim)}{amended(claim)} | {claim.expects} |"
         for claim in record.claims
     ]
     if record.reported:
@@ -87,8 +92,8 @@ def page(records: list[LessonRecord]) -> str:
         "",
         (
             "Written by `python benchmarks/course.py`. What a claim means in numbers, and from where on it holds, "
-            "stood in the "
-            "lesson's file before its first full run; verdicts that do not please stand here as they are."
+            "stood in the lesson's file before its first full run, or it says what was changed after it; verdicts that "
+            "do not please stand here as they are."
         ),
         "",
         (

@@ -89,7 +89,7 @@ class Variant:
 
 @dataclass(frozen=True)
 class Claim:
-    """What somebody says, and how it is checked. Written down before the lesson was first run in full.
+    """What somebody says, and how it is checked. Written down before the lesson was first run in full, or amended.
 
     Attributes:
         says: The claim, in our words.
@@ -98,6 +98,7 @@ class Claim:
         holds: Where the measure's mean lies if the claim holds.
         about: What the measure is, in words.
         who: Who says it: "author", "reader", or "caviar" for what we add.
+        amended: What was changed after a full run had been seen, and why, in a sentence; empty if nothing was.
     """
 
     says: str
@@ -106,6 +107,7 @@ class Claim:
     holds: Expectation
     about: str
     who: str = "author"
+    amended: str = ""
 
 
 @dataclass(frozen=True)

@@ -162,6 +162,7 @@ def _claims(claims: Sequence[Claim], seen: Seen) -> tuple[list[ClaimLine], float
                 expects=expects,
                 estimate=estimate,
                 verdict=verdict,
+                amended=claim.amended,
             )
         )
     return lines, level

@@ -93,7 +93,8 @@ def _claims(record: LessonRecord) -> Table:
         table.add_row(
             Text(claim.verdict, style=_VERDICTS[claim.verdict]),
             claim.says,
-            f"{claim.about}: {value}; holds if {claim.expects}",
+            f"{claim.about}: {value}; holds if {claim.expects}"
+            + (f" (changed after a first full run: {claim.amended})" if claim.amended else ""),
         )
     return table
 

@@ -101,6 +101,7 @@ class ClaimLine(_Part):
         expects: Where the measure lies if the claim holds.
         estimate: The measure, and its interval over seeds.
         verdict: Whether the claim holds, does not hold, or cannot be told.
+        amended: What was changed after a full run had been seen, and why; empty if nothing was.
     """
 
     says: str
@@ -110,6 +111,7 @@ class ClaimLine(_Part):
     expects: str
     estimate: Estimate
     verdict: Verdict
+    amended: str = ""
 
 
 class ReportedLine(_Part):
