@@ -20,12 +20,12 @@ from typing import Any
 
 import numpy as np
 
+from fresh import SEEDS, fresh_scores
 from sick_cases import Case, read_cases
 from speed import machine
 from tables import write
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "doctor.md"
-SEEDS = 5
 MINUTES = 1.5
 QUICK = 6
 ALWAYS = ("scaling", "relu", "adam", "early-stopping")
@@ -42,29 +42,14 @@ class Fresh:
 
     def scores(self, recipe: Any) -> np.ndarray:  # noqa: ANN401
         """Scores of five seeds, none below no skill."""
-        from caviar.data.split import Split
-        from caviar.errors import CaviarError
-        from caviar.evaluate.metrics import find_metric
         from caviar.given import read_arrays
-        from caviar.measure import Bench, measure
 
-        dataset, _ = read_arrays(self.case.x, self.case.y, None)
-        metric = find_metric(self.case.metric, dataset.task)
-        split = Split(0, 0, self.case.rows.astype(np.int32), self.case.fresh.astype(np.int32))
-        bench = Bench(dataset, [split], metric, (), seed=77, spread="vmap")
+        case = self.case
+        dataset, _ = read_arrays(case.x, case.y, None)
         least = 0.0
         if dataset.is_classification:
-            classes = len(dataset.schema.classes)
-            least = float(
-                np.bincount(dataset.target[split.held_out], minlength=classes).max() / len(split.held_out)
-            )
-        ensemble = recipe.ensemble > 1
-        try:
-            arm = measure(bench, recipe, first_repeat_seeds=1 if ensemble else SEEDS, show=False)
-        except CaviarError:
-            return np.full(SEEDS, least)
-        scores = np.full(SEEDS, arm.scores[metric.name][0, 0]) if ensemble else arm.seed_scores[0]
-        return np.maximum(np.where(np.isfinite(scores), scores, least), least)
+            least = float(np.bincount(dataset.target[case.fresh]).max() / len(case.fresh))
+        return np.fmax(fresh_scores(recipe, case.x, case.y, case.rows, case.fresh, case.metric), least)
 
 
 def examine(case: Case, *, repair: bool) -> dict[str, Any]:
