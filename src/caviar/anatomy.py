@@ -56,7 +56,6 @@ def model_facts(
         loss_of_rows=single,
         optimizer=type(getattr(optimizer, "inner_optimizer", optimizer)).__name__,
         rate=None if rate is None else float(keras.ops.convert_to_numpy(rate)),
-        clips=any(getattr(optimizer, name, None) for name in ("clipnorm", "clipvalue", "global_clipnorm")),
         metrics=tuple(str(getattr(m, "name", m)) for m in _metrics(model)),
         parameters=int(sum(np.prod(v.shape) for v in model.trainable_variables)),
         batch_size=recipe.batch_size,

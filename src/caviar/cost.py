@@ -44,13 +44,11 @@ class Cost:
 
     Attributes:
         speed: What was measured.
-        beginnings: How often something is built and compiled: per training, or once.
         seconds: On this machine: by the median, the fastest and the slowest stretch that was measured.
         dollars: The same on the rented one.
     """
 
     speed: Speed
-    beginnings: int
     seconds: tuple[float, float, float]
     dollars: tuple[float, float, float]
 
@@ -70,4 +68,4 @@ def cost_of(speed: Speed, updates: int, beginnings: int, *, dollars_per_hour: fl
     """
     seconds = speed.seconds(updates, beginnings)
     median, low, high = (one / speedup / _HOUR * dollars_per_hour for one in seconds)
-    return Cost(speed, beginnings, seconds, (median, low, high))
+    return Cost(speed, seconds, (median, low, high))

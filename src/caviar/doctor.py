@@ -139,9 +139,7 @@ def diagnose(
         ('learning', ['unscaled_input'])
     """
     began = time.monotonic()
-    for name, value in (("batch_size", batch_size), ("epochs", epochs)):
-        if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 1:
-            raise OptionError(f"Expected {name} to be a whole number of at least 1, got {value!r}. Raise it.")
+    check_numbers({"epochs": epochs, "batch_size": batch_size, "minutes": minutes, "seed": seed})
     devices.start()
     builder = load_builder(build) if isinstance(build, str) else build
     if not callable(builder):

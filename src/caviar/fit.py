@@ -21,11 +21,6 @@ from caviar.population.together import train_together
 from caviar.population.train import train
 from caviar.progress import Clock, Voice
 
-_LARGEST_SEED = 2**32 - 1
-# Whole numbers with so few values are classes, and folds keep their shares.
-_MOST_CLASSES = 20
-_CHANGES = ("build", "batch_size", "epochs", "callbacks", "class_weight", "shuffle")
-
 
 def fit(
     build: Callable[..., keras.Model],

@@ -220,8 +220,3 @@ def _loop_seconds(variants: Sequence[Variant], rows: Data, seen: Seen) -> float:
         members = sum(map(len, training.members))
         total += members * max(0.0, first - each) + epochs * each
     return total
-
-
-def names() -> list[Lesson]:
-    """All lessons of the course, in the order in which a person takes them."""
-    return list(LESSONS)

@@ -26,8 +26,6 @@ from caviar.run.record import ArmRecord
 WATCH_SHARE = 0.2
 """Share of a fold's training rows that `val_*` callbacks watch; never the scored rows."""
 
-_ONE_BATCH = 4096
-
 
 @dataclass(frozen=True, eq=False)
 class Bench:

@@ -263,53 +263,6 @@ def panda(
     return Panda(material, None if out is None else make_run_folder("panda", out).path)
 
 
-def panda_table(
-    source: object,
-    target: str | int | Sequence[str | int] | None = None,
-    *,
-    model: str | Builder | None = None,
-    epochs: int | None = None,
-    batch_size: int | None = None,
-    models: int = 1,
-    validation_split: float = 0.2,
-    metric: str | None = None,
-    seed: int = 0,
-    out: str | Path | None = None,
-    **reading: Any,  # noqa: ANN401
-) -> Panda:
-    """The same for a table: what the command `caviar panda` steers.
-
-    Args:
-        source: CSV or Parquet file, pandas or polars frame, `(X, y)` arrays, or `"sample:breast-cancer"`.
-        target: Column to predict, by name or position; several of them for multi-output regression.
-        model: A builder, or `"file.py:function"`; Caviar's table network, which scales its inputs, if not given.
-        epochs: How many are planned.
-        batch_size: Rows per gradient step.
-        models: How many are trained beside each other.
-        validation_split: Share of the rows that are watched: with the classes' shares, groups whole, later in time.
-        metric: The score that decides in a replay; log-loss or MAE if not given.
-        seed: Where the models' seeds start.
-        out: Folder of the log and the curves; nothing is written if not given.
-        reading: How the table is read: task, header, sep, drop, group, time, weight, as in `improve`.
-
-    Raises:
-        CaviarError: One sentence on what was expected, what was seen, and what to do.
-    """
-    material = _of_table(
-        source,
-        target,
-        model=model,
-        epochs=epochs,
-        batch_size=batch_size,
-        models=models,
-        validation_split=validation_split,
-        metric=metric,
-        seed=seed,
-        **reading,
-    )
-    return Panda(material, None if out is None else make_run_folder("panda", out).path)
-
-
 def _of_table(
     source: object,
     target: str | int | Sequence[str | int] | None,
@@ -352,14 +305,15 @@ def watch_table(
     """Train while a person watches and types, or clicks: what the command `caviar panda` does.
 
     Args:
-        source: As in `panda_table`.
-        target: Likewise.
+        source: CSV or Parquet file, frame, `(X, y)` arrays, or `"sample:breast-cancer"`, as in `caviar.improve`.
+        target: Column to predict, by name or position; several of them for multi-output regression.
         page: Whether to serve a page, to this machine alone.
         port: Where; any port that is free if 0.
         minutes: Bound on the whole command; none if not given.
         out: Folder of log, curves and model; `runs/panda-<time>` if not given.
         began: What `time.monotonic()` said when the command began; now if not given.
-        arguments: What else `panda_table` takes.
+        arguments: As in `panda`: model, epochs, batch_size, models, validation_split, metric, seed; and how the
+            table is read.
 
     Returns:
         Where everything was left, and what to tell a person.
@@ -401,8 +355,8 @@ def replay_table(
 
     Args:
         path: The log, or the folder it lies in.
-        source: As in `panda_table`.
-        target: Likewise.
+        source: CSV or Parquet file, frame, `(X, y)` arrays, or `"sample:breast-cancer"`, as in `caviar.improve`.
+        target: Column to predict, as in `caviar.improve`.
         seeds: As in `Panda.replay`.
         folds: Likewise.
         rope: Likewise.
@@ -411,7 +365,8 @@ def replay_table(
         out: Folder of `replay.json`; beside the log if not given.
         quiet: Print nothing.
         began: What `time.monotonic()` said when the command began; now if not given.
-        arguments: What else `panda_table` takes.
+        arguments: As in `panda`: model, epochs, batch_size, models, validation_split, metric, seed; and how the
+            table is read.
 
     Raises:
         CaviarError: One sentence on what was expected, what was seen, and what to do.

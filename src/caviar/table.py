@@ -1,10 +1,12 @@
 """A table, a builder and a person's options as a recipe on a bench: what commands that train on tables share."""
 
 import importlib.metadata
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from numbers import Real
 from typing import Any
 
 import keras
@@ -51,20 +53,25 @@ def check_numbers(given: Mapping[str, Any], **least: int) -> None:
     """
     for name, low in {**_LEAST, **least}.items():
         value, option = given.get(name), f"--{name.replace('_', '-')}"
-        if value is not None and (isinstance(value, bool) or int(value) != value or value < low):
+        if value is not None and not (_is_number(value) and value == int(value) and value >= low):
             raise OptionError(
-                f"Expected {option} to be a whole number of at least {low}, got {value}. Raise it."
+                f"Expected {option} to be a whole number of at least {low}, got {value!r}. Correct it."
             )
-    if given.get("seed", 0) > _LARGEST_SEED:
+    if (given.get("seed") or 0) > _LARGEST_SEED:
         raise OptionError(
             f"Expected --seed to be at most {_LARGEST_SEED:,}, got {given['seed']:,}. Choose a smaller one."
         )
     for option in ("--rope", "--minutes"):
         number = given.get(option[2:])
-        if number is not None and not (np.isfinite(number) and number > 0):
+        if number is not None and not (_is_number(number) and number > 0):
             raise OptionError(
-                f"Expected {option} to be a number above 0, got {number}. Leave it out for the default."
+                f"Expected {option} to be a number above 0, got {number!r}. Leave it out for the default."
             )
+
+
+def _is_number(value: Any) -> bool:  # noqa: ANN401
+    """Whether it is a finite number and no truth: what a person gives may be anything."""
+    return not isinstance(value, bool | np.bool) and isinstance(value, Real) and math.isfinite(value)
 
 
 def find_metrics(dataset: Dataset, metric: str | None) -> tuple[Metric, tuple[Metric, ...]]:

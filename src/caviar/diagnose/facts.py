@@ -69,7 +69,6 @@ class ModelFacts:
         loss_of_rows: Mean of the losses of the same rows, one at a time: another value if the loss mixes rows.
         optimizer: Its class.
         rate: Its learning rate at the beginning, or None where that is no number.
-        clips: Whether gradients are clipped.
         metrics: Names of its metrics.
         parameters: Numbers that training changes.
         batch_size: Rows per gradient step.
@@ -87,7 +86,6 @@ class ModelFacts:
     loss_of_rows: float
     optimizer: str
     rate: float | None
-    clips: bool
     metrics: tuple[str, ...]
     parameters: int
     batch_size: int
@@ -127,7 +125,6 @@ class DataFacts:
         target_high: Highest target.
         target_centre: Mean target, of the column where it is largest in size.
         target_deviation: Largest standard deviation of a target column.
-        target_shape: Shape of one row's target, as it was given.
         target_kind: "one-hot", "codes", "values": how it was given.
         given: Whether the loss sees the target as it was given, because it does not fit the model.
         distinct: Different inputs among the rows, as a share of them.
@@ -151,7 +148,6 @@ class DataFacts:
     target_high: float
     target_centre: float
     target_deviation: float
-    target_shape: tuple[int, ...]
     target_kind: str
     given: bool
     distinct: float
@@ -223,7 +219,6 @@ def data_facts(
         target_high=float("nan") if n_classes else float(columns.max()),
         target_centre=float(means[np.abs(means).argmax()]),
         target_deviation=float(spreads.max()),
-        target_shape=tuple(raw.shape[1:]),
         target_kind=kind or ("codes" if n_classes else "values"),
         given=given,
         distinct=distinct,

@@ -5,7 +5,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import keras
 import numpy as np
 from keras.src.random.seed_generator import SeedGenerator  # the gate to Keras' internals
 
@@ -88,10 +87,3 @@ def _rebuilt(build: Build, batch: tuple[Any, ...], seeds: Sequence[int]) -> list
     members = [build_alone(build, batch, seed) for seed in seeds]
     values = [[v.numpy() for group in variables(model) for v in group] for model in members]
     return [np.stack(column) for column in zip(*values, strict=True)]
-
-
-def fill(model: keras.Model, state: State, member: int) -> None:
-    """Write one member's values into a built model's own variables."""
-    for group, values in zip(variables(model), state, strict=True):
-        for variable, value in zip(group, values, strict=True):
-            variable.assign(np.asarray(value[member]))
