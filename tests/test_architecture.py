@@ -71,6 +71,7 @@ LAYERS = (
     "stability",
     "lr_range",
     "lessons",
+    "beside",
     "lesson",
     "finish",
     "results",
@@ -90,6 +91,7 @@ LAYERS = (
     "cli_help",
     "cli",
     "attached",
+    "lesson_worker",
     "__main__",
 )
 DOOR = "__init__"  # hands out the public names, when they are first used

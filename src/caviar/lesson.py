@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from caviar.beside import run_beside
 from caviar.data.load import load
 from caviar.errors import OptionError
 from caviar.lessons.contract import Data, Lesson, Variant
@@ -17,7 +18,7 @@ from caviar.lessons.edited import find_lesson
 from caviar.lessons.found import make_record
 from caviar.lessons.own_rows import own_rows
 from caviar.lessons.seen import Seen
-from caviar.lessons.table import LESSONS
+from caviar.lessons.table import LESSONS, SECONDS
 from caviar.lessons.taught import fit_seconds, teach
 from caviar.pace import Pace
 from caviar.population import devices
@@ -142,6 +143,8 @@ def course(
 ) -> tuple[list[LessonRecord], Path]:
     """Run all lessons, and write one page; lessons that a stopped call has finished are not run again.
 
+    Those that measure seconds run first, one after the other; the rest beside each other, each on its share of cores.
+
     Args:
         seeds: As for a lesson.
         quick: As for a lesson.
@@ -153,14 +156,22 @@ def course(
     Returns:
         What all lessons found, and where the page is.
     """
-    voice = Voice(quiet=quiet)
-    records = []
-    for number, one in enumerate(LESSONS, 1):
-        voice.note(f"{number} of {len(LESSONS)}: {one.title}")
-        taught = lesson(
-            one.name, seeds=seeds, quick=quick, data_dir=data_dir, out=out, fresh=fresh, quiet=quiet
-        )
-        records.append(taught.record)
+    voice, over = Voice(quiet=quiet), list[str]()
+    titles = {one.name: one.title for one in LESSONS}
+
+    def told(name: str) -> None:
+        over.append(name)
+        voice.note(f"{len(over)} of {len(LESSONS)}: {titles[name]}")
+
+    place = None if data_dir is None else str(data_dir)
+    asked = {"seeds": seeds, "quick": quick, "data_dir": place, "out": str(out), "fresh": fresh}
+    for one in LESSONS:
+        if one.times:
+            lesson(one.name, **asked, quiet=quiet)  # type: ignore[arg-type]
+            told(one.name)
+    others = sorted((one.name for one in LESSONS if not one.times), key=lambda name: -SECONDS.get(name, 0))
+    run_beside(others, asked, told)
+    records = [record for name in titles if (record := read_lesson(Path(out) / name)) is not None]
     write_course(Path(out), records)
     return records, Path(out) / COURSE
 

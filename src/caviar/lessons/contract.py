@@ -337,6 +337,7 @@ class Lesson:
         learned: What to take away, in a sentence or two; the verdicts stand beside it.
         fewest: Seeds below which the lesson says nothing.
         most: Seeds beyond which more would only cost time: of lessons whose single training is long.
+        times: Whether it measures seconds: then nothing else is trained beside it.
         own_rows: Whether it can be run on a person's own table; otherwise why not, in a clause.
     """
 
@@ -358,4 +359,5 @@ class Lesson:
     learned: str = ""
     fewest: int = 2
     most: int = 30
+    times: bool = False
     own_rows: Literal[True] | str = field(default=True)

@@ -129,6 +129,7 @@ LESSON = Lesson(
     name="frameworks",
     title="Choosing a framework",
     area="practice",
+    times=True,
     covers=("fw-choice",),
     why="People choose a framework by how easy it is to write, how fast it runs, and whether it is truly open. A "
     "Keras model "
