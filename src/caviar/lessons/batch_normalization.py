@@ -42,7 +42,7 @@ normalized = partial(build, normalized=True)
 def seconds_of_epochs(lab: Lab, seen: Seen) -> Mapping[str, Any]:
     """Fastest of five epochs of Keras' own `fit` in each turn (turn,)."""
     with_it, without = lab.seconds_in_turns(
-        *(seen.trainings[name].variant for name in ("bn", "none")), times=5
+        *(seen.trainings[name].variant for name in ("bn", "none")), turns=20, times=5
     )
     return {"seconds bn": with_it, "seconds none": without}
 
@@ -141,7 +141,7 @@ LESSON = Lesson(
             cost,
             above(0),
             "logarithm (base 2) of an epoch's seconds with Keras' fit, with by without",
-            amended="Logarithms of times in ten turns; ratios of four could not tell.",
+            amended="Logarithms of times in twenty turns; ratios of four could not tell.",
         ),
         Claim(
             "It makes an epoch about 1.26 times as long.",
@@ -150,7 +150,7 @@ LESSON = Lesson(
             between(np.log2(1.13), np.log2(1.39)),
             "logarithm (base 2) of an epoch's seconds with Keras' fit, with by without; half of the reader's surcharge "
             "to half more of it",
-            amended="Logarithms of times in ten turns; ratios of four could not tell.",
+            amended="Logarithms of times in twenty turns; ratios of four could not tell.",
         ),
         Claim(
             "Test curves are more jagged with it.",
