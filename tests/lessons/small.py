@@ -54,7 +54,7 @@ LESSON = Lesson(
     ),
     also=lambda lab, seen: {
         "doubled": 2 * np.arange(len(lab.seeds)),
-        "seconds": lab.seconds(seen.trainings["still"].variant, times=2),
+        "seconds": lab.seconds_in_turns(seen.trainings["still"].variant, turns=2),
     },
     claims=(
         Claim(

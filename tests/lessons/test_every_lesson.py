@@ -12,7 +12,10 @@ import typer
 from caviar.cli import app
 from caviar.errors import DataError
 from caviar.evaluate.claims import judge
+from caviar.lesson import SEEDS as IN_FULL
+from caviar.lessons import framework
 from caviar.lessons.contract import Lesson, Match, Winner
+from caviar.lessons.found import LEVEL
 from caviar.lessons.seen import Seen
 from caviar.lessons.table import BY_COMMAND, LESSONS
 from caviar.lessons.taught import teach
@@ -21,6 +24,8 @@ from caviar.population.job import Monitor
 BY_NAME = {lesson.name: lesson for lesson in LESSONS}
 TABLES = os.environ.get("CAVIAR_DATA")
 SEEDS = (1, 2)
+TOGETHER = {"framework": framework.TOGETHER}
+"""Seeds of which a lesson makes one truth; of fewer it makes one, too."""
 
 
 @cache
@@ -63,6 +68,33 @@ def test_measures_are_numbers_per_seed_or_free_of_chance(name):
             assert all(evidence.log(variant, question.log).ndim == 2 for variant in question.among)
     for figure in lesson.figures(evidence) if lesson.figures else ():
         assert figure.title
+
+
+def truths_in_full(lesson: Lesson, here: int) -> int:
+    """Truths of a claim in a full run, by how many two seeds have: one per seed, per group of seeds, or per timing."""
+    seeds = min(IN_FULL, lesson.most)
+    if lesson.name in TOGETHER:
+        return seeds // TOGETHER[lesson.name]
+    return seeds if here == len(SEEDS) else here
+
+
+@pytest.mark.thorough
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("name", BY_NAME)
+def test_truths_that_all_agree_decide_a_claim(name):
+    """All true and all false are both told; where a threshold is an end of the shares, at least one of them is."""
+    lesson = BY_NAME[name]
+    measured = [np.asarray(claim.measure(seen(name))) for claim in lesson.claims]
+    level = 1 - (1 - LEVEL) / max(1, sum(values.ndim > 0 for values in measured))
+    for claim, values in zip(lesson.claims, measured, strict=True):
+        if values.ndim == 0 or values.dtype != bool:
+            continue
+        n = truths_in_full(lesson, values.size)
+        told = [
+            judge(np.full(n, truth), claim.holds, level)[1] != "cannot be told" for truth in (True, False)
+        ]
+        is_an_end = not {claim.holds.low, claim.holds.high}.isdisjoint({0.0, 1.0})
+        assert any(told) if is_an_end else all(told), f"{claim.says} ({n} truths)"
 
 
 @pytest.mark.thorough

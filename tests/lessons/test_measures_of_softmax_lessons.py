@@ -68,7 +68,20 @@ def test_averages_are_of_seeds_that_share_none():
     found = ensembles.averaged_seeds(seen, data)
     np.testing.assert_allclose(found["alone"], [0.5, 0.5])
     np.testing.assert_allclose(found["averaged"], [0.0, 0.0])  # 0.45 against 0.55
-    np.testing.assert_allclose(found["averaged differ"], [0.0, 0.0])
+    np.testing.assert_allclose(found["alone differ"], [0.0])  # one pair of averages: seeds 0 and 1 by 2 and 3
+    np.testing.assert_allclose(found["averaged differ"], [0.0])
+
+
+def test_averages_are_compared_pair_by_pair_and_their_networks_one_by_one():
+    data = replace(ensembles.rows(), y=np.zeros(600, int))
+    right, wrong = np.tile([0.6, 0.4, 0.0], (120, 1)), np.tile([0.1, 0.9, 0.0], (120, 1))
+    outputs = [[right if seed < 7 else wrong] * 5 for seed in range(20)]
+    seen = seen_with(data, outputs)
+    seen = replace(seen, trainings={"network": seen.trainings["one"]})
+    found = ensembles.averaged_seeds(seen, data)
+    # Averages of seeds 0 to 4 and 5 to 9; the second has two right networks of five. Then two that are alike.
+    np.testing.assert_allclose(found["alone differ"], [3 / 5, 0.0])
+    np.testing.assert_allclose(found["averaged differ"], [1.0, 0.0])
 
 
 def test_draws_of_digits_share_no_rows_of_the_task_with_few():

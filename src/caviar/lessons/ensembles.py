@@ -16,7 +16,7 @@ from sklearn.preprocessing import StandardScaler
 from caviar.evaluate.claims import above
 from caviar.lessons.contract import Choice, Claim, Data, Lesson, Shown, Variant
 from caviar.lessons.rows import folds
-from caviar.lessons.seen import Lab, Seen
+from caviar.lessons.seen import Lab, Seen, pairs
 
 CLASSES = 3
 FOLDS = 5
@@ -87,13 +87,15 @@ def also(_: Lab, seen: Seen) -> dict[str, Any]:
 def averaged_seeds(seen: Seen, data: Data) -> dict[str, np.ndarray]:
     """Networks alone and averaged by five, of seeds that share none: one value per average.
 
-    Two neighbouring averages, and one network of each, are compared row by row to see how much chance decides.
+    Each two averages, and the networks of one with those of the other, are compared row by row to see how much chance
+    decides: one value per two averages.
     """
     size = max(1, min(TOGETHER, len(seen.seeds) // 2))
     outputs = seen.trainings["network"].outputs["test"]
-    groups = [outputs[first : first + size] for first in range(0, len(outputs) - size + 1, size)]
+    whole = len(outputs) // size * size
+    groups = np.reshape(np.arange(whole), (-1, size))
     means = [
-        [np.mean([one[fold] for one in group], axis=0) for fold in range(len(data.splits))]
+        [np.mean([outputs[place][fold] for place in group], axis=0) for fold in range(len(data.splits))]
         for group in groups
     ]
     truths = [data.y[test] for _, test in data.splits]
@@ -102,13 +104,16 @@ def averaged_seeds(seen: Seen, data: Data) -> dict[str, np.ndarray]:
         return float(np.mean([accuracy(p, y) for p, y in zip(folded, truths, strict=True)]))
 
     return {
-        "alone": np.array([np.mean([scored(one) for one in group]) for group in groups]),
+        "alone": np.array([np.mean([scored(outputs[place]) for place in group]) for group in groups]),
         "averaged": np.array([scored(mean) for mean in means]),
         "alone differ": np.array(
-            [differ(one[0], two[0]) for one, two in zip(groups, groups[1:] + groups[:1], strict=True)]
+            [
+                np.mean([differ(outputs[a], outputs[b]) for a, b in zip(one, two, strict=True)])
+                for one, two in zip(*pairs(groups), strict=True)
+            ]
         ),
         "averaged differ": np.array(
-            [differ(one, two) for one, two in zip(means, means[1:] + means[:1], strict=True)]
+            [differ(means[one], means[two]) for one, two in zip(*pairs(np.arange(len(means))), strict=True)]
         ),
     }
 
@@ -177,8 +182,9 @@ LESSON = Lesson(
             [],
             lambda seen: seen["alone differ"] - seen["averaged differ"],
             above(0),
-            "share of rows classified otherwise, two networks minus two averages of five",
+            "share of rows classified otherwise, two networks minus two averages of five, per ten seeds",
             who="caviar",
+            amended="No average is in two pairs, as some were, and all networks of a pair are compared.",
         ),
     ),
     questions=(
@@ -193,7 +199,7 @@ LESSON = Lesson(
         Shown("test accuracy", lambda seen, name: seen.accuracy(name)),
         Shown("training accuracy", lambda seen, name: seen.accuracy(name, "train")),
     ),
-    learned="Average what differs: other kinds of models, or at least other seeds, which also makes a prediction "
-    "depend less on chance. Compare with the best member, not with the mean of all.",
+    learned="Average models of other kinds, and compare with the best member, not with the mean of all. An average "
+    "over seeds makes a prediction depend less on chance.",
 )
 """The lesson."""

@@ -1,6 +1,5 @@
 """Hierarchical softmax: does choosing a group first save work where there are many classes, and what does it cost?"""
 
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -13,6 +12,7 @@ from caviar.evaluate.claims import above, below
 from caviar.lessons.contract import Choice, Claim, Data, Drawing, Lesson, Lines, Shown, Variant
 from caviar.lessons.rows import first_rows
 from caviar.lessons.seen import Lab, Seen
+from caviar.lessons.timing import in_turns
 
 GROUPS = 32
 SIZE = 32
@@ -128,6 +128,8 @@ def products(name: str, classes: int) -> int:
 
 
 COUNTS = np.array([256, 1024, 4096, 16384])
+SEARCHES = 100
+"""Rows whose class is found in one timing: one alone is too quick for the clock."""
 
 
 def growth(name: str) -> float:
@@ -136,18 +138,18 @@ def growth(name: str) -> float:
 
 
 def also(lab: Lab, _: Seen) -> dict[str, Any]:
-    """Seconds (timing, count of classes) to find one row's class, with weights of many sizes."""
+    """Seconds (turn, count of classes) to find one row's class, with weights of many sizes."""
     rng = lab.rng(0)
-    found: dict[str, list[np.ndarray]] = {"flat": [], "hierarchical": []}
-    timings = 15 * len(lab.seeds) // 2
+    found = []
     for classes in COUNTS:
         groups = round(classes**0.5)
         row = rng.normal(size=INPUTS)
         every, coarse = rng.normal(size=(classes, INPUTS)), rng.normal(size=(groups, INPUTS))
         fine = every.reshape(groups, -1, INPUTS)
-        found["flat"].append(timed(partial(find, every, row), timings))
-        found["hierarchical"].append(timed(partial(find_in_group, coarse, fine, row), timings))
-    return {f"seconds {name}": np.stack(seconds, axis=1) for name, seconds in found.items()}
+        searches = (partial(find, every, row), partial(find_in_group, coarse, fine, row))
+        found.append(in_turns([partial(repeat, search) for search in searches]) / SEARCHES)
+    flat, hierarchical = np.stack(found, axis=2)
+    return {"seconds flat": flat, "seconds hierarchical": hierarchical}
 
 
 def find(every: np.ndarray, row: np.ndarray) -> int:
@@ -160,15 +162,10 @@ def find_in_group(coarse: np.ndarray, fine: np.ndarray, row: np.ndarray) -> int:
     return int((fine[(coarse @ row).argmax()] @ row).argmax())
 
 
-def timed(search: Callable[[], Any], timings: int, calls: int = 100) -> np.ndarray:
-    """Seconds of a call (timing,), the mean of many."""
-    taken = []
-    for _ in range(timings):
-        began = time.perf_counter()
-        for _ in range(calls):
-            search()
-        taken.append((time.perf_counter() - began) / calls)
-    return np.array(taken)
+def repeat(search: Callable[[], int]) -> None:
+    """The same search over and over."""
+    for _ in range(SEARCHES):
+        search()
 
 
 def figures(seen: Seen) -> Sequence[Drawing]:
@@ -225,9 +222,10 @@ LESSON = Lesson(
         Claim(
             "It takes less time to find the class of a row among 16,384.",
             ["sm-tip1-hierarchical/0"],
-            lambda seen: seen["seconds hierarchical"][:, -1] < seen["seconds flat"][:, -1],
-            above(0.5),
-            "share of timings in which the hierarchy is faster",
+            lambda seen: np.log10(seen["seconds flat"][:, -1] / seen["seconds hierarchical"][:, -1]),
+            above(0),
+            "logarithm (base 10) of seconds to find a class with NumPy, flat by hierarchical",
+            amended="A ratio of times in turns instead of a share of timings that were not taken in turns.",
         ),
         Claim(
             "With groups that the data has, it is no less accurate, to two points.",
@@ -256,8 +254,8 @@ LESSON = Lesson(
     shows=(Shown("test accuracy", accuracy),),
     curves=("loss",),
     figures=figures,
-    learned="A hierarchy pays where scores are what costs, with tens of thousands of classes, and where groups mean "
-    "something; count products before choosing it.",
+    learned="A hierarchy saves time where scores are what costs, as with 16,384 classes, and keeps the accuracy where "
+    "groups mean something; count products before choosing it.",
     most=10,
     own_rows="its groups are those of its own classes",
 )

@@ -181,15 +181,15 @@ class Lab:
         seeds: The lesson's seeds.
         data_dir: Folder of tables that a person named, or None.
         train: Train variants, on the lesson's rows or on others.
-        seconds: Seconds that Keras' own `fit` takes for one epoch of a variant, measured several times (time,),
-            compilation left out.
+        seconds_in_turns: Seconds that Keras' own `fit` takes for one epoch of each of some variants, timed as
+            `caviar.lessons.timing.in_turns` does (variant, turn); `turns` and `times` are its own.
     """
 
     data: Data | None
     seeds: Sequence[int]
     data_dir: Path | None
     train: Callable[..., Seen]
-    seconds: Callable[..., np.ndarray]
+    seconds_in_turns: Callable[..., np.ndarray]
 
     @property
     def rows(self) -> Data:
@@ -221,6 +221,16 @@ def _needed(data: Data | None) -> Data:
     if data is None:
         raise OptionError("Expected a lesson with rows, got one without. Give it data.")
     return data
+
+
+def pairs(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The first and the second of each two neighbours along the first axis: no value is in two pairs.
+
+    >>> pairs(np.array([1, 2, 3, 4, 5]))
+    (array([1, 3]), array([2, 4]))
+    """
+    even = len(values) // 2 * 2
+    return values[:even:2], values[1:even:2]
 
 
 def along(curves: np.ndarray, reached: np.ndarray, x: np.ndarray) -> np.ndarray:

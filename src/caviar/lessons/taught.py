@@ -1,9 +1,9 @@
 """A lesson's variants trained side by side, as populations of all seeds and folds."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from caviar.errors import CaviarError
 from caviar.history import Member, make_history
 from caviar.lessons.contract import Data, Lesson, Split, Variant
 from caviar.lessons.seen import Lab, Seen, Training
+from caviar.lessons.timing import in_turns
 from caviar.population.job import Job, MemberValues, Monitor, Seat, Trained
 from caviar.population.template import Build, build_alone, variables
 from caviar.population.together import train_together
@@ -51,13 +52,13 @@ def teach(
         short = [replace(one, epochs=_some(one.epochs, share)) for one in variants]
         return Seen(data, seeds, train_variants(short, data, seeds, monitor))
 
-    def seconds(variant: Variant, *, times: int = 5, data: Data | None = data) -> np.ndarray:
-        return fit_seconds(variant, _needed(data), times)[1:]
+    def seconds_in_turns(*timed: Variant, **how: int) -> np.ndarray:
+        return in_turns([_one_epoch(variant, _needed(data)) for variant in timed], **how)
 
     seen = train(*lesson.variants)
     if lesson.also is None:
         return seen
-    return replace(seen, values=lesson.also(Lab(data, seeds, data_dir, train, seconds), seen))
+    return replace(seen, values=lesson.also(Lab(data, seeds, data_dir, train, seconds_in_turns), seen))
 
 
 def train_variants(
@@ -146,16 +147,22 @@ def _state(job: Job, seat: Seat, member: Member, carried: Sequence[str]) -> Memb
 
 def fit_seconds(variant: Variant, data: Data, times: int) -> np.ndarray:
     """Seconds of an epoch of Keras' own `fit` on the first split (time,); the first compiles."""
+    fit = _one_epoch(variant, data)
+    taken = []
+    for _ in range(times + 1):
+        began = time.monotonic()
+        fit()
+        taken.append(time.monotonic() - began)
+    return np.array(taken)
+
+
+def _one_epoch(variant: Variant, data: Data) -> Callable[[], object]:
+    """Trains a model of a variant for another epoch, by Keras' own `fit` on the first split."""
     splits = _splits(variant, data)
     job = _job(variant, data, _inputs(variant, data, splits), splits, [0])
     x, y = job.rows(0, job.seats[0].fit, weighed=False)
     model = build_alone(job.build, job.sample(), 0)
-    taken = []
-    for _ in range(times + 1):
-        began = time.monotonic()
-        model.fit(x, y, batch_size=job.batch_size, epochs=1, verbose=0)
-        taken.append(time.monotonic() - began)
-    return np.array(taken)
+    return partial(model.fit, x, y, batch_size=job.batch_size, epochs=1, verbose=0)
 
 
 def _some(epochs: int, share: float) -> int:
