@@ -31,8 +31,8 @@ def ask(question: QuestionLine, read: Read, say: Say) -> bool:
         else:
             right = _is_chosen(_numbers(read(_prompt(question))), question)
     shown = ", ".join(f"“{question.options[place]}”" for place in question.right)
-    said = f"{shown}. {question.because}" if question.kind == "choice" else question.because
-    say(f"{'Right.' if right else 'Not quite.'} {said}")
+    answer = f"{shown}. {question.because}" if question.kind == "choice" else question.because
+    say(f"{'Right.' if right else 'Not quite.'} {answer}")
     return right
 
 
