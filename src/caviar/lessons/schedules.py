@@ -374,7 +374,9 @@ LESSON = Lesson(
         Claim(
             "The rate times 0.9 after every update ends it earlier still.",
             [],
-            lambda seen: at_the_end(seen, "0.9 each update", "loss") - at_the_end(seen, "0.99 each update", "loss"),
+            lambda seen: (
+                at_the_end(seen, "0.9 each update", "loss") - at_the_end(seen, "0.99 each update", "loss")
+            ),
             above(0),
             "training loss over the last 20 epochs, factor 0.9 minus factor 0.99",
             who="caviar",
