@@ -87,7 +87,10 @@ def _list(console: "Console", out: Path, *, only_taken: bool) -> None:
     from caviar.report.wording import duration
     from caviar.run.lesson import read_lesson
 
-    done = taken()
+    names = {one.name for one in LESSONS}
+    done = {
+        name: one for name, one in taken().items() if name in names
+    }  # a person's own lessons are not the course
     rows = []
     for one in LESSONS:
         if only_taken and one.name not in done:

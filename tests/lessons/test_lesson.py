@@ -1,5 +1,6 @@
 """A lesson is run, judged, kept, shown, asked about and changed."""
 
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -7,19 +8,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import caviar
+from caviar.cli import app
 from caviar.errors import OptionError, RunError
 from caviar.evaluate.claims import above, below, between, exactly, judge
 from caviar.lessons import edited
 from caviar.lessons.ask import ask, named
 from caviar.lessons.found import make_record
 from caviar.lessons.seen import classes
+from caviar.lessons.table import LESSONS
 from caviar.lessons.taken import remember, taken
 from caviar.lessons.taught import teach
 from caviar.population.job import Monitor
 from caviar.report.lesson import course_page, lesson_page
-from caviar.run.lesson import LessonRecord, read_lesson, tally, write_lesson
+from caviar.run.lesson import LessonRecord, QuestionLine, read_lesson, tally, write_lesson
 from tests.lessons.small import LESSON, rows
 
 SMALL = Path(__file__).with_name("small.py")
@@ -93,6 +97,31 @@ def test_an_answer_is_right_or_not(record, place, typed, right):
     assert said[-1].startswith("Right." if right else "Not quite.")
 
 
+@pytest.mark.parametrize(
+    ("typed", "right"),
+    [("1, 3", True), ("3 1", True), ("1", False), ("1, 2, 3", False), ("1, x, 3", False), ("", False)],
+)
+def test_of_a_choice_every_right_option_is_wanted(record, typed, right):
+    """And the learner is told how many there are."""
+    line = record.questions[2].model_copy(update={"options": ["a", "b", "c"], "right": [0, 2]})
+    assert line.is_every_wanted
+    prompts, said = [], []
+    assert ask(line, lambda prompt: prompts.append(prompt) or typed, said.append) is right
+    assert "2 numbers" in prompts[0]
+    assert "“a”, “c”" in said[-1]
+
+
+@pytest.mark.parametrize(("typed", "right"), [("1", True), ("2", True), ("3", False), ("", False)])
+def test_of_those_that_win_alike_any_is_right(record, typed, right):
+    """So it is in records that were written before this was asked."""
+    line = record.questions[0].model_copy(update={"options": ["a", "b", "c"], "right": [0, 1]})
+    old = line.model_dump(exclude={"is_every_wanted"})
+    for one in (line, QuestionLine.model_validate(old)):
+        prompts = []
+        assert ask(one, lambda prompt, seen=prompts: seen.append(prompt) or typed, lambda _: None) is right
+        assert "a number" in prompts[0]
+
+
 def test_curves_are_matched_one_by_one(record):
     question = record.questions[1]
     answers = iter(str(place + 1) for place in question.right)
@@ -150,7 +179,8 @@ def test_pages_say_every_verdict_and_escape_what_they_show(record):
     line = record.claims[0].model_copy(update={"says": "<script>alert(1)</script>."})
     page = lesson_page(record.model_copy(update={"claims": [line, *record.claims[1:]]}))
     assert "<script>alert(1)" not in page
-    assert page.count("does not hold") >= 1
+    tags = re.findall(r'<span class="tag \w+">([^<]*)</span>', page)
+    assert tags == [claim.verdict for claim in record.claims]
     assert "25.0 times as long" in page or "25 times as long" in page
     whole = course_page([record, record.model_copy(update={"name": "again"})])
     assert "6 claims" in whole
@@ -166,6 +196,18 @@ def test_taking_a_lesson_is_remembered(tmp_path):
     place.write_text("[]", encoding="utf-8")
     with pytest.raises(RunError, match="Delete"):
         taken(place)
+
+
+def test_of_the_course_only_its_own_lessons_count_as_taken(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setenv("COLUMNS", "200")
+    for name in ("one-of-my-own", "dropout"):
+        remember(name, 1, 4)
+    for options in ([], ["--progress"]):
+        done = CliRunner().invoke(app, ["lesson", "--out", str(tmp_path), *options])
+        assert done.exit_code == 0, done.output
+        assert f"1 of {len(LESSONS)} taken" in done.output
+        assert "1 of 4 right" in done.output
 
 
 def test_a_changed_lesson_is_run_from_its_file_and_is_not_run_twice(tmp_path):

@@ -110,6 +110,18 @@ def test_accepted_rows_are_those_that_the_model_is_sure_of():
     assert confidence.lowest_that_keeps(outputs, y) == pytest.approx(0.65)
 
 
+def test_a_threshold_of_training_rows_that_are_all_right_accepts_what_one_chosen_apart_does_not():
+    """Both are judged on the second half of the test rows, of which the sure half is right."""
+    y, train, test = np.zeros(10, int), np.arange(2), np.arange(2, 10)
+    seen = seen_with(
+        Data("rows", np.zeros((10, 1)), y, [(train, test)], 2),
+        [[np.array([[0.95, 0.05], [0.45, 0.55]] * 4)]],
+    )
+    seen.trainings["one"].outputs["train"].append([np.array([[0.6, 0.4]] * 2)])
+    np.testing.assert_allclose(confidence.kept_promise(seen, "one", "train"), [0.5 - 0.9])
+    np.testing.assert_allclose(confidence.gain_apart(seen, "one"), [1.0 - 0.5])
+
+
 def test_a_hierarchy_scores_only_classes_of_the_group_that_it_is_given_or_finds():
     layer = hierarchical.Hierarchy(hierarchical.RIGHT.tolist())
     x = np.column_stack([np.random.default_rng(0).normal(size=(3, 16)), [5, 40, 1000]]).astype(np.float32)

@@ -4,7 +4,9 @@ from typing import Self
 
 import pytest
 
+from caviar.report.lesson import write_lesson_page
 from caviar.report.page import write_report
+from caviar.run.lesson import LessonRecord, LineFigure, QuestionLine, Series
 from tests.report.fake_run import HOSTILE, RECORDS, full_record, named_record, save_run
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -144,3 +146,129 @@ def test_the_page_prints_with_light_figures_that_fit_the_paper(browser, report):
         assert max(widths) <= 680
         visit.page.evaluate("window.dispatchEvent(new Event('afterprint'))")
         assert visit.page.pdf(format="A4").startswith(b"%PDF")
+
+
+def asking_lesson() -> LessonRecord:
+    """A lesson of questions and nothing else, written by hand: one of each kind, and one with two right answers."""
+    curves = [
+        Series(name="curve A", values=[1.0, 0.5, 0.2]),
+        Series(name="curve B", values=[1.0, 1.1, 1.4]),
+    ]
+    figure = LineFigure(title="Which is which?", across="epoch", up="loss", x=[1.0, 2.0, 3.0], series=curves)
+    return LessonRecord(
+        key="k",
+        created="today",
+        name="asking",
+        title="Questions of every kind",
+        area="learning",
+        why="A learner answers before the evidence is shown.",
+        learned="",
+        rows="",
+        origin="",
+        is_own=False,
+        seeds=1,
+        share=1.0,
+        level=0.95,
+        columns=[],
+        variants=[],
+        claims=[],
+        reported=[],
+        untold=[],
+        figures=[],
+        questions=[
+            QuestionLine(
+                kind="choice",
+                asks="What is 2 + 2?",
+                options=["3", "4"],
+                right=[1],
+                is_every_wanted=True,
+                because="That is a sum.",
+            ),
+            QuestionLine(
+                kind="choice",
+                asks="Which of these are even?",
+                options=["2", "3", "4"],
+                right=[0, 2],
+                is_every_wanted=True,
+                because="Two divides them.",
+            ),
+            QuestionLine(
+                kind="choice",
+                asks="Which is most accurate?",
+                options=["small", "wide", "deep"],
+                right=[1, 2],
+                because="These two cannot be told apart.",
+            ),
+            QuestionLine(
+                kind="match",
+                asks="Which curve is which?",
+                options=["rising", "falling"],
+                right=[1, 0],
+                because="One falls.",
+                figure=figure,
+            ),
+            QuestionLine(
+                kind="naming",
+                asks="Name two remedies.",
+                accepted={"dropout": ["drop out"], "noise": [], "Xavier's": []},
+                wanted=2,
+                because="There are more.",
+            ),
+        ],
+        seconds=1.0,
+        fit_seconds=None,
+        notes=[],
+        versions={},
+    )
+
+
+@pytest.mark.parametrize(
+    ("place", "wrong", "right"),
+    [
+        (0, [[], ["3"]], [["4"]]),
+        (1, [[], ["2"], ["4"], ["2", "3"], ["2", "3", "4"]], [["2", "4"]]),
+        (2, [[], ["small"]], [["wide"], ["deep"]]),
+        (3, [[], ["falling"], ["rising", "falling"], ["falling", "falling"]], [["falling", "rising"]]),
+        (4, [[], ["dropout"], ["Drop-out", "dropout"]], [["noise", "Drop out"], ["xavier's", "noise"]]),
+    ],
+)
+def test_a_learner_is_told_whether_an_answer_is_right_and_sees_why_when_it_is(
+    browser, tmp_path, place, wrong, right
+):
+    with Visit(browser, write_lesson_page(tmp_path, asking_lesson())) as visit:
+        question = visit.page.locator(".question").nth(place)
+        for answer, is_right in [*((one, False) for one in wrong), *((one, True) for one in right)]:
+            _answer(question, answer)
+            question.get_by_role("button", name="Check my answer").click()
+            assert question.locator("output").text_content() == ("Right." if is_right else "Not quite."), (
+                answer
+            )
+            assert question.locator("details.answer p").is_visible() == is_right, answer
+        assert visit.complaints == []
+
+
+def _answer(question: sync_api.Locator, answer: list[str]):
+    """Tick these options, pick one of them for each curve, or type them; nothing else stays answered."""
+    for box in question.locator("input[type=checkbox]").all():
+        box.set_checked(False)
+    for option in answer if question.get_attribute("data-kind") == "choice" else []:
+        question.get_by_label(option, exact=True).check()
+    for fields, fill in (("select", "select_option"), ("input[type=text]", "fill")):
+        for i, field in enumerate(question.locator(fields).all()):
+            getattr(field, fill)(answer[i] if i < len(answer) else "")
+
+
+def test_only_a_question_with_several_right_answers_says_how_many(browser, tmp_path):
+    with Visit(browser, write_lesson_page(tmp_path, asking_lesson())) as visit:
+        questions = visit.page.locator(".question")
+        assert ["choose them all" in text for text in questions.all_text_contents()] == [
+            place == 1 for place in range(5)
+        ]
+        assert "2 of these are right" in questions.nth(1).text_content()
+
+
+def test_curves_to_match_follow_a_page_that_becomes_narrow(browser, tmp_path):
+    with Visit(browser, write_lesson_page(tmp_path, asking_lesson())) as visit:
+        assert visit.drawn() == 1
+        visit.page.set_viewport_size({"width": 390, "height": 800})
+        sync_api.expect(visit.page.locator("html")).to_have_js_property("scrollWidth", 390)

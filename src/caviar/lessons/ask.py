@@ -29,9 +29,23 @@ def ask(question: QuestionLine, read: Read, say: Say) -> bool:
                 place + 1 for place in question.right
             ]
         else:
-            right = _number(read("Your answer, a number: ")) in {place + 1 for place in question.right}
-    say(f"{'Right.' if right else 'Not quite.'} {question.because}")
+            right = _is_chosen(_numbers(read(_prompt(question))), question)
+    shown = ", ".join(f"“{question.options[place]}”" for place in question.right)
+    answer = f"{shown}. {question.because}" if question.kind == "choice" else question.because
+    say(f"{'Right.' if right else 'Not quite.'} {answer}")
     return right
+
+
+def _prompt(question: QuestionLine) -> str:
+    many = len(question.right)
+    if question.is_every_wanted and many > 1:
+        return f"Your answer, {many} numbers with commas between them: "
+    return "Your answer, a number: "
+
+
+def _is_chosen(said: set[int], question: QuestionLine) -> bool:
+    right = {place + 1 for place in question.right}
+    return said == right if question.is_every_wanted else said <= right
 
 
 def named(said: Sequence[str], accepted: Mapping[str, Sequence[str]]) -> int:
@@ -51,3 +65,8 @@ def _plain(text: str) -> str:
 def _number(text: str) -> int:
     found = re.fullmatch(r"\s*(\d+)\s*", text)
     return int(found[1]) if found else 0
+
+
+def _numbers(text: str) -> set[int]:
+    """Numbers with commas or blanks between them; what is no number counts as 0, which no option has."""
+    return {_number(part) for part in re.split(r"[,;\s]+", text.strip())}

@@ -18,6 +18,10 @@ from caviar.lessons.seen import Seen
 CLASSES = 4
 THRESHOLDS = np.round(np.arange(0.4, 0.96, 0.05), 2)
 PROMISED = 0.9
+AMENDED = (
+    "Rows that chose and epochs of training differed at once: on training rows after 200 epochs, apart after 20. Now "
+    "both are compared within one training."
+)
 
 
 def rows(_: Path | None = None) -> Data:
@@ -102,6 +106,11 @@ def kept_promise(seen: Seen, name: str, chosen_on: str) -> np.ndarray:
     return np.array(found)
 
 
+def gain_apart(seen: Seen, name: str) -> np.ndarray:
+    """Accuracy on unseen rows at a threshold chosen on rows kept apart minus that at one of training rows (seed,)."""
+    return kept_promise(seen, name, "apart") - kept_promise(seen, name, "train")
+
+
 def overconfidence(seen: Seen, name: str) -> np.ndarray:
     """Mean of the largest probability on test rows minus their accuracy (seed,)."""
     return seen.per_member(name, lambda p, y: float(p.max(axis=1).mean()) - accepted(p, y, 0.0))
@@ -159,20 +168,22 @@ LESSON = Lesson(
             "share of test rows accepted at threshold 0.4 minus that at 0.95",
         ),
         Claim(
-            "A threshold chosen on rows that were trained on breaks its promise on new ones.",
+            "A threshold chosen on rows kept apart keeps more of its promise than one chosen on training rows.",
             [],
-            lambda seen: -kept_promise(seen, "long", "train"),
+            lambda seen: gain_apart(seen, "long"),
             above(0),
-            "promised accuracy minus accuracy of accepted unseen rows, after long training",
+            "accuracy of accepted unseen rows, threshold chosen apart minus on training rows, after 200 epochs",
             who="caviar",
+            amended=AMENDED,
         ),
         Claim(
-            "A threshold chosen on rows kept apart keeps it, to two points.",
+            "After short training too.",
             [],
-            lambda seen: kept_promise(seen, "short", "apart"),
-            above(-0.02),
-            "accuracy of accepted unseen rows minus promised accuracy, after short training",
+            lambda seen: gain_apart(seen, "short"),
+            above(0),
+            "accuracy of accepted unseen rows, threshold chosen apart minus on training rows, after 20 epochs",
             who="caviar",
+            amended=AMENDED,
         ),
         Claim(
             "Long training makes a network surer than it is right.",
@@ -192,7 +203,7 @@ LESSON = Lesson(
             "On which rows should a threshold be chosen?",
             ("rows that were trained on", "rows kept apart", "the rows on which it is then reported"),
             (1,),
-            "On the first the model is too sure, and on the last the choice flatters the report.",
+            "Only those are new to the model when they choose, and leave others that are new to the threshold.",
         ),
     ),
     shows=(
@@ -201,7 +212,7 @@ LESSON = Lesson(
         Shown("coverage at 0.9", lambda seen, name: coverages(seen, name)[:, 10]),
     ),
     figures=figures,
-    learned="Report accuracy and coverage together, choose the threshold on rows kept apart, and do not read a "
-    "probability as a share of right answers before that was checked.",
+    learned="Report accuracy and coverage together: as the threshold climbs, one rises and the other falls. Long "
+    "training made the network surer than it was right, so check on rows kept apart what a threshold promises.",
 )
 """The lesson."""

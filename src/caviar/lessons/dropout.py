@@ -145,6 +145,30 @@ def tip(says: str, name: str, other: str, about: str) -> Claim:
     )
 
 
+def reported_folds(of: str, variant: str, percent: float, deviation: float) -> tuple[Reported, Reported]:
+    """Mean and standard deviation of the folds' accuracies, as the source reports them.
+
+    Args:
+        of: Record of the catalogue.
+        variant: Which variant it is about.
+        percent: The mean.
+        deviation: The standard deviation, in percent as well.
+    """
+    return (
+        Reported(
+            of, variant, "accuracy in percent", percent, lambda seen: 100 * seen.accuracy(variant), digits=2
+        ),
+        Reported(
+            of,
+            variant,
+            "its standard deviation over folds",
+            deviation,
+            lambda seen: 100 * accuracies(seen, variant).std(axis=1),
+            digits=2,
+        ),
+    )
+
+
 LESSON = Lesson(
     name="dropout",
     title="Dropout",
@@ -298,54 +322,9 @@ LESSON = Lesson(
         ),
     ),
     reported=(
-        Reported(
-            "dropout-baseline",
-            "baseline",
-            "accuracy in percent",
-            86.04,
-            lambda seen: 100 * seen.accuracy("baseline"),
-            digits=2,
-        ),
-        Reported(
-            "dropout-baseline",
-            "baseline",
-            "its standard deviation over folds",
-            4.58,
-            lambda seen: 100 * accuracies(seen, "baseline").std(axis=1),
-            digits=2,
-        ),
-        Reported(
-            "dropout-visible",
-            "visible",
-            "accuracy in percent",
-            83.52,
-            lambda seen: 100 * seen.accuracy("visible"),
-            digits=2,
-        ),
-        Reported(
-            "dropout-visible",
-            "visible",
-            "its standard deviation over folds",
-            7.68,
-            lambda seen: 100 * accuracies(seen, "visible").std(axis=1),
-            digits=2,
-        ),
-        Reported(
-            "dropout-hidden",
-            "hidden",
-            "accuracy in percent",
-            83.59,
-            lambda seen: 100 * seen.accuracy("hidden"),
-            digits=2,
-        ),
-        Reported(
-            "dropout-hidden",
-            "hidden",
-            "its standard deviation over folds",
-            7.31,
-            lambda seen: 100 * accuracies(seen, "hidden").std(axis=1),
-            digits=2,
-        ),
+        *reported_folds("dropout-baseline", "baseline", 86.04, 4.58),
+        *reported_folds("dropout-visible", "visible", 83.52, 7.68),
+        *reported_folds("dropout-hidden", "hidden", 83.59, 7.31),
     ),
     questions=(
         Winner(

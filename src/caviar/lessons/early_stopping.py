@@ -1,7 +1,6 @@
 """Early stopping: what is gained by stopping in time, and how honest is a score on the rows that told when?"""
 
 from dataclasses import replace
-from functools import partial
 
 import keras
 import numpy as np
@@ -15,27 +14,22 @@ from caviar.lessons.contract import (
     Data,
     Lesson,
     Match,
-    Reported,
     Shown,
     Untold,
     Variant,
     Winner,
+    reported_accuracies,
 )
 from caviar.lessons.rows import circles
-from caviar.lessons.seen import Lab, Rows, Seen
+from caviar.lessons.seen import Lab, Seen
 
 PATIENCE = 200
 FRESH = 2000
 """Rows of the same kind that no training has seen, to tell the truth with."""
-
-
-REPORTS: tuple[tuple[Rows, float, str], ...] = (
-    ("train", 0.967, "R2"),
-    ("test", 0.829, "R2"),
-    ("train", 0.977, "R3, changed code"),
-    ("test", 0.849, "R3, changed code"),
+AMENDED = (
+    "Watched rows were only compared with fresh ones, from which test rows that nobody watched turned out to differ "
+    "too."
 )
-"""Accuracies that readers reported."""
 
 
 def build(n_inputs: int = 2) -> keras.Model:
@@ -118,6 +112,15 @@ def flattery(seen: Seen, way: str, score: str) -> np.ndarray:
     return test - fresh if score == "accuracy" else fresh - test
 
 
+def by_watching(seen: Seen, score: str) -> np.ndarray:
+    """How much more the seventy rows flatter where they were watched than where others were (draw,).
+
+    make_circles puts points at regular angles, so test rows lie between the rows that are trained on, and fresh rows
+    everywhere: the two differ whoever watches them.
+    """
+    return flattery(seen, "test", score) - flattery(seen, "inner", score)
+
+
 def figures(seen: Seen) -> list[Bars]:
     """What the draws say about flattery."""
     return [
@@ -141,7 +144,9 @@ LESSON = Lesson(
     "Training stops once the loss on the test rows has not fallen for 200 epochs. The source then scores the "
     "weights of the last epoch, 200 after the best; a third variant goes back to the best ones. And the source "
     "watches the rows that it scores on: so the same is done with circles drawn anew for each seed, where fresh "
-    "rows tell the truth, and where ten of the training rows are watched instead.",
+    "rows tell the truth, and where ten of the training rows are watched instead. These circles have their points at "
+    "regular angles, so that test rows lie between the training rows and fresh ones everywhere: what watching does is "
+    "what differs between both ways.",
     data=circles(100, train=30),
     variants=(
         Variant("none", "no stop", build, epochs=4000),
@@ -154,8 +159,9 @@ LESSON = Lesson(
             "Training stops before 4,000 epochs.",
             ["mc-l7-earlystop/0"],
             stopped,
-            above(0.8),
+            above(0.5),
             "share of seeds that stop early",
+            amended="The share had to lie above 0.8, which not even 30 of 30 seeds could show.",
         ),
         Claim(
             "It stops 200 epochs after the best one.",
@@ -195,20 +201,24 @@ LESSON = Lesson(
             who="caviar",
         ),
         Claim(
-            "The loss of watched rows flatters: fresh rows have a higher one.",
+            "Watching rows makes their loss flatter.",
             [],
-            lambda seen: flattery(seen, "test", "loss"),
+            lambda seen: by_watching(seen, "loss"),
             above(0),
-            "loss of fresh rows minus loss of the watched test rows, best weights, over draws",
+            "loss of fresh rows minus loss of the test rows, where these were watched minus where others were, best "
+            "weights, over draws",
             who="caviar",
+            amended=AMENDED,
         ),
         Claim(
-            "Their accuracy flatters too.",
+            "It makes their accuracy flatter too.",
             [],
-            lambda seen: flattery(seen, "test", "accuracy"),
+            lambda seen: by_watching(seen, "accuracy"),
             above(0),
-            "accuracy on the watched test rows minus accuracy on fresh rows, best weights, over draws",
+            "accuracy on the test rows minus accuracy on fresh rows, where the test rows were watched minus where "
+            "others were, best weights, over draws",
             who="caviar",
+            amended=AMENDED,
         ),
         Claim(
             "Test rows that nobody watched do not flatter.",
@@ -230,16 +240,9 @@ LESSON = Lesson(
             who="caviar",
         ),
     ),
-    reported=tuple(
-        Reported(
-            "mc-l7-earlystop",
-            "stop",
-            f"{rows} accuracy",
-            value,
-            partial(Seen.accuracy, variant="stop", rows=rows),
-            who,
-        )
-        for rows, value, who in REPORTS
+    reported=(
+        *reported_accuracies("mc-l7-earlystop", "stop", 0.967, 0.829, "R2"),
+        *reported_accuracies("mc-l7-earlystop", "stop", 0.977, 0.849, "R3, changed code"),
     ),
     untold=(
         Untold(
@@ -268,7 +271,8 @@ LESSON = Lesson(
         Shown("epochs", lambda seen, name: seen.trained(name)),
     ),
     figures=figures,
-    learned="Rows that decide when to stop are no longer rows to be judged by: watch a part of the training rows, "
-    "and ask for the best weights. What that costs in rows is the price of a score that can be believed.",
+    learned="Stopping paid here, in test accuracy and in test loss. The best weights are those with the lowest "
+    "watched loss: the last ones had a higher loss, and yet more test rows right. How far a score on watched rows "
+    "flatters is told by rows that nobody watched, beside them.",
     own_rows="fresh circles are drawn to tell how far a score on watched rows flatters",
 )

@@ -301,6 +301,7 @@ def _question(question: Question, lesson: Lesson, seen: Seen) -> QuestionLine:
             asks=question.asks,
             options=list(question.options),
             right=list(question.right),
+            is_every_wanted=True,
             because=question.because,
         )
     if isinstance(question, Naming):

@@ -249,7 +249,7 @@ LESSON = Lesson(
     why="A panda nurses one young, a fish lays thousands of eggs. One training is watched, and a written-down rule "
     "changes its rate when its curve stalls or rises; or as many updates go to whole trainings at random rates, of "
     "which the best is taken. Both choose by the same rows and are judged on others, at five budgets from one training "
-    "to 16. The source names neither; a person would nurse more cleverly than a rule, but never the same way twice. "
+    "to 16. The source names neither; a person would nurse otherwise than a rule, and never the same way twice. "
     "Then the best settings of one table are borrowed for another, and checked again after the data moved.",
     data=moons,
     variants=(Variant("left alone", "rate 0.01, left alone", build, epochs=EPOCHS),),
@@ -325,10 +325,10 @@ LESSON = Lesson(
     ),
     questions=(
         Choice(
-            "Your model trains for a week, and you have two weeks. Which way?",
-            ("panda", "caviar"),
-            (0,),
-            "The best of two drawn at random is among the best 5 % with a probability of only 10 %.",
+            "How many trials at random does it take until one is among the best 5 % with a probability of 95 %?",
+            ("2", "19", "59", "95"),
+            (2,),
+            "All n trials miss the best 5 % with a probability of 0.95 to the power of n: below 5 % from 59 on.",
         ),
         Choice(
             "A sensor now reports in another unit. What of the settings found before?",
@@ -342,9 +342,9 @@ LESSON = Lesson(
         Shown("test accuracy", lambda seen, name: seen.accuracy(name)),
     ),
     figures=figures,
-    learned="Ask how many whole trainings the budget allows: for a few, `caviar panda`; from dozens on, "
-    "`caviar tune`, which says when its minutes are too few, begun with settings that won elsewhere (`--start`); and "
-    "`caviar recheck` when data has moved.",
+    learned="Which way pays could not be told at these budgets: `caviar panda` nurses one training, `caviar tune` runs "
+    "many, and one of the best 5 % takes 59 trials at random for a probability of 95 %. The best rate went stale when "
+    "inputs moved to another unit: `caviar recheck` tries old settings on new rows.",
     own_rows="its halves of test rows choose and judge",
 )
 """The lesson."""

@@ -192,8 +192,8 @@ LESSON = Lesson(
     title="Which rates to cycle between",
     area="learning",
     covers=("clr-range-test", "clr-background"),
-    why="Rates that suited one table need not suit the next. In a range test the rate climbs within one short "
-    "training; where the loss is lowest before it grows, the rate is as high as it may be. Eleven fixed rates "
+    why="Do rates that suited one table suit the next? In a range test the rate climbs within one short "
+    "training; where the loss is lowest before it grows, the rate counts as the highest one. Eleven fixed rates "
     "are trained beside it, the lowest and the highest far too low and high. All use a sixteenth of cardio's "
     "rows, those with possible blood pressures, so that 50 epochs of ten updates are two and a half passes over "
     "the whole table. Start, end and length of the test are not stated: 0.0001 to 10 on a straight line is "
@@ -286,7 +286,8 @@ LESSON = Lesson(
     ),
     curves=("loss", "val_loss"),
     figures=figures,
-    learned="Run a range test for each new table (`caviar lr-range` does, with fixed rates beside the sweep), "
-    "and try a fixed rate as high as the cycle before crediting the cycle.",
+    learned="Whether the bounds of a range test come within a hundredth of the best fixed rate could not be told, nor "
+    "whether bounds of another table are any worse: try fixed rates beside it, as `caviar lr-range` does. Beside a "
+    "saddle a fixed rate as high as the cycle's mean freed as well: try one before crediting a cycle.",
     own_rows="its rows are chosen by their blood pressures",
 )

@@ -116,11 +116,16 @@ def falls_by_tens(seen: Seen, variant: str = "plateau") -> np.ndarray:
     return np.array(held)
 
 
+def at_the_end(seen: Seen, variant: str, log: str = "val_loss") -> np.ndarray:
+    """Mean of a loss over the last 20 epochs (seed,)."""
+    return seen.late(variant, log, 20)
+
+
 def gained_by_falls(seen: Seen) -> np.ndarray:
     """Test loss of the five epochs before the plateau schedule first acts, minus that of the last 20 (seed,)."""
     curves, falls = seen.log("plateau", "val_loss"), nth_drop(0)(seen)
     before = [curve[max(0, fall - 5) : fall].mean() for curve, fall in zip(curves, falls, strict=True)]
-    return np.array(before) - seen.late("plateau", "val_loss", 20)
+    return np.array(before) - at_the_end(seen, "plateau")
 
 
 def late_range(seen: Seen, variant: str) -> np.ndarray:
@@ -270,7 +275,7 @@ LESSON = Lesson(
         Claim(
             "Without the schedule it looks like a good fit.",
             ["mc-l3-none/0"],
-            lambda seen: seen.late("none", "val_loss", 20) - seen.late("none", "loss", 20),
+            lambda seen: at_the_end(seen, "none") - at_the_end(seen, "none", "loss"),
             between(-0.05, 0.05),
             "test minus training loss over the last 20 epochs; a twentieth of a nat is about a tenth of the loss",
             who="reader",
@@ -278,7 +283,7 @@ LESSON = Lesson(
         Claim(
             "Constant is not converged: without the schedule the test loss ends lower.",
             [],
-            lambda seen: seen.late("plateau", "val_loss", 20) - seen.late("none", "val_loss", 20),
+            lambda seen: at_the_end(seen, "plateau") - at_the_end(seen, "none"),
             above(0),
             "test loss over the last 20 epochs, with minus without the schedule",
             who="caviar",
@@ -286,7 +291,7 @@ LESSON = Lesson(
         Claim(
             "A schedule without a floor freezes training: with a floor the training loss ends lower.",
             [],
-            lambda seen: seen.late("plateau", "loss", 20) - seen.late("plateau, floor", "loss", 20),
+            lambda seen: at_the_end(seen, "plateau", "loss") - at_the_end(seen, "plateau, floor", "loss"),
             above(0),
             "training loss over the last 20 epochs, without minus with the floor",
             who="caviar",
@@ -318,14 +323,14 @@ LESSON = Lesson(
         Claim(
             "Step decay improves the test score.",
             ["hp-seven/3"],
-            lambda seen: seen.late("none", "val_loss", 20) - seen.late("step", "val_loss", 20),
+            lambda seen: at_the_end(seen, "none") - at_the_end(seen, "step"),
             above(0),
             "test loss over the last 20 epochs, without decay minus with it, from 0.01",
         ),
         Claim(
             "Exponential decay improves the test score.",
             ["hp-seven/3"],
-            lambda seen: seen.late("none", "val_loss", 20) - seen.late("exponential", "val_loss", 20),
+            lambda seen: at_the_end(seen, "none") - at_the_end(seen, "exponential"),
             above(0),
             "test loss over the last 20 epochs, without decay minus with it, from 0.01",
         ),
@@ -342,7 +347,7 @@ LESSON = Lesson(
         Claim(
             "Decay helps where the first rate is large: from 0.1 it improves the test score.",
             [],
-            lambda seen: seen.late("fast", "val_loss", 20) - seen.late("fast, exponential", "val_loss", 20),
+            lambda seen: at_the_end(seen, "fast") - at_the_end(seen, "fast, exponential"),
             above(0),
             "test loss over the last 20 epochs, without decay minus with exponential decay, from 0.1",
             who="caviar",
@@ -369,7 +374,9 @@ LESSON = Lesson(
         Claim(
             "The rate times 0.9 after every update ends it earlier still.",
             [],
-            lambda seen: seen.late("0.9 each update", "loss", 20) - seen.late("0.99 each update", "loss", 20),
+            lambda seen: (
+                at_the_end(seen, "0.9 each update", "loss") - at_the_end(seen, "0.99 each update", "loss")
+            ),
             above(0),
             "training loss over the last 20 epochs, factor 0.9 minus factor 0.99",
             who="caviar",
@@ -406,7 +413,7 @@ LESSON = Lesson(
         Match("val_loss", ("none", "plateau", "0.99 each update")),
         Winner(
             "Which of these ends with the lowest test loss?",
-            lambda seen, name: seen.late(name, "val_loss", 20),
+            at_the_end,
             ("none", "plateau", "plateau, floor", "exponential"),
             highest=False,
         ),

@@ -44,7 +44,7 @@ def wine() -> Data:
 
 
 def halves(rows: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Every other row to train on: both parts have all classes in equal shares."""
+    """Half of the rows to train on, drawn at random, the others to test on."""
     order = np.random.default_rng(3).permutation(rows)
     return [(order[: rows // 2], order[rows // 2 :])]
 

@@ -231,8 +231,8 @@ LESSON = Lesson(
         Shown("test accuracy", lambda seen, name: seen.accuracy(name)),
         Shown("training accuracy", lambda seen, name: seen.accuracy(name, "train")),
     ),
-    learned="Features help another task as far as both need the same ones, and no further: compare with the same "
-    "network from first weights before you trust what was carried over.",
+    learned="Features of another task did not help here, not even where both tasks share them by making. Compare "
+    "with the same network from first weights before you trust what was carried over.",
     own_rows="its two tasks are halves of the digits",
 )
 """The lesson."""

@@ -92,7 +92,8 @@
     }
     if (question.dataset.kind === "choice") {
       const chosen = [...question.querySelectorAll("input:checked")].map((input) => Number(input.value));
-      return chosen.length > 0 && chosen.every((place) => right.includes(place));
+      const fewest = question.dataset.every === "true" ? right.length : 1;
+      return chosen.length >= fewest && chosen.every((place) => right.includes(place));
     }
     const names = Object.entries(JSON.parse(question.dataset.accepted)).map(([name, others]) => [name, ...others].map(plain));
     const said = [...question.querySelectorAll("input")].map((input) => plain(input.value)).filter(Boolean);

@@ -148,6 +148,7 @@ class QuestionLine(_Part):
         asks: The question.
         options: What can be answered.
         right: Places of right options; of curves to match, of the option that each curve is.
+        is_every_wanted: Whether a choice is right only with all of its right options, or with any of them.
         accepted: Names that count, each with other spellings.
         wanted: How many names are wanted.
         because: What is said afterwards.
@@ -158,6 +159,7 @@ class QuestionLine(_Part):
     asks: str
     options: list[str] = []
     right: list[int] = []
+    is_every_wanted: bool = False
     accepted: dict[str, list[str]] = {}
     wanted: int = 0
     because: str
