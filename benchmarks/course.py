@@ -83,9 +83,9 @@ def page(records: list[LessonRecord]) -> str:
     machine = f"{os.cpu_count()} cores ({platform.processor() or platform.machine()}; load {os.getloadavg()[2]:.1f})"
     took = (
         f"It took {duration(seconds)} on {machine}, compilation included. A loop of Keras' own `fit` would take about "
-        f"{duration(fit)} for the lessons' trainings, {fit / ours:,.0f} times the {duration(ours)} that these lessons "
-        f"took; that is extrapolated from three timed epochs for each batch size of each lesson, without looking at "
-        f"test rows. {versions}."
+        f"{duration(fit)} for the lessons' variants alone, {fit / ours:,.0f} times the {duration(ours)} that these "
+        f"lessons took with all that they train beside them; that is extrapolated from three timed epochs for each "
+        f"batch size and structure of each lesson, without looking at test rows. {versions}."
     )
     text = [
         "# The course",
@@ -105,8 +105,7 @@ def page(records: list[LessonRecord]) -> str:
         "",
         (
             "Intervals are over seeds, on the lesson's rows: they say what other seeds would do, not what other rows "
-            "would. "
-            "Those of a lesson hold together with 95 %."
+            "would. Those of a lesson hold together with nominally 95 %; docs/statistics.md has what simulations say."
         ),
         "",
     ]

@@ -177,8 +177,13 @@ def _no_monitor(_recipe: object) -> Any:  # noqa: ANN401
 
 
 def hit(line: dict[str, Any]) -> bool:
-    """Whether any fault that was named is accepted; an area without findings counts as its name."""
+    """Whether the verdict is accepted: any fault that was named or, without findings, the area, such as healthy."""
     return bool(set(named(line)) & set(line["accepted"]))
+
+
+def is_fault_named(line: dict[str, Any]) -> bool:
+    """Whether the verdict is accepted and says more than that the model is healthy."""
+    return bool((set(named(line)) - {"healthy"}) & set(line["accepted"]))
 
 
 def named(line: dict[str, Any]) -> list[str]:
@@ -204,13 +209,15 @@ def table(lines: list[dict[str, Any]]) -> list[str]:
     """The page's text."""
     sick = [line for line in lines if line["truth"] != ["healthy"]]
     text = []
-    hits = sum(hit(line) for line in sick)
+    hits, found = sum(hit(line) for line in sick), sum(is_fault_named(line) for line in sick)
     exact = sum(set(named(line)) == set(line["truth"]) for line in sick)
     healthy = [line for line in lines if line["truth"] == ["healthy"]]
     text += [
         f"{len(sick)} sick models and {len(healthy)} healthy ones.",
         "",
-        f"- **An accepted fault is named** for {hits} of {len(sick)} sick models ({hits / len(sick):.0%}; aim 85 %).",
+        f"- **The verdict is accepted** for {hits} of {len(sick)} sick models ({hits / len(sick):.0%}; aim 85 %):",
+        "  a fault is named that the description accepts, or the model is called healthy and that is accepted.",
+        f"- **A fault is named and accepted** for {found} of {len(sick)} sick models ({found / len(sick):.0%}).",
         f"- Exactly the faults of the description: {exact} of {len(sick)}.",
         f"- Findings per sick model: {np.mean([line['findings'] for line in sick]):.2f} (aim: 2 or fewer).",
         f"- Healthy models with a finding: {sum(line['findings'] > 0 for line in healthy)} of {len(healthy)}.",

@@ -2,6 +2,7 @@
 
 import importlib
 import math
+import re
 import subprocess
 import sys
 import time
@@ -199,15 +200,45 @@ def test_a_batch_of_more_rows_than_there_are_is_one_sentence(caviar):  # noqa: F
     assert "1 <= batch <= rows" in ended.err
 
 
+UNITS = {"h": 3600.0, "min": 60.0, "s": 1.0, "ms": 1e-3, "µs": 1e-6}
+
+
+def in_seconds(text: str) -> tuple[float, float]:
+    """A duration as it is printed, and how far rounding may have moved it."""
+    if text == "no time worth mentioning":
+        return 0.0, 0.05
+    parts = text.split()
+    value = sum(float(number) * UNITS[unit] for number, unit in zip(parts[::2], parts[1::2], strict=True))
+    return value, UNITS["min"] if parts[-1] == "min" else 0.05 if "." in parts[-2] else 0.5
+
+
+def adds_up(text: str, trainings: int, updates: int, pattern: str) -> bool:
+    """Whether a total is so many beginnings and so many updates, but for rounding: of an update to three digits."""
+    found = re.search(pattern, text)
+    assert found is not None, text
+    (total, error), (beginning, more) = in_seconds(found[1]), in_seconds(found[2])
+    steps = updates * float(found[3]) * UNITS[found[4]]
+    expected, most = trainings * beginning + steps, error + trainings * more + 0.005 * steps
+    assert most < 0.3 * steps  # or an update could take no time at all
+    return abs(total - expected) <= most
+
+
 @pytest.mark.thorough
 @pytest.mark.usefixtures("builders")
 def test_the_command_measures_what_it_says(tmp_path):
     began = time.monotonic()
-    plan = "plan --rows 60 --batch 7 --epochs 20 --folds 3 --model mine.py:wide --inputs 4"
+    plan = "plan --rows 60 --batch 7 --epochs 5000 --folds 3 --model mine.py:wide --inputs 4"
     ended = in_fresh_process(*plan.split(), "--dollars-per-hour", "1.5", "--speedup", "2", cwd=tmp_path)
     assert ended.status == 0, ended.err
     text = " ".join(ended.out.split())
     assert "mine.py:wide for 4 inputs" in text
     assert "3 folds = 3 trainings, each on 40 of the 60 rows" in text
     assert "at $1.50 per hour that is 2 times as fast as this one (your --speedup says so" in text
+    each = r"to build and compile{}.*?, then (\S+) (\S+) per update"
+    loop = r"Keras fit (\d[^(]*?)(?: \([^)]*\))? for 3 trainings.*?one fit: (.+?) " + each.format(
+        ", each time"
+    )
+    together = r"Caviar (\d[^(]*?)(?: \([^)]*\))? for all 3 as one population: (.+?) " + each.format(" once")
+    assert adds_up(text, 3, 3 * 5000 * 6, loop)
+    assert adds_up(text, 1, 3 * 5000 * 6, together)
     assert time.monotonic() - began < 200

@@ -16,7 +16,7 @@ from caviar import queue as queues
 from caviar.cli import app
 from caviar.errors import OptionError, RunError
 from caviar.prepared import read_prepared
-from caviar.run.queued import QueueFolder
+from caviar.run.queued import QueueFolder, QueueRecord
 from tests.cli.conftest import CLASSIFIER, caviar, environment, in_fresh_process, rows_of_two_classes, start
 
 __all__ = ["caviar"]  # the fixture
@@ -229,6 +229,34 @@ def test_results_go_beside_the_log_unless_the_file_names_a_folder(quick):
     files[1].write_text(files[1].read_text() + 'out = "results/second"\n')
     _, record = queues.start(files, COMMANDS, out=quick / "q")
     assert [one.out for one in record.experiments] == ["01-a", str(quick / "results" / "second")]
+
+
+def test_a_folder_may_be_called_by_a_number(quick):
+    """TOML tells 3 from "3"; a command line does not."""
+    (path,) = written(quick, "sample:good", out=3)
+    assert read_prepared(path, COMMANDS).out == quick / "3"
+
+
+def test_a_record_that_cannot_be_read_does_not_hide_the_other_queues(quick, caviar):
+    written(quick, "sample:good")
+    queues.start([quick / "a.toml"], COMMANDS, out=quick / "runs" / "b")
+    for name, text in (("a", "{"), ("z", '{"created": "9999"}')):
+        (quick / "runs" / name).mkdir()
+        (quick / "runs" / name / "queue.json").write_text(text)
+    assert queues.newest() == Path("runs/b")
+    ended = caviar("queue", "status")
+    assert ended.status == 0, ended
+    (quick / "runs" / "b" / "queue.json").unlink()
+    with pytest.raises(RunError, match="found none"):
+        queues.newest()
+
+
+def test_of_several_queues_the_one_begun_last_is_meant(quick):
+    for name, created in (("a", "2026-01-02 00:00:00"), ("b", "2026-01-01 00:00:00")):
+        folder = QueueFolder(quick / "runs" / name)
+        folder.path.mkdir(parents=True)
+        folder.save(QueueRecord(created=created, experiments=[]))
+    assert queues.newest() == Path("runs/a")
 
 
 BAD = {

@@ -13,6 +13,7 @@ import pytest
 
 import caviar
 from caviar.errors import CaviarError, ModelError, OptionError
+from caviar.evaluate.selection import corrected_winner
 from caviar.measure import measure
 from caviar.population import devices
 from caviar.run.study import StudyFolder
@@ -55,9 +56,19 @@ def found(tmp_path_factory):
     return tuned(folder=tmp_path_factory.mktemp("search") / "study")
 
 
+def log_losses(found, line):
+    """Minus log probability of each row's class, as its fold said it (row,)."""
+    (said,) = found._study.folder.oof(line)
+    return -np.log(said[np.arange(len(Y)), Y])
+
+
 def test_the_builders_defaults_are_the_first_trial_and_what_the_best_is_compared_with(found):
     assert found.lines[0].settings == {"drop": 0.0, "rate": 0.01}
-    assert found.record.gain.value == pytest.approx(found.lines[0].score[0] - found.naive_score, abs=0.15)
+    losses = np.stack([log_losses(found, line) for line in found.lines])
+    assert losses.mean(axis=1) == pytest.approx([line.score[0] for line in found.lines], abs=1e-6)
+    corrected = corrected_winner(losses - losses[0], groups=found._study.bench.dataset.identical)[1]
+    assert found.record.gain.value == pytest.approx(-corrected.value, abs=1e-9)
+    assert found.record.gain.low == pytest.approx(-corrected.high, abs=1e-9)
     assert found.naive_score == min(line.score[0] for line in found.lines)
     assert found.hyperparameters == found.lines[found.record.best].settings
     assert found.record.best not in found.ties

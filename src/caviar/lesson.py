@@ -1,6 +1,7 @@
 """Run a lesson of the course, or all of them: train, judge every claim, write it down."""
 
 import hashlib
+import inspect
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +11,14 @@ from typing import Any
 
 import numpy as np
 
+import caviar.evaluate.claims
+import caviar.evaluate.intervals
+import caviar.lessons.contract
+import caviar.lessons.found
+import caviar.lessons.rows
+import caviar.lessons.seen
+import caviar.lessons.taught
+import caviar.lessons.timing
 from caviar.beside import run_beside
 from caviar.data.load import load
 from caviar.errors import OptionError
@@ -22,7 +31,9 @@ from caviar.lessons.table import LESSONS, SECONDS
 from caviar.lessons.taught import fit_seconds, teach
 from caviar.pace import Pace
 from caviar.population import devices
+from caviar.population.template import sketch
 from caviar.progress import Clock, Voice
+from caviar.recipe.builder import call_with
 from caviar.report.lesson import COURSE, lesson_page, write_course, write_lesson_page
 from caviar.run.lesson import LessonRecord, read_lesson, write_lesson
 
@@ -33,6 +44,21 @@ QUICK_SEEDS, QUICK_SHARE = 3, 0.1
 """A quick look: so many seeds, and this share of the epochs."""
 
 FOLDER = Path("lessons")
+
+JUDGES = (
+    caviar.evaluate.claims,
+    caviar.evaluate.intervals,
+    caviar.lessons.contract,
+    caviar.lessons.found,
+    caviar.lessons.rows,
+    caviar.lessons.seen,
+    caviar.lessons.taught,
+    caviar.lessons.timing,
+)
+"""Modules that make verdicts of trainings: where one of them was changed, a lesson that was kept is run again."""
+
+PACKAGES = ("caviar", "keras", "jax")
+"""Packages whose other versions may train or judge otherwise."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,8 +210,11 @@ def _seeds(one: Lesson, seeds: int | None, *, quick: bool) -> int:
 
 
 def _key(text: str, seeds: int, share: float, rows: Data | None) -> str:
-    """What a lesson's record was made of: another text, other rows or another version is another record."""
-    found = hashlib.sha256(f"{text}\n{seeds} {share} {version('caviar')}".encode())
+    """What a lesson's record was made of: another text, other rows, judges or versions make another record."""
+    versions = " ".join(map(version, PACKAGES))
+    found = hashlib.sha256(f"{text}\n{seeds} {share} {versions}".encode())
+    for module in JUDGES:
+        found.update(inspect.getsource(module).encode())
     for values in (
         () if rows is None else (rows.x, rows.y, *(part for split in rows.splits for part in split))
     ):
@@ -215,14 +244,15 @@ def _run(
 
 
 def _loop_seconds(variants: Sequence[Variant], rows: Data, seen: Seen) -> float:
-    """What a loop of Keras' own `fit` would take for the same trainings, test rows not looked at.
+    """What a loop of Keras' own `fit` would take for the lesson's variants alone, test rows not looked at.
 
-    Extrapolated: for each batch size and builder one model is compiled and a few of its epochs are timed.
+    What a lesson trains beside them is not counted. Extrapolated: for each batch size, preparation, choice of rows and
+    structure one model is compiled and a few of its epochs are timed.
     """
     measured: dict[Any, np.ndarray] = {}
     total = 0.0
     for variant in variants:
-        kept = (variant.batch_size, variant.rows)
+        kept = (variant.batch_size, variant.rows, variant.prepare, _structure(variant, rows))
         if kept not in measured:
             measured[kept] = fit_seconds(variant, rows, 3)
         first, each = measured[kept][0], float(np.median(measured[kept][1:]))
@@ -231,3 +261,13 @@ def _loop_seconds(variants: Sequence[Variant], rows: Data, seen: Seen) -> float:
         members = sum(map(len, training.members))
         total += members * max(0.0, first - each) + epochs * each
     return total
+
+
+def _structure(variant: Variant, rows: Data) -> tuple[object, ...]:
+    """What an epoch's time hangs on: optimizer, loss, layers in order, and the shapes of their weights."""
+    width = rows.x.shape[1]
+    if variant.prepare is not None:
+        width = variant.prepare().fit(rows.x).transform(rows.x[:1]).shape[1]
+    model = sketch(lambda: call_with(variant.build, width, rows.outputs))
+    layers = [(type(layer), *(tuple(weight.shape) for weight in layer.weights)) for layer in model.layers]
+    return (type(model.optimizer), str(model.loss), *layers)

@@ -69,7 +69,12 @@ class Panda:
             OptionError: A value means nothing, or the network has nothing that it could change.
         """
         self._course.set(
-            learning_rate=learning_rate, dropout=dropout, weight_decay=weight_decay, batch_size=batch_size
+            {
+                "learning_rate": learning_rate,
+                "dropout": dropout,
+                "weight_decay": weight_decay,
+                "batch_size": batch_size,
+            }
         )
 
     def rewind(self, epoch: int, branch: str | None = None) -> None:

@@ -78,7 +78,7 @@ def read_prepared(path: Path, commands: Mapping[str, Any]) -> Prepared:
         command=name,
         arguments=[*(word for word in options if not word.startswith("--out=")), *arguments],
         home=home,
-        out=None if out is None else (home / Path(out).expanduser()).resolve(),
+        out=None if out is None else (home / Path(str(out)).expanduser()).resolve(),
         has_out="out" in _parameters(command),
         minutes=None if minutes is None else float(minutes),
     )

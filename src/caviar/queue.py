@@ -106,18 +106,21 @@ def stop(path: Path) -> QueueRecord:
 
 
 def newest(runs: Path = Path("runs")) -> Path:
-    """Folder of the queue that was begun last.
+    """Folder of the queue that was begun last, of those that can be read.
 
     Raises:
         RunError: There is none.
     """
-    found = sorted(runs.glob(f"*/{QUEUE}"), key=lambda path: QueueFolder(path.parent).load().created)
-    if not found:
+    created: dict[Path, str] = {}
+    for path in sorted(runs.glob(f"*/{QUEUE}")):
+        with suppress(RunError):
+            created[path.parent] = QueueFolder(path.parent).load().created
+    if not created:
         raise RunError(
             f"Expected a queue in {runs}, found none. Name the folder of the queue, or start one with "
             f"`caviar queue FILES`."
         )
-    return found[-1].parent
+    return max(created, key=created.__getitem__)
 
 
 def verb_and_folder(words: Sequence[str]) -> tuple[str, Path] | None:

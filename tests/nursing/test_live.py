@@ -4,11 +4,13 @@ import fcntl
 import http.client
 import io
 import json
+import math
 import os
 import pty
 import re
 import select
 import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -17,11 +19,14 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
+import numpy as np
 import pytest
 
 import caviar
 from caviar.errors import OptionError
+from caviar.model.finished import load_finished
 from caviar.nursing.commands import read_json, read_line
 from caviar.nursing.course import Course
 from caviar.nursing.live import Live
@@ -29,8 +34,10 @@ from caviar.nursing.log import read_log
 from caviar.nursing.material import from_arrays
 from caviar.nursing.server import LARGEST_BODY, Server
 from caviar.nursing.terminal import Lines
+from caviar.nursing.watch import watch
 from caviar.panda import panda_command
 from caviar.report.panda import render
+from caviar.run.folder import MODEL
 from tests.cli.conftest import rows_of_two_classes
 from tests.nursing.conftest import SEED, build
 
@@ -74,7 +81,19 @@ def test_a_line_asks_for_one_thing(line, do, values, branch):
 
 
 @pytest.mark.parametrize(
-    "line", ["lr", "lr fast", "lr nan", "lr 1 2", "set 1", "fly", "pause 3", "rewind 1 2 3"]
+    "line",
+    [
+        "lr",
+        "lr fast",
+        "lr nan",
+        "lr 1 2",
+        "lr 1e300",
+        "train 1e300",
+        "set 1",
+        "fly",
+        "pause 3",
+        "rewind 1 2 3",
+    ],
 )
 def test_a_line_that_nobody_understands_is_refused_in_a_sentence(line):
     with pytest.raises(OptionError, match=r"^Expected .*\.$"):
@@ -205,6 +224,13 @@ def test_the_state_is_sent_once_and_again_when_it_has_changed(served):
         ({"do": "set", "values": {"epsilon": 1}}, "epsilon"),
         ({"do": "rewind", "values": {"epoch": 9}}, "from 0 to 2"),
         ({"do": "rewind", "values": {"epoch": 1}, "branch": "7"}, "There are 1"),
+        ({"do": "set", "values": {"self": 1}}, "'self'"),
+        ({"do": "set", "values": {"epoch": 1}}, "'epoch'"),
+        ({"do": "pause", "values": {"learning_rate": 1}}, "no values"),
+        ({"do": "set", "values": {"learning_rate": 10**400}}, "1,000,000,000"),
+        ({"do": "set", "values": {"batch_size": -(10**400)}}, "1,000,000,000"),
+        ({"do": "train", "values": {"epochs": 10**400}}, "1,000,000,000"),
+        ({"do": "rewind", "values": {"epoch": 1e300}}, "1,000,000,000"),
         ({"do": "fly"}, "a command"),
         ("text", "a command"),
     ],
@@ -214,10 +240,74 @@ def test_bad_values_are_refused_with_a_sentence(served, command, words):
     assert status == 400
     assert said.startswith("Expected")
     assert words in said
+    assert len(said) < 300
+    assert served.do({"do": "branches"})[0] == 200  # it still listens
+
+
+@pytest.mark.parametrize("have", ["9" * 5000, "-1", "²", "1e3"])
+def test_a_state_that_nobody_can_have_is_answered_with_the_present_one(served, have):
+    status, _, text = served.ask("GET", f"/{served.server.token}/state?have={quote(have)}")
+    assert status == 200
+    assert json.loads(text)["epoch"] == 2
+
+
+def leave(served: Served, request: bytes) -> None:
+    """Send what is asked for, and be gone before the answer."""
+    connection = socket.create_connection(("127.0.0.1", served.server.port))
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.sendall(request)
+    connection.close()
+
+
+def test_a_tab_that_is_closed_while_it_is_answered_says_nothing_in_the_terminal(served, monkeypatch, capfd):
+    """A reader that left is met when the answer is written, or while its request is read."""
+    gone, page, failed = threading.Event(), served.server.page, []
+    monkeypatch.setattr(served.server, "page", lambda: page() if gone.wait(30) else None)
+    inner = served.server._server.handle_error
+    monkeypatch.setattr(
+        served.server._server, "handle_error", lambda *given: (inner(*given), failed.append(sys.exception()))
+    )
+    head = f"HTTP/1.1\r\nHost: 127.0.0.1:{served.server.port}\r\nContent-Type: application/json\r\n"
+    leave(served, f"GET /{served.server.token}/ {head}\r\n".encode())
+    leave(served, f"POST /{served.server.token}/do {head}Content-Length: 99\r\n\r\n{{".encode())
+    gone.set()
+    end = time.monotonic() + 30
+    while len(failed) < 2 and time.monotonic() < end:
+        time.sleep(0.01)
+    assert [isinstance(error, ConnectionError) for error in failed] == [True, True]
+    assert capfd.readouterr() == ("", "")
+
+
+def test_what_else_goes_wrong_in_an_answer_is_shown(served, monkeypatch, capfd):
+    """A mistake of ours does not hide behind tabs that are closed."""
+    monkeypatch.setattr(served.server, "page", lambda: 1 / 0)
+    with pytest.raises(http.client.HTTPException):
+        served.ask("GET", f"/{served.server.token}/")
+    assert "ZeroDivisionError" in capfd.readouterr().err
+
+
+def test_whatever_ends_a_training_its_model_is_kept(rows, tmp_path, monkeypatch, capfd):
+    course = course_of(rows, tmp_path)
+    course.train(2)
+    expected = course.finished().predict_features(rows[0])
+
+    def failing(*_):
+        raise RuntimeError("no more")
+
+    monkeypatch.setattr(course, "train", failing)
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(RuntimeError, match="no more"):
+        watch(course, tmp_path, page=False, port=0, seconds=math.inf)
+    assert "branch 1 after epoch 2" in capfd.readouterr().err
+    assert read_log(tmp_path).actions[-1].do == "stop"
+    kept = load_finished(tmp_path / MODEL)
+    np.testing.assert_allclose(kept.predict_features(rows[0]), expected, atol=1e-6)
 
 
 def test_nothing_is_answered_without_the_secret(served):
-    for place in ("/", "/state", "/do", f"/{served.server.token[:-1]}x/state", f"/{served.server.token}"):
+    token = served.server.token
+    other = token[:-1] + ("y" if token[-1] == "x" else "x")
+    for place in ("/", "/state", "/do", f"/{other}/state", f"/{token}"):
         assert served.ask("GET", place)[0] == 404
         assert served.ask("POST", place, b"{}")[0] == 404
 

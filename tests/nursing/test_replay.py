@@ -1,4 +1,4 @@
-"""Facts about replaying a log: nursing that helps is told from nursing that does nothing, on rows never watched."""
+"""Facts about replaying a log: nursing that helps is told from nursing that does nothing, on new seeds."""
 
 import numpy as np
 import pytest

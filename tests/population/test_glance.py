@@ -1,4 +1,4 @@
-"""Recipes whose models look the same have one structure, and are built once instead of three times."""
+"""Recipes whose models look the same have one structure, which a single build of each tells."""
 
 from dataclasses import replace
 

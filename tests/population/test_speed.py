@@ -7,25 +7,28 @@ import numpy as np
 import pytest
 
 from caviar.errors import ModelError
-from caviar.population import speed
+from caviar.population import devices, speed
 from caviar.population.job import Job, Seat
 from caviar.population.speed import speed_of_fit, speed_of_population
 
-NAP = 0.01
+NAP = 0.03
 
 
-def _slow_loss(truth, said):
-    """Squared error that lets every update of every member take a hundredth of a second."""
+def _slow_loss(seconds):
+    """Squared error that lets every update of every member take so long."""
     import jax
 
     def nap(_):
-        time.sleep(NAP)
+        time.sleep(seconds)
         return np.float32(0)
 
-    late = jax.pure_callback(
-        nap, jax.ShapeDtypeStruct((), np.float32), jax.lax.stop_gradient(said), vmap_method="sequential"
-    )
-    return keras.ops.mean(keras.ops.square(truth - said), axis=-1) + late
+    def loss(truth, said):
+        late = jax.pure_callback(
+            nap, jax.ShapeDtypeStruct((), np.float32), jax.lax.stop_gradient(said), vmap_method="sequential"
+        )
+        return keras.ops.mean(keras.ops.square(truth - said), axis=-1) + late
+
+    return loss
 
 
 def build(loss="mse"):
@@ -43,13 +46,22 @@ def job_of(builder, rows=23, members=2, batch=5):
 
 @pytest.mark.thorough
 def test_an_update_that_takes_long_is_told_per_update_of_a_member():
-    job = job_of(lambda: build(_slow_loss))
-    alone = speed_of_fit(job, seconds=0.3)
-    assert NAP <= min(alone.pieces) <= max(alone.pieces) < 20 * NAP
-    together = speed_of_population(job, alone.update, seconds=0.3)
-    assert together.members == 2
-    # The devices nap at the same time.
-    assert NAP / 2 <= min(together.pieces) <= max(together.pieces) < 20 * NAP
+    """Naps twice as long are told as such, and more members on each device as no change of an update of one."""
+    at_once = devices.start().count  # the devices nap at the same time
+
+    def speeds(nap, members):
+        job = job_of(lambda: build(_slow_loss(nap)), members=members)
+        alone = speed_of_fit(job, seconds=0.5)
+        return alone, speed_of_population(job, alone.update, seconds=0.5)
+
+    (alone, together), (slow, slow_together) = speeds(NAP, 2 * at_once), speeds(2 * NAP, 2 * at_once)
+    assert min(alone.pieces) >= NAP
+    assert min(together.pieces) >= NAP / at_once
+    assert slow.update == pytest.approx(2 * alone.update, rel=0.25)
+    assert slow_together.update == pytest.approx(2 * together.update, rel=0.25)
+    _, several = speeds(NAP, 4 * at_once)
+    assert [together.members, several.members] == [2 * at_once, 4 * at_once]
+    assert several.update == pytest.approx(together.update, rel=0.25)
 
 
 def test_building_that_takes_long_is_told_apart_from_updates():

@@ -53,18 +53,16 @@ def test_the_last_trials_change_batch_and_rate_of_the_best_together():
 
 
 def test_it_finds_more_than_as_many_random_trials():
-    """Twenty seeds; where rate and batch belong together, the last round is worth its trials."""
-    better = sum(
-        min(one.score for one in gone_through(made(seed=seed)))
-        < min((loss(one.settings),) for one in random_search(SPACE, 40, seed).ask(40))
-        for seed in range(20)
-    )
-    worse = sum(
-        min(one.score for one in gone_through(made(seed=seed)))
-        > min((loss(one.settings),) for one in random_search(SPACE, 40, seed).ask(40))
-        for seed in range(20)
-    )
-    assert better > worse
+    """Of a hundred seeds in more than half, and seldom less: in others the best is among the trials that both share."""
+    pairs = [
+        (
+            min(one.score for one in gone_through(made(seed=seed))),
+            min((loss(one.settings),) for one in random_search(SPACE, 40, seed).ask(40)),
+        )
+        for seed in range(100)
+    ]
+    assert sum(found < drawn for found, drawn in pairs) > 50
+    assert sum(found > drawn for found, drawn in pairs) < 15
 
 
 @pytest.mark.parametrize("upto", [7, 32, 34, 40])

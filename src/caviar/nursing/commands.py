@@ -11,6 +11,14 @@ from caviar.errors import OptionError
 Do = Literal["pause", "resume", "set", "rewind", "train", "branches", "compare", "kept", "stop", "help"]
 
 _SETTINGS = {"lr": "learning_rate", "dropout": "dropout", "decay": "weight_decay", "batch": "batch_size"}
+_TAKES: dict[Do, tuple[str, ...]] = {
+    "set": tuple(_SETTINGS.values()),
+    "rewind": ("epoch",),
+    "train": ("epochs",),
+}
+LARGEST = 10**9
+"""No number that is sent is further from 0: larger ones mean nothing here, and some do not fit into a float."""
+
 _SHORT: dict[str, Do] = {"p": "pause", "r": "resume", "q": "stop", "?": "help", "h": "help"}
 
 HELP = """\
@@ -21,6 +29,9 @@ rewind 12          back to epoch 12 and to what was set then; what follows is a 
 rewind 12 2        the same on branch 2; at its end, it grows on
 branches, compare  all branches, and what the watched rows said of them
 kept               epochs that can be gone back to at once"""
+
+
+_SHOWN = 40
 
 
 class Command(BaseModel):
@@ -81,9 +92,18 @@ def read_json(given: Any) -> Command:  # noqa: ANN401 - whatever somebody sends
             f"Expected a command, but {place} is wrong ({first['msg']}). Send for example "
             f'{{"do": "set", "values": {{"learning_rate": 0.001}}}}.'
         ) from None
-    for do, name in (("rewind", "epoch"), ("train", "epochs")):
-        if command.do == do:
-            whole(command.values, name)
+    takes = _TAKES.get(command.do, ())
+    for name, value in command.values.items():
+        if name not in takes:
+            raise OptionError(
+                f"Expected {command.do} with {' or '.join(takes) or 'no values'}, got {name[:_SHOWN]!r}. Leave it out."
+            )
+        if abs(value) > LARGEST:
+            raise OptionError(
+                f"Expected {name} to be from -{LARGEST:,} to {LARGEST:,}, got a number beyond. Send another one."
+            )
+    if command.do in ("rewind", "train"):
+        whole(command.values, takes[0])
     return command
 
 
@@ -104,9 +124,9 @@ def _number(word: str, rest: list[str], *, most: int) -> float | int:
         value = float(rest[0])
     except (IndexError, ValueError):
         value = math.nan
-    if not math.isfinite(value) or len(rest) > most:
+    if not abs(value) <= LARGEST or len(rest) > most:
         raise OptionError(
-            f"Expected a number behind {word}, got {' '.join(rest) or 'nothing'!r}. Write for example "
-            f"{word} {'12' if word in ('rewind', 'train') else '32' if word == 'batch' else '0.001'}."
+            f"Expected a number behind {word}, at most {LARGEST:,}, got {' '.join(rest) or 'nothing'!r}. "
+            f"Write for example {word} {'12' if word in ('rewind', 'train') else '32' if word == 'batch' else '0.001'}."
         )
     return int(value) if value == int(value) else value

@@ -4,7 +4,7 @@ import importlib.metadata
 import json
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -167,8 +167,11 @@ class Course:
         weight = None if data.weight is None else data.weight[rows]
         return float(metric.score(data.target[rows], values, weight))
 
-    def set(self, **values: float | None) -> str:
+    def set(self, values: Mapping[str, float | None]) -> str:
         """Change settings from the next epoch on.
+
+        Args:
+            values: By name; None for what is to stay.
 
         Returns:
             What was changed, in words.
@@ -176,11 +179,12 @@ class Course:
         Raises:
             OptionError: A value means nothing, or the network has nothing that it could change.
         """
-        new = self.settings.changed(**check(values, len(self.material.fit)))
+        checked = check(values, len(self.material.fit))
+        new = self.settings.changed(**checked)
         fitting = self.members.fitting(new)
         build_alone(fitting.build, fitting.job.sample(), self.material.seed)
         self.settings = new
-        changed = {name: float(value) for name, value in values.items() if value is not None}
+        changed = {name: float(value) for name, value in checked.items()}
         self.note("set", self.epoch, **changed)
         return f"From epoch {self.epoch + 1} on: {in_words(changed)}."
 
@@ -342,7 +346,7 @@ def follow_log(course: Course, log: PandaLog) -> None:
     for stage in log.stages(log.chosen, log.at):
         changed = _changes(course.settings, stage.settings)
         if changed:
-            course.set(**changed)
+            course.set(changed)
         course.train(stage.last - stage.first)
 
 

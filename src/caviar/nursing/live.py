@@ -178,7 +178,7 @@ class Live(Monitor):
                 course.note(command.do, course.epoch)
                 said = "Paused: resume goes on." if command.do == "pause" else "Going on."
             case "set":
-                said = course.set(**command.values)
+                said = course.set(command.values)
             case "rewind":
                 said = course.rewind(whole(command.values, "epoch"), command.branch)
                 if not request.is_scripted:  # a person now sets something before going on

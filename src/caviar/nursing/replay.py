@@ -43,7 +43,9 @@ Answer = Literal["yes", "no", "cannot be told"]
 
 
 class ReplayRecord(Part):
-    """A schedule beside its first settings on seeds and rows that took no part in choosing it.
+    """A schedule beside its first settings, on seeds that took no part in choosing it.
+
+    The folds are of all rows: those that were watched while choosing are among them.
 
     No score counts as worse than no skill by more than the better schedule's median is from it, and a failed training
     counts as that: a few that blew up do not hide what the others say.

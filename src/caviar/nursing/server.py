@@ -4,6 +4,7 @@ import hmac
 import ipaddress
 import json
 import secrets
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from caviar.report.panda import Page
 HOST = "127.0.0.1"
 LARGEST_BODY = 4096
 """Bytes that a request may send."""
+_MOST_DIGITS = 9
 # A command waits for the epochs that run now; who asks is told that it will be done.
 _PATIENCE = 20.0
 _SILENCE = 10.0
@@ -60,7 +62,7 @@ class Server:
         self._idle, self._busy = threading.Condition(), 0
         handler = type("Handler", (_Handler,), {"served": self})
         try:
-            self._server = ThreadingHTTPServer((host, port), handler)
+            self._server = _Quiet((host, port), handler)
         except OSError as error:
             raise OptionError(
                 f"Expected to serve the page at port {port}, but the system says: {error.strerror}. Choose another "
@@ -125,6 +127,15 @@ class Server:
         return HTTPStatus.BAD_REQUEST if request.refused else HTTPStatus.OK, request.answer
 
 
+class _Quiet(ThreadingHTTPServer):
+    """Says nothing of a browser that leaves while it is answered: the terminal belongs to the training."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - Python's own signature
+        """Called while an error is handled that ended a request."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
 class _Handler(BaseHTTPRequestHandler):
     """Answers one request; `served` is set by the server."""
 
@@ -171,7 +182,7 @@ class _Handler(BaseHTTPRequestHandler):
             return HTTPStatus.OK, "text/html; charset=utf-8", self.served.page().html
         if place == "state":
             have = parse_qs(urlsplit(self.path).query).get("have", [""])[0]
-            state = self.served.state(int(have) if have.isascii() and have.isdigit() else -1)
+            state = self.served.state(_number(have))
             if state is None:
                 return HTTPStatus.NO_CONTENT, "application/json", ""
             return HTTPStatus.OK, "application/json", json.dumps(state, allow_nan=False)
@@ -185,12 +196,12 @@ class _Handler(BaseHTTPRequestHandler):
         length = self.headers.get("Content-Length", "")
         if not (length.isascii() and length.isdigit()):
             raise _Refused(HTTPStatus.LENGTH_REQUIRED, "Expected a length. Send Content-Length.")
-        if len(length) > 9 or int(length) > LARGEST_BODY:
+        if not 0 <= _number(length) <= LARGEST_BODY:
             raise _Refused(
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"Expected at most {LARGEST_BODY} bytes. Send less."
             )
         try:
-            given = json.loads(self.rfile.read(int(length)))
+            given = json.loads(self.rfile.read(_number(length)))
         except (ValueError, RecursionError):
             raise _Refused(
                 HTTPStatus.BAD_REQUEST, "Expected JSON, got something else. Send an object."
@@ -214,6 +225,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002, ANN401 - Python's own signature
         """Say nothing: addresses hold the secret."""
+
+
+def _number(text: str) -> int:
+    """A whole number of so many digits at most; -1 for any other text."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS else -1
 
 
 def _is_loopback(host: str) -> bool:

@@ -1,6 +1,6 @@
 """What a person may change while a network trains, and how a change gets into the recipe."""
 
-import math
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -91,7 +91,11 @@ def check(values: Mapping[str, Any], rows: int) -> dict[str, float]:
     if not given:
         raise OptionError(f"Expected something to set, got nothing. Set one of {', '.join(NAMES)}.")
     for name, value in given.items():
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int | float)
+            or not abs(value) <= sys.float_info.max
+        ):
             raise OptionError(f"Expected {name} to be a finite number, got {value!r}. Write one such as 0.1.")
     for name, fits, wanted in (
         ("learning_rate", lambda x: x > 0, "above 0"),

@@ -48,7 +48,7 @@ def watch(course: Course, folder: Path, *, page: bool, port: int, seconds: float
 
     Raises:
         OptionError: The port cannot be had.
-        KeyboardInterrupt: Ctrl-C ended it, after log and model were kept.
+        KeyboardInterrupt: Ctrl-C ended it. Log and model are kept then too, as they are whatever else ends it.
     """
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     is_typed = sys.stdin is not None and sys.stdin.isatty() and console.is_terminal
@@ -66,30 +66,35 @@ def watch(course: Course, folder: Path, *, page: bool, port: int, seconds: float
         said=lambda text: None if screen else said(text),
         shown=lambda: screen[0].show() if screen else None,
     )
-    with ExitStack() as stack:
-        address = ""
-        if page:
-            server = Server(live, _page(course, folder), port)
-            stack.enter_context(server.serving())
-            address = server.address
-            console.print(f"Watch and steer at {address}", markup=False)
-        interrupted = stack.enter_context(_ctrl_c(live))
-        if math.isfinite(seconds):
-            timer = threading.Timer(max(0.0, seconds), live.stop)
-            timer.daemon = True
-            timer.start()
-            stack.callback(timer.cancel)
-        if is_typed:
-            screen.append(Prompt(Console(stderr=True, highlight=False), address))
-            stack.enter_context(screen[0].serve(live))
-        elif sys.stdin is not None:
-            Lines(sys.stdin).serve(live, said)
-        with keras_speaks_plainly():
-            live.run()
-    lines = _kept(course, folder)
+    has_ended = False
+    try:
+        with ExitStack() as stack:
+            address = ""
+            if page:
+                server = Server(live, _page(course, folder), port)
+                stack.enter_context(server.serving())
+                address = server.address
+                console.print(f"Watch and steer at {address}", markup=False)
+            interrupted = stack.enter_context(_ctrl_c(live))
+            if math.isfinite(seconds):
+                timer = threading.Timer(max(0.0, seconds), live.stop)
+                timer.daemon = True
+                timer.start()
+                stack.callback(timer.cancel)
+            if is_typed:
+                screen.append(Prompt(Console(stderr=True, highlight=False), address))
+                stack.enter_context(screen[0].serve(live))
+            elif sys.stdin is not None:
+                Lines(sys.stdin).serve(live, said)
+            with keras_speaks_plainly():
+                live.run()
+        has_ended = not interrupted.is_set()
+    finally:  # whatever ended it, what was trained is kept
+        lines = _kept(course, folder)
+        if not has_ended:
+            for line in lines:
+                console.print(line, markup=False)
     if interrupted.is_set():
-        for line in lines:
-            console.print(line, markup=False)
         raise KeyboardInterrupt
     return Watched(folder, course.epoch, lines)
 
