@@ -9,8 +9,10 @@ Finished lessons are kept in `runs/course` and are not run again; delete the fol
 import argparse
 import os
 import platform
+import time
 from pathlib import Path
 
+from caviar.beside import shares_of_cores
 from caviar.lesson import course
 from caviar.report.wording import duration, interval_of, number, value_of
 from caviar.run.lesson import ClaimLine, LessonRecord, ReportedLine, tally
@@ -67,12 +69,36 @@ def lesson(record: LessonRecord) -> list[str]:
     return [*text, ""]
 
 
-def page(records: list[LessonRecord]) -> str:
+def took(records: list[LessonRecord], wall: float | None) -> str:
+    """How long the course took, beside a loop of `fit`.
+
+    Args:
+        records: What the lessons found.
+        wall: Seconds of the whole course; None where a part of it had been kept.
+    """
+    each = sum(record.seconds for record in records)
+    fit = sum(record.fit_seconds or 0.0 for record in records)
+    machine = f"{os.cpu_count()} cores ({platform.processor() or platform.machine()}; load {os.getloadavg()[2]:.1f})"
+    at_a_time = len(shares_of_cores())
+    if wall is None:
+        text = f"Its lessons' own times, {at_a_time} at a time on {machine}, add up to {duration(each)}. "
+        ours, of = each, f"these {duration(each)}"
+    else:
+        text = (
+            f"The whole course took **{duration(wall)}** on {machine}, compilation included, {at_a_time} lessons at a "
+            f"time but for those that measure seconds; the lessons' own times add up to {duration(each)}. "
+        )
+        ours, of = wall, "the whole course"
+    return (
+        f"{text}A loop of Keras' own `fit` would take about {duration(fit)} for the lessons' variants alone, "
+        f"{fit / ours:,.0f} times {of}; that is extrapolated from three timed epochs for each batch size and structure "
+        f"of each lesson, on the lesson's share of the cores, without looking at test rows."
+    )
+
+
+def page(records: list[LessonRecord], wall: float | None) -> str:
     """The whole page."""
     counted = tally(records)
-    seconds = sum(record.seconds for record in records)
-    timed = [record for record in records if record.fit_seconds]
-    ours, fit = sum(one.seconds for one in timed), sum(one.fit_seconds or 0.0 for one in timed)
     lines = [line for record in records for line in record.reported]
     versions = ", ".join(f"{name} {text}" for name, text in records[0].versions.items())
     verdicts = ", ".join(
@@ -80,13 +106,6 @@ def page(records: list[LessonRecord]) -> str:
     )
     verdicts = verdicts.replace("does not hold", "do not hold")
     inside = sum(line.inside for line in lines)
-    machine = f"{os.cpu_count()} cores ({platform.processor() or platform.machine()}; load {os.getloadavg()[2]:.1f})"
-    took = (
-        f"It took {duration(seconds)} on {machine}, compilation included. A loop of Keras' own `fit` would take about "
-        f"{duration(fit)} for the lessons' variants alone, {fit / ours:,.0f} times the {duration(ours)} that these "
-        f"lessons took with all that they train beside them; that is extrapolated from three timed epochs for each "
-        f"batch size and structure of each lesson, without looking at test rows. {versions}."
-    )
     text = [
         "# The course",
         "",
@@ -101,7 +120,7 @@ def page(records: list[LessonRecord]) -> str:
             f"and readers reported, {inside} lie inside our distribution (between the lowest and the highest seed)."
         ),
         "",
-        took,
+        f"{took(records, wall)} {versions}.",
         "",
         (
             "Intervals are over seeds, on the lesson's rows: they say what other seeds would do, not what other rows "
@@ -121,11 +140,13 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path, help="folder with the public tables")
     asked = parser.parse_args()
     folder = FOLDER.with_name("course-quick") if asked.quick else FOLDER
+    is_new, began = not folder.exists(), time.monotonic()
     records, _ = course(quick=asked.quick, data_dir=asked.data_dir, out=folder)
+    wall = time.monotonic() - began if is_new else None
     if asked.quick:
-        print(page(records))
+        print(page(records, wall))
     else:
-        PAGE.write_text(page(records), encoding="utf-8")
+        PAGE.write_text(page(records, wall), encoding="utf-8")
 
 
 if __name__ == "__main__":
