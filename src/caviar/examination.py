@@ -5,7 +5,6 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from caviar.anatomy import model_facts
-from caviar.data.prepare import PreparationPlan
 from caviar.data.profile import suspect_columns
 from caviar.diagnose.diagnosis import BEFORE_TRAINING, concluded, diagnose
 from caviar.diagnose.evidence import Evidence
@@ -28,14 +27,13 @@ from caviar.recipe.recipe import Recipe
 from caviar.remedies.contract import Remedy
 from caviar.remedies.table import REMEDIES
 from caviar.run.record import ComparisonRecord, DiagnosisRecord
+from caviar.table import REFERENCE_INPUTS
 from caviar.trial import Budget, Trial, combinations, judge_trial, try_some
 
 FOLDS, REPEATS, SEEDS, FIRST_SEEDS = 5, 3, 3, 5
 """Folds, repeats and seeds per fold of an examination, and seeds of the first repeat, which tell seed from split."""
 MOST_REMEDIES = 12
 """Remedies that a diagnosis tries, to tell causes from harmless oddities."""
-
-_REFERENCE_INPUTS = PreparationPlan(scaling="robust")
 
 
 @dataclass(frozen=True, eq=False)
@@ -277,7 +275,7 @@ class Examination:
         bench = self.bench
         if not self._references:
             splits = [split for split in bench.splits if split.repeat == 0]
-            inputs = bench.inputs(_REFERENCE_INPUTS)
+            inputs = bench.inputs(REFERENCE_INPUTS)
             places = {id(split): i for i, split in enumerate(bench.splits)}
             self._references = score_references(
                 bench.dataset,

@@ -37,6 +37,7 @@ from caviar.report.stability import write_stability
 from caviar.run.folder import make_run_folder
 from caviar.run.studies import Scale, StabilityRecord
 from caviar.table import (
+    REFERENCE_SHARE,
     check_numbers,
     common_facts,
     find_metrics,
@@ -52,8 +53,6 @@ from caviar.trial import expected_steps
 REPEATS, SEEDS = 30, 5
 """Repeats, and seeds on every fold of the first of them, which tell seed from split."""
 
-# Share of the time given that reference rows may take: they are a side dish.
-_REFERENCE_SHARE = 0.1
 _LEAST = 2
 
 
@@ -155,7 +154,7 @@ def stability(
         try_fitting(bench, recipe)
         folder = make_run_folder(f"{dataset.name}-stability", out)
         try:
-            scale = find_scale(bench, rope, voice, _REFERENCE_SHARE * limit.left())
+            scale = find_scale(bench, rope, voice, REFERENCE_SHARE * limit.left())
             bench, arm = measure_within(
                 bench,
                 lambda smaller, monitor: _measured(smaller, recipe, seeds, monitor),

@@ -38,7 +38,11 @@ TABLE_OPTIONS = ("task", "header", "sep", "drop", "group", "time", "weight")
 # Members' seeds follow from it, and NumPy takes at most 2**32 - 1.
 _LARGEST_SEED = 1_000_000_000
 _LEAST = {"epochs": 1, "batch_size": 1, "folds": 2, "repeats": 1, "seeds": 1, "seed": 0}
-_REFERENCE_INPUTS = PreparationPlan(scaling="robust")
+REFERENCE_INPUTS = PreparationPlan(scaling="robust")
+"""What a linear model and boosted trees see."""
+
+REFERENCE_SHARE = 0.1
+"""Share of the time given that they may take: they are a side dish."""
 
 
 def check_numbers(given: Mapping[str, Any], **least: int) -> None:
@@ -169,7 +173,7 @@ def find_scale(bench: Bench, rope: float | None, voice: Voice, seconds: float = 
     dataset, metric = bench.dataset, bench.metric
     splits = [split for split in bench.splits if split.repeat < REPEATS]
     places = {id(split): i for i, split in enumerate(bench.splits)}
-    inputs = bench.inputs(_REFERENCE_INPUTS)
+    inputs = bench.inputs(REFERENCE_INPUTS)
     with voice.bar("reference rows", len(splits) * len(REFERENCES)):
         scores = score_references(
             dataset,

@@ -11,7 +11,7 @@ from caviar.data.load import load
 from caviar.data.split import make_splits
 from caviar.errors import OptionError
 from caviar.evaluate import compare as statistics
-from caviar.evaluate.wording import digits
+from caviar.evaluate.wording import digits, listed
 from caviar.measure import Arm, Bench, measure_all
 from caviar.plan import first_plan
 from caviar.population.job import Monitor
@@ -21,6 +21,7 @@ from caviar.recipe.recipe import Recipe
 from caviar.run.record import ComparisonRecord
 from caviar.run.studies import CompareRecord, Scale
 from caviar.table import (
+    REFERENCE_SHARE,
     check_numbers,
     common_facts,
     find_metrics,
@@ -36,9 +37,6 @@ from caviar.trial import Trial, expected_steps
 
 SEEDS = 3
 """Seeds per fold: what seeds alone do to a score is told from what recipes do."""
-
-# Share of the time given that reference rows may take: they are a side dish.
-_REFERENCE_SHARE = 0.1
 
 
 def compare(
@@ -157,7 +155,7 @@ def compare_recipes(
         voice: Says what happens.
         may_be_fewer: Whether repeats may be given up where the time does not suffice.
     """
-    scale = find_scale(bench, rope, voice, _REFERENCE_SHARE * limit.left())
+    scale = find_scale(bench, rope, voice, REFERENCE_SHARE * limit.left())
     bench, arms = measure_within(
         bench,
         lambda smaller, monitor: _measured(smaller, recipes, seeds, monitor),
@@ -280,7 +278,7 @@ def in_all(comparisons: Sequence[ComparisonRecord], first: str) -> str:
     by_verdict = {verdict: [one for one in comparisons if one.verdict == verdict] for verdict in _BEGINNINGS}
     clauses = [
         said.format(
-            names=_listed([one.remedy for one in some]),
+            names=listed([one.remedy for one in some]),
             be="is" if len(some) == 1 else "are",
             first=first,
             would=would_decide(some),
@@ -302,10 +300,6 @@ def would_decide(some: Sequence[ComparisonRecord]) -> str:
     needed = [one.repeats_needed for one in some if one.verdict == "not enough data"]
     known = [repeats for repeats in needed if repeats is not None]
     return f": about {max(known)} repeats would decide" if known and len(known) == len(needed) else ""
-
-
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def builders_and_table(names: Sequence[str]) -> tuple[list[str], str]:

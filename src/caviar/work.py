@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from caviar.data.dataset import Dataset
-from caviar.data.prepare import PreparationPlan, describe
+from caviar.data.prepare import describe
 from caviar.data.profile import profile
 from caviar.data.split import make_splits, split_name
 from caviar.diagnose.diagnosis import diagnose
@@ -37,7 +37,7 @@ from caviar.remedies.table import REMEDIES
 from caviar.report.page import write_report
 from caviar.run.folder import RECORD, REPORT, RunFolder
 from caviar.run.record import PlanRecord, Record, RowRecord, TrialRecord
-from caviar.table import remarks_on
+from caviar.table import REFERENCE_INPUTS, REFERENCE_SHARE, remarks_on
 from caviar.trial import (
     Budget,
     Trial,
@@ -51,12 +51,11 @@ from caviar.trial import (
     try_some,
 )
 
-# Shares of the budget: the baseline is one arm among about a dozen, reference rows are a side dish.
-_BASELINE_SHARE, _REFERENCE_SHARE = 0.2, 0.1
+# Share of the budget: the baseline is one arm among about a dozen.
+_BASELINE_SHARE = 0.2
 # Seconds kept for what follows the baseline: the final model must be trained, whatever was measured.
 _AFTERWARDS = 10.0
 _FEWEST_EPOCHS = 5
-_REFERENCE_INPUTS = PreparationPlan(scaling="robust")
 
 
 @dataclass
@@ -206,10 +205,10 @@ class Work:
         deadline = None
         if self.clock.minutes is not None:
             deadline = clock.monotonic() + min(
-                _REFERENCE_SHARE * self.clock.minutes * 60, max(0.0, self.clock.left(10))
+                REFERENCE_SHARE * self.clock.minutes * 60, max(0.0, self.clock.left(10))
             )
         indices = {id(split): i for i, split in enumerate(bench.splits)}
-        inputs = bench.inputs(_REFERENCE_INPUTS)
+        inputs = bench.inputs(REFERENCE_INPUTS)
         began = clock.monotonic()
         fits = len(bench.splits) * len(REFERENCES)
         with self.voice.bar("reference rows", fits):

@@ -1,5 +1,7 @@
 """How the numbers of an evaluation are written in sentences."""
 
+from collections.abc import Sequence
+
 from caviar.evaluate.estimate import Estimate
 
 
@@ -19,3 +21,12 @@ def interval(estimate: Estimate) -> str:
     '95 % interval 0.01 to 0.03'
     """
     return f"{100 * estimate.level:g} % interval {digits(estimate.low)} to {digits(estimate.high)}"
+
+
+def listed(words: Sequence[str]) -> str:
+    """Words joined as in a sentence.
+
+    >>> listed(["a", "b", "c"])
+    'a, b and c'
+    """
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else ""

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 
+from caviar.evaluate.wording import listed
 from caviar.report import wording
 from caviar.report.figures import BLUE, ORANGE, QUIET, Figure, escaped, layout
 
@@ -250,7 +251,7 @@ def _notes(history: xr.Dataset, left_out: list[str], limits: Limits) -> list[str
                 "median and band end where fewer than half of them still train."
             )
     if left_out:
-        notes.append(f"Also recorded, not drawn: {wording.listed(left_out)}.")
+        notes.append(f"Also recorded, not drawn: {listed(left_out)}.")
     return notes
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import jinja2
 import xarray as xr
 
+from caviar.evaluate.wording import listed
 from caviar.report import curves, figures, wording
 from caviar.report import verdict as found
 from caviar.run.files import write_text
@@ -222,7 +223,7 @@ def _environment() -> jinja2.Environment:
         "counted": wording.count,
         "shortened": wording.shortened,
         "metric_title": wording.metric_title,
-        "listed": wording.listed,
+        "listed": listed,
         "quoted": found.quoted,
         "python_string": partial(json.dumps, ensure_ascii=False),
     }

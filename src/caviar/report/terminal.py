@@ -9,9 +9,11 @@ from rich.table import Table
 from rich.text import Text
 
 from caviar.evaluate.estimate import Estimate
+from caviar.evaluate.wording import listed
 from caviar.range_findings import rate
 from caviar.report import verdict as found
 from caviar.report import wording
+from caviar.report.search import setting
 from caviar.run.rates import RangeRecord
 from caviar.run.record import ComparisonRecord, DataRecord, DiagnosisRecord, Record
 from caviar.run.studies import CompareRecord, StabilityRecord, Study
@@ -104,7 +106,7 @@ def table_facts(data: DataRecord, no_skill: dict[str, float]) -> RenderableType:
     parts: list[RenderableType] = [
         Text(),
         _line("Data", _table_in_words(data)),
-        _line("Target", f"{wording.listed(data.targets)}. {data.task_reason}"),
+        _line("Target", f"{listed(data.targets)}. {data.task_reason}"),
     ]
     if data.class_counts:
         parts.append(_line("Classes", _classes(data)))
@@ -331,7 +333,7 @@ def search(record: SearchRecord, lines: Sequence[TrialLine], folder: Path) -> Re
     for line in best:
         mark = "best" if line.number == record.best else "tie" if line.number in record.ties else ""
         mark = mark or ("front" if line.number in record.front else "")
-        said = ", ".join(f"{name} {_setting(value)}" for name, value in line.settings.items())
+        said = ", ".join(f"{name} {setting(value)}" for name, value in line.settings.items())
         trials.add_row(Text(said), Text(str(line.number)), Text(wording.number(line.score[0])), Text(mark))
     judged = "measured on rows that no trial saw" if record.apart else "corrected"
     folds = f"{wording.count(record.repeats, 'repeat')} of {wording.count(record.folds, 'fold')}"
@@ -354,10 +356,6 @@ def search(record: SearchRecord, lines: Sequence[TrialLine], folder: Path) -> Re
         _line("Result", str(folder / "result.json")),
     ]
     return Group(*parts, Text())
-
-
-def _setting(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _named(name: str) -> str:

@@ -5,6 +5,7 @@ import shlex
 from dataclasses import dataclass
 
 from caviar.evaluate.estimate import Estimate
+from caviar.evaluate.wording import listed
 from caviar.report import wording
 from caviar.run.record import ArmRecord, ComparisonRecord, Record, RowRecord
 
@@ -297,7 +298,7 @@ def _next_steps(record: Record, run: str) -> list[NextStep]:
         )
     warnings = [r for r in (record.data.remarks if record.data else []) if r.level == "warning"]
     if warnings:
-        titles = wording.listed([wording.shortened(remark.title, 80) for remark in warnings[:3]])
+        titles = listed([wording.shortened(remark.title, 80) for remark in warnings[:3]])
         more = f" and {len(warnings) - 3} more" if len(warnings) > 3 else ""
         steps.append(NextStep(f"Mind what was noticed about the data: {titles}{more}."))
     steps += _undecided(record)

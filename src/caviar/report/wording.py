@@ -215,12 +215,3 @@ def metric_title(name: str) -> str:
     if name in _SYMBOLS:
         return _SYMBOLS[name]
     return name if name == "log-loss" else name.replace("-", " ").replace("_", " ")
-
-
-def listed(words: list[str]) -> str:
-    """Words joined as in a sentence.
-
-    >>> listed(["a", "b", "c"])
-    'a, b and c'
-    """
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else ""
