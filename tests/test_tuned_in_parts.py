@@ -51,6 +51,7 @@ def log_loss_of_fit(line, x, y, x_apart, y_apart, seed):
     return -np.mean(np.log(np.where(y_apart == 1, chance, 1 - chance)))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("search", SEARCHES)
 def test_the_winner_is_judged_on_rows_that_no_trial_saw(search, tmp_path):
     found = tuned(rated, folder=tmp_path / "study", search=search, trials=9, epochs=9, folds=3)
