@@ -1,10 +1,12 @@
 """How good is a recipe on rows that took part in nothing?"""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 SEEDS = 5
+_SEED = 77
 
 
 def fresh_scores(
@@ -15,7 +17,7 @@ def fresh_scores(
     fresh: np.ndarray,
     metric: str,
 ) -> np.ndarray:
-    """Scores of five seeds (seed,), in the metric's unit; NaN where a training fails or a recipe cannot be trained.
+    """Scores of five seeds, or of five ensembles (seed,), in the metric's unit; NaN where a training fails.
 
     Args:
         recipe: What is trained.
@@ -34,11 +36,13 @@ def fresh_scores(
     dataset, _ = read_arrays(x, y, None)
     deciding = find_metric(metric, dataset.task)
     split = Split(0, 0, rows.astype(np.int32), fresh.astype(np.int32))
-    bench = Bench(dataset, [split], deciding, (), seed=77, spread="vmap")
-    ensemble = recipe.ensemble > 1
+    bench = Bench(dataset, [split], deciding, (), seed=_SEED, spread="vmap")
     try:
-        arm = measure(bench, recipe, first_repeat_seeds=1 if ensemble else SEEDS, show=False)
+        if recipe.ensemble == 1:
+            scores = measure(bench, recipe, first_repeat_seeds=SEEDS, show=False).seed_scores[0]
+        else:  # an ensemble has one score, so there are five of them
+            arms = [measure(replace(bench, seed=_SEED + 100 * k), recipe, show=False) for k in range(SEEDS)]
+            scores = np.array([arm.scores[deciding.name][0, 0] for arm in arms])
     except CaviarError:
         return np.full(SEEDS, np.nan)
-    scores = np.full(SEEDS, arm.scores[deciding.name][0, 0]) if ensemble else arm.seed_scores[0]
     return np.where(np.isfinite(scores), scores, np.nan)

@@ -65,3 +65,12 @@ def test_the_page_of_checks_is_that_of_the_tables():
     text = script["page"]()
     assert (README.parent / "docs" / "checks.md").read_text(encoding="utf-8") == text
     assert not re.search(r"^- .*: $", text, re.MULTILINE)
+
+
+def test_the_reference_is_that_of_docstrings_and_tables():
+    """Everything public and everything chosen by name; `python scripts/reference_page.py` writes the page."""
+    script = runpy.run_path(str(README.parent / "scripts" / "reference_page.py"))
+    text = script["page"]()
+    assert (README.parent / "docs" / "reference.md").read_text(encoding="utf-8") == text
+    assert "|  |" not in text
+    assert not re.search(r"^### `caviar\.\w+`\n\n\n", text, re.MULTILINE)

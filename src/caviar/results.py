@@ -67,10 +67,17 @@ class Run:
 
 
 def open_run(path: str | Path) -> Run:
-    """Open a run's folder.
+    """Open the folder that a command left, to predict with its model or to read what it found.
+
+    Args:
+        path: The folder, such as `runs/patients-20260101-120000`.
 
     Raises:
         RunError: It is not a run's folder.
+
+    Example:
+        >>> run = caviar.open_run("runs/patients-20260101-120000")  # doctest: +SKIP
+        >>> run.predict("new_rows.csv")  # doctest: +SKIP
     """
     folder = RunFolder(Path(path))
     return Run(folder.path, folder.load_record())
