@@ -16,11 +16,10 @@ from types import ModuleType
 import caviar
 from caviar.evaluate.metrics import CLASSIFICATION, METRICS
 from caviar.population import devices
-
-devices.start()
-
 from caviar.remedies.table import REMEDIES
 from caviar.tune.table import SEARCHES
+
+devices.start()
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference.md"
 
