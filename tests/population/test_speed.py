@@ -11,7 +11,7 @@ from caviar.population import devices, speed
 from caviar.population.job import Job, Seat
 from caviar.population.speed import speed_of_fit, speed_of_population
 
-NAP = 0.03
+NAP = 0.06
 
 
 def _slow_loss(seconds):
