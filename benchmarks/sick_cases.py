@@ -104,6 +104,7 @@ def _scaled(values: np.ndarray, how: str) -> np.ndarray:
         "times10": values * 10,
         "standard": (values - values.mean(axis=0)) / np.where(values.std(axis=0) > 0, values.std(axis=0), 1),
     }
+    ways["standardise"] = ways["standard"]
     return np.asarray(ways[how])
 
 
