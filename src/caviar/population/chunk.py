@@ -34,7 +34,7 @@ class Group:
         passes: How they go through their rows.
         machine: Their program.
         traced: A training step on a full batch.
-        draw: Seeds → first state of all variables (member, …).
+        draw: Places of members in the job → first state of all their variables (member, …).
         rate_at: Where the learning rate stands among the optimizer's variables, if it is a number.
         rules: Callbacks that run inside.
     """
@@ -350,7 +350,7 @@ def seated(
     padded = [*members, *[members[-1]] * (-len(members) % devices.start().count)]
     seats = [job.seats[member] for member in padded]
     numbers = {key: [values[member] for member in padded] for key, values in job.numbers.items()}
-    state = draw([seat.seed for seat in seats])
+    state = draw(padded)
     if job.begun is not None:
         begun.put(state, [job.begun[member] for member in padded], rate_at)
     if LEARNING_RATE in numbers:

@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 from caviar.population.source import Batches, Ranges, narrow
-from caviar.population.template import Build
+from caviar.population.template import Build, Template
 
 MemberValues = tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]
 """One member's values of trainable, non-trainable and optimizer variables."""
@@ -96,6 +96,8 @@ class Job:
         source: The batches to train on, where a dataset gives them; seats then have no rows to train on.
         begun: Per seat the state in which its training up to `initial_epoch` ended (`Trained.states`): it goes on as
             if it had never stopped, but for what the recipe says now. None to begin with first weights.
+        narrow: Per seat the template of its own recipe, where its hidden layers lie in wider ones that the builder
+            makes (widths.py); None where all have the builder's widths.
     """
 
     build: Build
@@ -124,6 +126,7 @@ class Job:
     ranges: Ranges | None = None
     source: Batches | None = None
     begun: Sequence[MemberValues] | None = None
+    narrow: Sequence[Template] | None = None
 
     @property
     def past(self) -> int:

@@ -22,8 +22,11 @@ from keras import constraints, layers, losses, optimizers, regularizers
 from keras.src.trainers.compile_utils import CompileLoss  # the gate to Keras' internals
 
 from caviar.population.callbacks import rate_position, rate_variable
+from caviar.population.members_last import threefry
 
 LEARNING_RATE = "optimizer.learning_rate"
+WIDTH = "width of layer "
+"""Followed by a dropout layer's place: how many units it sees in a member whose layers lie in wider ones."""
 
 # Attributes are shared mutable state (a builder may even share a regularizer or a loss between models), so
 # programs are traced one at a time.
@@ -80,6 +83,21 @@ def _gaussian_dropout(layer: Any, inputs: jax.Array, training: bool = False) -> 
     return inputs * keras.random.normal(
         keras.ops.shape(inputs), 1.0, deviation, layer.compute_dtype, layer.seed_generator
     )
+
+
+def _narrow_dropout(layer: Any, width: jax.Array, inputs: jax.Array, training: bool = False) -> jax.Array:  # noqa: ANN401, FBT001, FBT002 - as `call` has it
+    """`Dropout.call` with the mask that inputs (row, unit) would get if they had only the first `width` units."""
+    if not training:
+        return inputs
+    key = layer.seed_generator.next()
+    row, unit = (jax.lax.broadcasted_iota(jnp.uint32, inputs.shape, axis) for axis in (0, 1))
+    place = row * width.astype(jnp.uint32) + unit
+    first, second = threefry(key[0], key[1], jnp.zeros_like(place), place)
+    # As `jax.random.uniform` makes numbers of bits.
+    mantissa = ((first ^ second) >> jnp.uint32(9)) | jnp.uint32(0x3F800000)
+    drawn = jax.lax.bitcast_convert_type(mantissa, jnp.float32) - jnp.float32(1)
+    keep = 1.0 - layer.rate
+    return jnp.where(drawn < keep, inputs / keep, jnp.zeros_like(inputs))
 
 
 _DROPOUTS = (
@@ -208,24 +226,39 @@ def lifted(model: keras.Model, values: Mapping[str, jax.Array]) -> Iterator[None
     Args:
         model: Any member's model: all members of a structure give the same answers where Keras compares.
         values: By key a traced pair (2,): one member's part of `as_arrays`. Numbers that are left out stay what
-            they are in the model. The learning rate lives in the state: it is not replaced here.
+            they are in the model. A member that is narrower than the model brings `WIDTH`s too. The learning rate
+            lives in the state: it is not replaced here.
 
     Raises:
         ValueError: A key is no number of this model.
     """
     with _TRACING, ExitStack() as undo:
         found = places(model)
-        if unknown := values.keys() - found.keys():
+        if unknown := {key for key in values if not key.startswith(WIDTH)} - found.keys():
             raise ValueError(
                 f"Expected numbers that this model can lift, got {sorted(unknown)}. It has {sorted(found)}; "
                 f"anything else, also a number at a value that leaves its operation out, is structure."
             )
         for key, pair in values.items():
+            if key.startswith(WIDTH):
+                layer = model.layers[int(key.removeprefix(WIDTH))]
+                undo.enter_context(_called(layer, partial(_narrow_dropout, layer, pair[0])))
+                continue
             place = found[key]
             if place.entry.place != "variable":
                 number = MemberNumber(pair[0], pair[1], place.number)
                 undo.enter_context(place.replaced(number))
         yield
+
+
+@contextmanager
+def _called(layer: keras.Layer, function: Callable[..., Any]) -> Iterator[None]:
+    """A function is called instead of a layer's own `call` while this lasts."""
+    layer.__dict__["call"] = function
+    try:
+        yield
+    finally:
+        del layer.__dict__["call"]
 
 
 @dataclass(frozen=True, eq=False)

@@ -42,7 +42,7 @@ class Group:
         ways: How they go through their rows.
         machine: Their program.
         logs: Shapes and types of what a training step and a look say, for one member.
-        draw: Seeds → first state of all variables (member, …).
+        draw: Places of members in the job → first state of all their variables (member, …).
         rate_at: Where the learning rate stands among the optimizer's variables, if it is a number.
         rules: Callbacks that run inside.
     """

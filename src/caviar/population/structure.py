@@ -217,7 +217,7 @@ def _drawing(template: Template) -> list[Any]:
     last = max((origin.draw for origin, _ in drawn if origin.draw is not None), default=-1)
 
     def first_values(seeds: jax.Array) -> list[jax.Array]:
-        return [initial._first_value(origin, variable, seeds) for origin, variable in drawn]
+        return [initial.first_value(origin, variable, seeds) for origin, variable in drawn]
 
     return _text_of(jax.make_jaxpr(first_values)(jax.ShapeDtypeStruct((last + 1,), "uint32")))
 

@@ -1,11 +1,13 @@
-"""Recipes that differ only in numbers train as one population: the fewest programs for many recipes."""
+"""Recipes that differ only in numbers or widths train as one population: the fewest programs for many recipes."""
 
+import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from caviar.population import devices
+from caviar.errors import ModelError
+from caviar.population import devices, narrow
 from caviar.population.callbacks import rate_variable, sets_rate
 from caviar.population.glance import glance
 from caviar.population.job import Job, Monitor, Trained
@@ -13,8 +15,12 @@ from caviar.population.keep import Keep
 from caviar.population.lift import LEARNING_RATE, numbers
 from caviar.population.probe import layer_names
 from caviar.population.structure import CannotCompare, structure
-from caviar.population.template import make_template
+from caviar.population.template import Build, Template, make_template
 from caviar.population.train import NotTogether, train
+from caviar.population.widths import differ_in_widths, dropout_widths, widened, widths
+
+# What a program must take to be worth filling members up: compiling one takes about six seconds of a core.
+_WORTH_COMPILING = 5e10
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,10 +30,14 @@ class _Family:
     Attributes:
         jobs: Their places among all jobs.
         numbers: What `numbers` says of each one's model.
+        wide: Builds the model in whose arrays those of all jobs lie; None where they have one structure.
+        own: Each job's template, if there is such a model.
     """
 
     jobs: list[int]
     numbers: list[dict[str, float]]
+    wide: Build | None = None
+    own: list[Template] = field(default_factory=list)
 
 
 def train_together(
@@ -69,7 +79,7 @@ def train_in_turn(
         some = [jobs[i] for i in family.jobs]
         try:
             inside = None if keep is None else keep.inside(f"population-{n}")
-            whole = train(_together(some, family.numbers), monitor, keep=inside)
+            whole = train(_together(some, family), monitor, keep=inside)
         except NotTogether:
             for i in family.jobs:
                 inside = None if keep is None else keep.inside(f"recipe-{i}")
@@ -79,12 +89,15 @@ def train_in_turn(
         start = 0
         for i, job in zip(family.jobs, some, strict=True):
             trained[i] = _part(whole, start, start + len(job.seats))
+            if family.wide is not None:
+                trained[i] = _taken_out(family.own[family.jobs.index(i)], trained[i])
             start += len(job.seats)
         yield trained, whole.engine == "population"
 
 
 def _families(jobs: Sequence[Job]) -> list[_Family]:
     families: dict[object, _Family] = {}
+    known: dict[object, tuple[_Described, object]] = {}
     alike = _Alike()
     for i, job in enumerate(jobs):
         found = alike.find(job) if len(jobs) > 1 else None
@@ -94,20 +107,134 @@ def _families(jobs: Sequence[Job]) -> list[_Family]:
             values = found.numbers
             setting = _setting(job, values if found.has_rate else {})
             key = (found.structure, found.layers if job.probe else (), setting)
+            known[key] = found, setting
         family = families.setdefault(key, _Family([], []))
         family.jobs.append(i)
         family.numbers.append(values)
-    return list(families.values())
+    fits = [key for key, (found, _) in known.items() if found.widths and _may_be_widened(jobs, families[key])]
+    wider = _widened(
+        jobs, [_Candidate(families[key], *known[key], _work(jobs, families[key])) for key in fits]
+    )
+    inside = {id(one) for _, some in wider for one in some}
+    return sorted(
+        [*(one for one in families.values() if id(one) not in inside), *(whole for whole, _ in wider)],
+        key=lambda family: family.jobs[0],
+    )
+
+
+def _may_be_widened(jobs: Sequence[Job], family: _Family) -> bool:
+    """Probes look at single units, and rows that come block by block are worth a program of their own."""
+    return not any(jobs[i].probe or jobs[i].streams for i in family.jobs)
+
+
+def _work(jobs: Sequence[Job], family: _Family) -> float:
+    """Operations per weight that training takes."""
+    return sum(6.0 * jobs[i].batch_size * jobs[i].steps() for i in family.jobs)
+
+
+@dataclass(frozen=True, eq=False)
+class _Candidate:
+    """Jobs of one structure whose hidden layers may lie in wider ones.
+
+    Attributes:
+        family: The jobs.
+        described: Their model.
+        setting: What else members of a program must share.
+        work: Operations per weight that training them takes.
+    """
+
+    family: _Family
+    described: "_Described"
+    setting: object
+    work: float
+
+    @property
+    def shapes(self) -> list[tuple[int, ...]]:
+        """Of the trainable variables."""
+        return [tuple(variable.shape) for variable in self.described.template.model.trainable_variables]
+
+    def fits(self, other: "_Candidate") -> bool:
+        """Whether only widths tell it from another."""
+        one, two = self.described, other.described
+        pairs = set(zip(one.widths, two.widths, strict=False))
+        return (
+            self.setting == other.setting
+            and len(one.widths) == len(two.widths)
+            and one.template.model.output_shape == two.template.model.output_shape
+            and differ_in_widths(one.structure, two.structure, pairs)
+        )
+
+
+def _widened(jobs: Sequence[Job], candidates: Sequence[_Candidate]) -> list[tuple[_Family, list[_Family]]]:
+    """Families whose narrow members lie in wider layers, each with those that it is made of.
+
+    Members are filled up as long as that takes less than the programs that it saves.
+    """
+    groups: list[list[_Candidate]] = []
+    for one in sorted(candidates, key=lambda one: -sum(map(math.prod, one.shapes))):
+        for group in groups:
+            if one.fits(group[0]) and _filling([*group, one]) <= _WORTH_COMPILING * len(group):
+                group.append(one)
+                break
+        else:
+            groups.append([one])
+    found = [(_wide_family(jobs, group), [one.family for one in group]) for group in groups if len(group) > 1]
+    return [(whole, parts) for whole, parts in found if whole is not None]
+
+
+def _filling(group: Sequence[_Candidate]) -> float:
+    """Operations that members take for what is not their own."""
+    wide = [tuple(map(max, *shapes)) for shapes in zip(*(one.shapes for one in group), strict=True)]
+    weights = sum(map(math.prod, wide))
+    return sum(one.work * (weights - sum(map(math.prod, one.shapes))) for one in group)
+
+
+def _wide_family(jobs: Sequence[Job], group: Sequence[_Candidate]) -> _Family | None:
+    """All jobs of a group; None if a copy of their model with wider layers turns out to be another model."""
+    first = jobs[group[0].family.jobs[0]]
+    units = tuple(map(max, *(one.described.widths for one in group)))
+    build = widened(first.build, units, first.sample())
+    try:
+        wide = structure(make_template(build, first.sample()), first.sample())
+    except (CannotCompare, ModelError):
+        return None
+    if not all(
+        differ_in_widths(one.described.structure, wide, set(zip(one.described.widths, units, strict=True)))
+        for one in group
+    ):
+        return None
+    members = sorted(
+        (i, {**values, **dropout_widths(one.described.template.model)}, one.described.template)
+        for one in group
+        for i, values in zip(one.family.jobs, one.family.numbers, strict=True)
+    )
+    return _Family(
+        [i for i, _, _ in members],
+        [values for _, values, _ in members],
+        build,
+        [own for _, _, own in members],
+    )
 
 
 @dataclass(frozen=True)
 class _Described:
-    """What is known of a recipe's model: its structure, its layers' names, its numbers, whether its rate is one."""
+    """What is known of a recipe's model.
+
+    Attributes:
+        structure: From `structure`.
+        layers: Names.
+        numbers: From `numbers`.
+        has_rate: Whether its learning rate is one of them.
+        template: Its own, or that of a recipe that differs only in numbers.
+        widths: From `widths`.
+    """
 
     structure: str
     layers: Sequence[str]
     numbers: dict[str, float]
     has_rate: bool
+    template: Template
+    widths: tuple[int, ...]
 
 
 class _Alike:
@@ -135,6 +262,8 @@ class _Alike:
             layer_names(template.model),
             numbers(template.model),
             rate_variable(template.model) is not None,
+            template,
+            widths(template.model),
         )
         if look is not None and not template.fixed and look.numbers.items() <= found.numbers.items():
             self._looks[look.text] = found
@@ -162,11 +291,12 @@ def _setting(job: Job, values: dict[str, float]) -> tuple[object, ...]:
     )
 
 
-def _together(jobs: Sequence[Job], values: Sequence[dict[str, float]]) -> Job:
+def _together(jobs: Sequence[Job], family: _Family) -> Job:
     """One job of all seats; only numbers that differ are lifted, so that a single recipe keeps its bits."""
+    values = family.numbers
     weight, first = _sets([job.weight for job in jobs])
     differ = [key for key in values[0] if len({one[key] for one in values}) > 1]
-    return replace(
+    together = replace(
         jobs[0],
         weight=weight,
         seats=[
@@ -179,6 +309,28 @@ def _together(jobs: Sequence[Job], values: Sequence[dict[str, float]]) -> Job:
             for key in differ
         },
         begun=None if jobs[0].begun is None else [state for job in jobs for state in job.begun or ()],
+    )
+    return together if family.wide is None else _inside(jobs, family, together)
+
+
+def _inside(jobs: Sequence[Job], family: _Family, together: Job) -> Job:
+    """The same job with its members in wider layers."""
+    assert family.wide is not None
+    wide = make_template(family.wide, together.sample())
+    own = [own for job, own in zip(jobs, family.own, strict=True) for _ in job.seats]
+    begun = together.begun and [narrow.put_in(wide, state) for state in together.begun]
+    return replace(together, build=family.wide, narrow=own, begun=begun)
+
+
+def _taken_out(own: Template, trained: Trained) -> Trained:
+    """What training gave, in the shapes of the recipe's own model."""
+    return replace(
+        trained,
+        states=[narrow.take_out(own, state) for state in trained.states],
+        saved=[
+            tuple(replace(one, state=narrow.take_out(own, one.state)) for one in each)
+            for each in trained.saved
+        ],
     )
 
 

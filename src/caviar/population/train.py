@@ -19,6 +19,7 @@ from caviar.population import (
     devices,
     loop,
     memory,
+    narrow,
     program,
     spread,
     stream,
@@ -26,7 +27,7 @@ from caviar.population import (
 )
 from caviar.population.callbacks import NotInProgram, Rule, rate_position, rules
 from caviar.population.chunk import Part, Untraceable
-from caviar.population.initial import draw
+from caviar.population.initial import State, draw
 from caviar.population.job import Job, Monitor, Saved, Seat, Trained, make_history
 from caviar.population.keep import Keep
 from caviar.population.lift import LEARNING_RATE
@@ -123,7 +124,7 @@ class NotTogether(Exception):  # noqa: N818 - an outcome, not an error
 
 
 def _one_by_one(job: Job, monitor: Monitor, why: str, template: Template, keep: Keep | None) -> Trained:
-    if job.numbers:  # the builder is that of one recipe
+    if job.numbers or job.narrow is not None:  # the builder is that of one recipe
         raise NotTogether(why)
     if keep is not None:
         keep.claim(job, template, [type(callback).__name__ for callback in job.callbacks])
@@ -140,11 +141,19 @@ def _groups(
             shared.passes,
             program.make_program(template.model, shared.steps, shared.passes, in_program),
             shared.steps.train.traced,
-            partial(draw, template, job.build, job.sample()),
+            partial(_first, job, template),
             rate_position(template.model),
             in_program,
         )
         yield shared.members, partial(chunk.train_chunk, group), shared.steps.probe
+
+
+def _first(job: Job, template: Template, members: Sequence[int]) -> State:
+    """First state of some members (member, …)."""
+    seeds = [job.seats[member].seed for member in members]
+    if job.narrow is not None:
+        return narrow.draw(template, [job.narrow[member] for member in members], seeds)
+    return draw(template, job.build, job.sample(), seeds)
 
 
 def _streamed(
@@ -172,7 +181,7 @@ def _streamed(
                 ways,
                 stream_program.Machine(template.model, steps, in_program),
                 _log_shapes(job, steps, passes, state, numbers),
-                partial(draw, template, job.build, job.sample()),
+                partial(_first, job, template),
                 rate_position(template.model),
                 in_program,
             ),
