@@ -96,8 +96,8 @@ FULL = Plan(
     races=tuple(product(TABLES, SPACES)),
     rounds=3,
     searched={space: trials for space, (_, trials) in AIMS.items()},
-    part={"numbers": 3, "shapes": 5},
-    within=120.0,
+    part={"numbers": 1, "shapes": 3},
+    within=20.0,
     choices=tuple(TABLES),
     splits=8,
     trials=16,
@@ -347,6 +347,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Time caviar.tune beside KerasTuner and Optuna.")
     parser.add_argument("--quick", action="store_true", help="few rows, printed only")
     parser.add_argument("--write", action="store_true", help="write the page although it was quick")
+    parser.add_argument("--only", choices=("race", "choice"), help="run these rows only")
+    parser.add_argument("--page", action="store_true", help="run nothing, write the page from the rows there are")
     parser.add_argument(
         "--lines", type=Path, default=Path("tuning-lines.jsonl"), help="where finished rows are kept"
     )
@@ -358,7 +360,7 @@ def main() -> None:
     lines = [line for line in lines if line["quick"] == asked.quick]
     done = {(line["kind"], line["table"], line["space"], line["place"]) for line in lines}
     for kind, table, space, place in plan.rows():
-        if (kind, table, space, place) in done:
+        if (kind, table, space, place) in done or asked.page or asked.only not in {None, kind}:
             continue
         print(f"{kind}: {table}, {space}, {place}", flush=True)
         try:
