@@ -348,7 +348,9 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="few rows, printed only")
     parser.add_argument("--write", action="store_true", help="write the page although it was quick")
     parser.add_argument("--only", choices=("race", "choice"), help="run these rows only")
-    parser.add_argument("--page", action="store_true", help="run nothing, write the page from the rows there are")
+    parser.add_argument(
+        "--page", action="store_true", help="run nothing, write the page from the rows there are"
+    )
     parser.add_argument(
         "--lines", type=Path, default=Path("tuning-lines.jsonl"), help="where finished rows are kept"
     )
