@@ -140,7 +140,7 @@ def _together(plan: Forecast, loop: Cost) -> str:
     )
     if plan.work.trials > 1:
         text += (
-            " Trials that differ in more than numbers, such as widths or batch sizes, compile a program each."
+            " Trials that differ in more than numbers, such as depths or batch sizes, compile a program each."
         )
     return text
 
