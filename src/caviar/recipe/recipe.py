@@ -56,6 +56,8 @@ class Recipe:
         lowest_target: Lowest value of a quantity to predict; None for classes, or where it is not known.
         tested_rate: The learning rate that a range test prefers to the recipe's own; None where there is none.
         stages: What it was trained with before, in order; this recipe is what counts from the last of them on.
+        snapshot_every: Epochs after each of which the network as it then is joins an ensemble; 0 for the last one
+            alone.
     """
 
     name: str
@@ -81,6 +83,7 @@ class Recipe:
     lowest_target: float | None = None
     tested_rate: float | None = None
     stages: tuple[Stage, ...] = ()
+    snapshot_every: int = 0
 
     def build(self, n_inputs: int, n_outputs: int) -> Build:
         """A function of nothing that returns the compiled model of this recipe."""
