@@ -12,7 +12,9 @@ from caviar.data.load import load
 from caviar.data.prepare import PreparationPlan
 from caviar.data.split import make_splits
 from caviar.evaluate.metrics import find_metric
+from caviar.finish import finish
 from caviar.measure import Bench, fit_all, measure, measure_all, try_building
+from caviar.model.finished import load_finished
 from caviar.population import devices
 from caviar.population.job import Enough, Monitor
 from caviar.population.keep import Keep
@@ -20,6 +22,8 @@ from caviar.recipe.heads import link_of, predictions
 from caviar.recipe.recipe import Recipe
 from caviar.remedies.contract import NotApplicable
 from caviar.remedies.table import REMEDIES
+from caviar.run.folder import MODEL, make_run_folder
+from caviar.run.record import Record
 
 devices.start()
 import keras  # noqa: E402 - only once JAX is its backend
@@ -147,10 +151,26 @@ def test_snapshots_train_beside_recipes_without_and_are_looked_into_all_along():
     np.testing.assert_allclose(one.oof, measure(bench, plain).oof, atol=1e-6)
     assert one.steps == two.steps
     probed = measure(bench, snapshots, probe=True)
-    np.testing.assert_allclose(probed.oof, two.oof, atol=1e-6)
+    np.testing.assert_allclose(probed.oof, two.oof, atol=1e-3)
     assert probed.probes["epoch"].values[0] == 1
     assert probed.probes["epoch"].values[-1] > 4 * CYCLE
     assert probed.probes["loss_spikes"].dims == ("member",)
+
+
+@pytest.mark.thorough
+def test_a_run_hands_over_the_mean_of_the_snapshots_as_one_network(tmp_path):
+    dataset = planted()
+    recipe = treated("snapshots-5", recipe_of())
+    record = Record(baseline=measure(bench_of(dataset), recipe).record)
+    model, final = finish(make_run_folder("rows", tmp_path / "run"), record, dataset, recipe, 0, Monitor())
+    assert final.members == 1
+    assert "gave one network, the mean of 5 snapshots of it, trained on all 48 rows" in final.sentence
+    again = load_finished(tmp_path / "run" / MODEL)
+    said = again.predict_features(dataset.features)
+    np.testing.assert_array_equal(said, model.predict_features(dataset.features))
+    alone = keras.models.load_model(tmp_path / "run" / MODEL / "network.keras", safe_mode=True)
+    x = again.prepared.inputs(dataset.features)
+    np.testing.assert_allclose(alone.predict(x, verbose=0)[:, 0], said[:, 1], atol=1e-6)
 
 
 class Counting(Monitor):

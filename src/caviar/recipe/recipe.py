@@ -1,5 +1,6 @@
 """A recipe: everything that decides how a model is trained, as one value that can be changed and compared."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -102,6 +103,12 @@ class Recipe:
     def watches(self) -> bool:
         """Whether a callback looks at validation logs, so that it needs rows of its own."""
         return any(str(getattr(c, "monitor", "")).startswith("val_") for c in self.callbacks)
+
+    @property
+    def parts(self) -> int:
+        """In how many parts it is trained, each a program of its own."""
+        last = math.ceil(self.epochs / self.snapshot_every) if self.snapshot_every else 1
+        return len(self.stages) + last
 
     def changed(self, what: tuple[str, str], **fields: Any) -> "Recipe":  # noqa: ANN401
         """A copy with some fields replaced and the change noted in words."""
