@@ -178,13 +178,15 @@ def test_a_hand_that_stops_the_trial_stops_it(monkeypatch):
 
 
 def test_what_would_not_fit_into_the_time_is_not_begun(monkeypatch):
-    """A thousand steps took a second: a thousand times as many take a thousand."""
+    """A thousand steps took a second: a thousand times as many take a thousand. Each snapshot begins a program."""
     bench_steps = expected_steps(BENCH, BASELINE)
     slow = remedy_of("slow", apply=lambda recipe: replace(recipe, epochs=recipe.epochs * 1000))
-    left = 20 + bench_steps / 1000
-    made, reported = attempts(monkeypatch, [slow, remedy_of("quick")], 0.0, Budget(lambda: left))
+    parted = remedy_of("parted", apply=lambda recipe: replace(recipe, snapshot_every=1))
+    left = 10 + bench_steps / 1000
+    made, reported = attempts(monkeypatch, [slow, parted, remedy_of("quick")], 0.0, Budget(lambda: left))
     assert reported == ["quick"]
-    assert "--minutes" in made.skipped[0].why
+    assert [skip.remedy for skip in made.skipped] == ["slow", "parted"]
+    assert all("--minutes" in skip.why for skip in made.skipped)
 
 
 def test_remedies_that_stand_outside_the_rope_help_or_harm_best_first():

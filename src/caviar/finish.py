@@ -41,6 +41,9 @@ def finish(
     finished = FinishedModel(models, prepared, fitting.link, dataset.schema, arm.threshold)
     files = finished.save(folder.path / MODEL)
     what = "one network" if len(models) == 1 else f"{len(models)} networks whose predictions are averaged"
+    snapshots = len(fitting.snapshots(trained))
+    if snapshots > 1:
+        what += f", {'' if len(models) == 1 else 'each '}the mean of {snapshots} snapshots of it"
     held = "; 20 % of them only told it when to stop or slow down" if recipe.watches else ""
     sentence = f"The recipe '{recipe.title}' gave {what}, trained on all {dataset.n_rows:,} rows{held}."
     if arm.threshold is not None:
@@ -57,7 +60,7 @@ def finish(
         scores=arm.scores,
         sentence=sentence,
     )
-    write_card(folder.path / MODEL, record, final, parameters_of(trained))
+    write_card(folder.path / MODEL, record, final, parameters_of(trained) * snapshots)
     final.files = sorted({*final.files, f"{MODEL}/README.md"})
     return finished, final
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from caviar.data.dataset import Dataset
 from caviar.data.prepare import Prepared
-from caviar.population.job import Job, Seat
+from caviar.population.job import Job, Seat, Trained
 from caviar.population.probed import seldom_enough
 from caviar.population.template import Build, sketch
 from caviar.recipe.heads import (
@@ -20,6 +20,7 @@ from caviar.recipe.heads import (
     predictions,
 )
 from caviar.recipe.recipe import Recipe
+from caviar.recipe.snapshots import mean_outputs
 
 _ONE_BATCH = 4096
 
@@ -40,6 +41,7 @@ class Fitting:
         link: What the network's outputs are.
         places: The split of each member, and the how-manyth of it that is.
         width: Classes or values that are predicted.
+        snapshot_every: As in the recipe.
     """
 
     job: Job
@@ -48,11 +50,25 @@ class Fitting:
     link: Link
     places: list[tuple[int, int]]
     width: int
+    snapshot_every: int = 0
 
     @property
     def stages(self) -> tuple[Job, ...]:
-        """Its training, stage by stage."""
-        return (*self.earlier, self.job)
+        """Its training, stage by stage; each snapshot ends one."""
+        ends = range(self.snapshot_every, self.job.epochs, self.snapshot_every) if self.snapshot_every else ()
+        first = [self.job.initial_epoch, *ends]
+        last = [*ends, self.job.epochs]
+        cut = [replace(self.job, initial_epoch=a, epochs=b) for a, b in zip(first, last, strict=True)]
+        return (*self.earlier, *cut)
+
+    def outputs(self, trained: Trained) -> list[np.ndarray]:
+        """What each member says of the rows it was asked about (row, output): the mean of its snapshots."""
+        each = zip(*(one.outputs for one in self.snapshots(trained)), strict=True)
+        return [mean_outputs(outputs, self.link) for outputs in each]
+
+    def snapshots(self, trained: Trained) -> tuple[Trained, ...]:
+        """What training had given whenever a snapshot was taken, the last one at its end."""
+        return (*trained.earlier, trained) if self.snapshot_every else (trained,)
 
     def predictions(self, outputs: np.ndarray) -> np.ndarray:
         """What a member's outputs say: class probabilities (row, class), or values (row, output)."""
@@ -115,7 +131,9 @@ def make_fitting(
     if earlier:
         job = replace(job, initial_epoch=earlier[-1].epochs)
     return Fitting(
-        job, earlier, build, link_of(model, dataset.task, width), places, n_classes or dataset.n_outputs
+        *(job, earlier, build, link_of(model, dataset.task, width), places),
+        n_classes or dataset.n_outputs,
+        recipe.snapshot_every,
     )
 
 

@@ -15,11 +15,13 @@ from caviar.evaluate.intervals import mean_estimate
 from caviar.evaluate.metrics import Metric
 from caviar.evaluate.threshold import best_threshold, held_out_thresholds, moved
 from caviar.fitting import Fitting, drawn_again, make_fitting
+from caviar.population.begun import why_not
 from caviar.population.job import Job, MemberValues, Monitor, Seat, Trained
 from caviar.population.keep import Keep
 from caviar.population.staged import train_staged, train_staged_in_turn
-from caviar.population.template import build_alone, sketch
+from caviar.population.template import build_alone, sketch, variables
 from caviar.recipe.recipe import Recipe
+from caviar.recipe.snapshots import mean_network
 from caviar.remedies.contract import NotApplicable
 from caviar.run.record import ArmRecord
 
@@ -302,7 +304,9 @@ def try_building(bench: Bench, recipe: Recipe) -> None:
             raise NotApplicable(
                 "rows are in order of time, so that later ones would decide about earlier ones"
             )
-    sketch(recipe.build(bench.inputs(recipe.preparation).shape[2], bench.dataset.n_outputs))
+    model = sketch(recipe.build(bench.inputs(recipe.preparation).shape[2], bench.dataset.n_outputs))
+    if recipe.snapshot_every and (why := why_not(recipe.callbacks, model)):
+        raise NotApplicable(f"each snapshot begins another part of the training, and {why}")
 
 
 def _equal(one: np.ndarray, other: np.ndarray) -> bool:
@@ -341,7 +345,7 @@ def _arm(
         recipe = replace(recipe, epochs=trained.epochs)
     said: dict[tuple[int, int], np.ndarray] = {}
     fitted: dict[int, np.ndarray] = {}
-    for place, seat, outputs in zip(fitting.places, fitting.job.seats, trained.outputs, strict=True):
+    for place, seat, outputs in zip(fitting.places, fitting.job.seats, fitting.outputs(trained), strict=True):
         values = prepared[seat.split].restore(fitting.predictions(outputs))
         said[place] = values[: len(seat.scored)]
         if fitting.job.ask_fit and place[1] == 0:
@@ -546,7 +550,7 @@ def fit_all(
     """Train a recipe on all rows of a table: one model, or one per seed of an ensemble.
 
     Returns:
-        The preparation, the fitting, what training gave, and the models with their weights.
+        The preparation, the fitting, what training gave, and the models with their weights; snapshots are one model.
     """
     rows = np.arange(dataset.n_rows, dtype=np.int32)
     plan = recipe.preparation
@@ -565,19 +569,21 @@ def fit_all(
     x = prepared.inputs(dataset.features)[None]
     fitting = make_fitting(recipe, dataset, x, [prepared], seats, places, ask_fit=True, show=False)
     trained = train_staged([fitting.stages], monitor, keep)[0]
-    if not all(np.isfinite(outputs).all() for outputs in trained.outputs):
+    if not all(np.isfinite(outputs).all() for outputs in fitting.outputs(trained)):
         raise ModelError(
             "Expected the final model to train to finite numbers, but it diverged on all rows. "
             "Lower its learning rate or scale its inputs."
         )
     models = []
-    for seat, (trainable, rest, _) in zip(seats, trained.states, strict=True):
-        model = build_alone(fitting.build, fitting.job.sample(), seat.seed)
-        for variables, values in (
-            (model.trainable_variables, trainable),
-            (model.non_trainable_variables, rest),
-        ):
-            for variable, value in zip(variables, values, strict=True):
-                variable.assign(value)
-        models.append(model)
+    for i, seat in enumerate(seats):
+        networks = [_network(fitting, seat.seed, one.states[i]) for one in fitting.snapshots(trained)]
+        models.append(mean_network(networks, fitting.link, fitting.job.sample()[0]))
     return prepared, fitting, trained, models
+
+
+def _network(fitting: Fitting, seed: int, state: MemberValues) -> keras.Model:
+    model = build_alone(fitting.build, fitting.job.sample(), seed)
+    for group, values in zip(variables(model)[:2], state[:2], strict=True):
+        for variable, value in zip(group, values, strict=True):
+            variable.assign(value)
+    return model

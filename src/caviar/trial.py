@@ -211,7 +211,7 @@ def expected_steps(bench: Bench, recipe: Recipe) -> int:
 def _expected_seconds(trial: Trial, bench: Bench, recipes: Sequence[Recipe]) -> float:
     """Seconds that arms should take, by the slowest pace seen so far."""
     pace = max(arm.seconds / max(1, arm.steps) for arm in (trial.baseline, *trial.arms))
-    return sum(_START_SECONDS + pace * expected_steps(bench, recipe) for recipe in recipes)
+    return sum(_START_SECONDS * recipe.parts + pace * expected_steps(bench, recipe) for recipe in recipes)
 
 
 def judge_trial(bench: Bench, trial: Trial, rope: float) -> list[ComparisonRecord]:

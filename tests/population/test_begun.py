@@ -69,10 +69,12 @@ def test_training_in_two_parts_is_training_at_once(one_by_one):
     np.testing.assert_allclose(np.stack(parts.outputs), np.stack(whole.outputs), rtol=1e-3, atol=1e-5)
 
 
-def test_a_schedule_goes_on_as_if_it_had_seen_the_epochs_before():
+@pytest.mark.parametrize("one_by_one", [False, True], ids=["population", "loop"])
+def test_a_schedule_goes_on_as_if_it_had_seen_the_epochs_before(one_by_one):
     halving = (keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate * 0.5 if epoch % 2 else rate),)
-    whole = train(job(callbacks=halving))
-    same(going_on(job(epochs=3, callbacks=halving), job(callbacks=halving)), whole)
+    whole = train(job(callbacks=halving), one_by_one=one_by_one)
+    parts = going_on(job(epochs=3, callbacks=halving), job(callbacks=halving), one_by_one=one_by_one)
+    same(parts, whole)
 
 
 def gone_on(seat, changed=None, batch_size=16):

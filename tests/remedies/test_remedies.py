@@ -11,7 +11,7 @@ from caviar.population.job import Job, Seat
 from caviar.population.template import build_alone
 from caviar.population.train import train
 from caviar.recipe.heads import link_of, network_target, predictions
-from caviar.recipe.recipe import Recipe
+from caviar.recipe.recipe import Recipe, Stage
 from caviar.remedies.contract import NotApplicable, Remedy
 from caviar.remedies.table import REMEDIES
 
@@ -491,6 +491,36 @@ def test_schedules_that_rise_again():
     assert waves.max() == pytest.approx(2.0, abs=0.01)
     assert ((waves[1:-1] > waves[:-2]) & (waves[1:-1] > waves[2:])).sum() == 4
     assert waves.mean() == pytest.approx(0.9, abs=0.2)
+
+
+def test_snapshots_are_taken_where_the_rate_is_lowest_and_begins_anew():
+    """After each of five cosines, all equally long: epochs that five does not divide are rounded."""
+    found = rates("snapshots-5", 40)
+    cycle = 0.01 + 0.99 * (1 + np.cos(np.pi * np.arange(8) / 8)) / 2
+    np.testing.assert_allclose(found, np.tile(cycle, 5), rtol=1e-6)
+    for epochs, rounded in ((40, 40), (22, 20), (23, 25), (18, 20)):
+        recipe = remedy("snapshots-5").apply(recipe_of(sequential, epochs=epochs))
+        assert (recipe.epochs, recipe.snapshot_every) == (rounded, rounded // 5)
+    again = remedy("longer").apply(recipe)
+    assert (again.epochs, again.snapshot_every) == (60, 4)
+    together = remedy("ensemble-5").apply(recipe)
+    assert (together.ensemble, together.snapshot_every) == (5, 4)
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({"epochs": 17}, "17 epochs are too few for 5 cycles"),
+        ({"epochs": 20, "stages": (Stage(recipe_of(sequential), 5),)}, "change on the way"),
+        (
+            {"epochs": 20, "callbacks": (keras.callbacks.ReduceLROnPlateau(),)},
+            "already sets the learning rate",
+        ),
+    ],
+)
+def test_snapshots_need_cycles_of_their_own(fields, why):
+    with pytest.raises(NotApplicable, match=why):
+        remedy("snapshots-5").apply(recipe_of(sequential, **fields))
 
 
 @pytest.mark.parametrize(("name", "epochs"), [("cosine-restarts", 13), ("cyclical", 15), ("coslog4", 29)])

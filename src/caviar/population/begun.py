@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from caviar.errors import OptionError
+from caviar.population.callbacks import rate_variable, rates_of
 from caviar.population.job import Job, MemberValues
 from caviar.population.template import variables
 
@@ -75,9 +76,13 @@ def put(first: Any, states: Sequence[MemberValues], rate_at: int | None) -> None
                 group[i] = np.stack([np.asarray(state[place][i], values.dtype) for state in states])
 
 
-def assign(model: keras.Model, state: MemberValues, rate: Any | None) -> None:  # noqa: ANN401 - a Keras variable
-    """The same for one built model; `rate` is the variable that holds its learning rate, if one does."""
+def assign(model: keras.Model, state: MemberValues, job: Job) -> None:
+    """The same for one built model of a job, whose schedule goes on as if it had seen the epochs before."""
+    rate = rate_variable(model)
     for group, values in zip(variables(model)[:3], state, strict=True):
         for variable, value in zip(group, values, strict=True):
             if variable is not rate:
                 variable.assign(value)
+    for callback in job.callbacks:
+        if isinstance(callback, keras.callbacks.LearningRateScheduler) and rate is not None and job.past:
+            rate.assign(rates_of(callback.schedule, float(rate.numpy()), range(job.past))[-1])

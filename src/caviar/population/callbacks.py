@@ -138,7 +138,7 @@ def rules(
             ladder = _ladder(first, callback.factor, callback.min_lr, epochs)
             found.append(Plateau(_watch(callback, model), callback.patience, callback.cooldown, ladder))
         elif type(callback) is keras.callbacks.LearningRateScheduler:
-            table = _table(callback.schedule, _first_rate(callback, model), range(initial_epoch, epochs))
+            table = rates_of(callback.schedule, _first_rate(callback, model), range(initial_epoch, epochs))
             found.append(Rates(initial_epoch, table))
         elif type(callback) is keras.callbacks.TerminateOnNaN:
             found.append(Finite())
@@ -439,7 +439,7 @@ def _first_rate(callback: keras.callbacks.Callback, model: keras.Model) -> float
     return float(np.asarray(rate._value))
 
 
-def _table(schedule: Callable[..., float], rate: float, epochs: range) -> tuple[float, ...]:
+def rates_of(schedule: Callable[..., float], rate: float, epochs: range) -> tuple[float, ...]:
     """Rates of all epochs; a schedule that also looks at the rate sees the one before, as float32."""
     rates = []
     for epoch in epochs:

@@ -231,6 +231,7 @@ class Trained:
         probes: What probes measured, on named axes, if asked for.
         way: How members were spread over a step, a key of `spread.WAYS`: as `Job.spread` it gives the same bits.
         spread: The same in words, with the reason; both are empty for a loop.
+        earlier: What the stages before gave, in order, where training came in stages.
     """
 
     history: xr.Dataset
@@ -246,6 +247,7 @@ class Trained:
     probes: xr.Dataset | None = None
     way: str = ""
     spread: str = ""
+    earlier: tuple["Trained", ...] = ()
 
 
 class Enough(Exception):  # noqa: N818 - a request, not an error

@@ -10,7 +10,6 @@ import numpy as np
 
 from caviar.errors import OptionError
 from caviar.population import begun
-from caviar.population.callbacks import rate_variable
 from caviar.population.job import Job, Monitor, Seat, Trained, make_history
 from caviar.population.keep import Keep, Slot
 from caviar.population.looking import Looking
@@ -148,7 +147,7 @@ def _fitted(
     model = call_builder(job.build)
     if job.begun is not None:
         model = build_alone(job.build, job.sample(), seat.seed)
-        begun.assign(model, job.begun[member], rate_variable(model))
+        begun.assign(model, job.begun[member], job)
         for _ in range(
             job.past + 1 if job.shuffle else 0
         ):  # the first fixes shapes, of a model that has none

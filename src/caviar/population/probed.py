@@ -157,6 +157,27 @@ def loss_spikes(losses: np.ndarray, *, share: float = 0.5, changes: float = 7.0)
     return ((climbed > changes * usual[:, None]) & (above > share * gained)).sum(axis=1)
 
 
+def in_turn(before: xr.Dataset | None, now: xr.Dataset | None, history: xr.Dataset) -> xr.Dataset | None:
+    """Probes of two stages of one training.
+
+    Args:
+        before: Those of the first stage.
+        now: Those of the second.
+        history: Logs of both.
+
+    Returns:
+        The epochs of both; None if one was not probed.
+    """
+    if before is None or now is None:
+        return None
+    whole = xr.concat(
+        [before, now], "epoch", data_vars="minimal", coords="minimal", compat="override", join="exact"
+    )
+    if "loss" in history:
+        whole["loss_spikes"] = before["loss_spikes"].copy(data=loss_spikes(history["loss"].values))
+    return whole
+
+
 def join(named: Iterable[tuple[str, xr.Dataset | None]]) -> xr.Dataset | None:
     """Probes of the members of several recipes, whose layers may differ.
 

@@ -8,6 +8,7 @@ import xarray as xr
 
 from caviar.population.job import Job, Monitor, Trained
 from caviar.population.keep import Keep
+from caviar.population.probed import in_turn
 from caviar.population.together import train_in_turn
 
 
@@ -23,7 +24,9 @@ def train_staged(
         keep: Where the state is kept while they train.
 
     Returns:
-        What training gave per recipe: outputs, scores and states of the last stage, logs of all.
+        What training gave per recipe: outputs, scores and states of the last stage, logs and probes of all; what
+        each stage before gave stands in `earlier`. Where the monitor has enough of a stage that is asked what it
+        says, that is the last one.
 
     Raises:
         OptionError: A recipe of several stages cannot be trained in parts.
@@ -43,8 +46,9 @@ def train_staged_in_turn(
         What training gave, by the recipes' places.
     """
     parts: list[list[Trained]] = [[] for _ in trainings]
+    left = list(range(len(trainings)))
     for stage in range(max(map(len, trainings), default=0)):
-        some = [i for i, jobs in enumerate(trainings) if stage < len(jobs)]
+        some, left = sorted(left), []
         jobs = [_from(parts[i], trainings[i][stage]) for i in some]
         inside = keep.inside(f"stage-{stage}") if keep is not None and stage else keep
         for trained, _ in train_in_turn(jobs, monitor, inside):
@@ -52,8 +56,11 @@ def train_staged_in_turn(
             for place, one in trained.items():
                 i = some[place]
                 parts[i].append(one)
-                if len(parts[i]) == len(trainings[i]):
+                stopped = jobs[place].ask and one.epochs < jobs[place].length
+                if stopped or len(parts[i]) == len(trainings[i]):
                     over[i] = reduce(_after, parts[i])
+                else:
+                    left.append(i)
             if over:
                 yield over
 
@@ -66,4 +73,11 @@ def _after(before: Trained, now: Trained) -> Trained:
     """Two stages as one training."""
     logs = xr.concat([before.history, now.history], "epoch", combine_attrs="override", join="exact")
     logs.attrs["seconds"] = seconds = before.seconds + now.seconds
-    return replace(now, history=logs, seconds=seconds, epochs=before.epochs + now.epochs)
+    return replace(
+        now,
+        history=logs,
+        seconds=seconds,
+        epochs=before.epochs + now.epochs,
+        probes=in_turn(before.probes, now.probes, logs),
+        earlier=(*before.earlier, before),
+    )

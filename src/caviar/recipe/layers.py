@@ -1,6 +1,6 @@
-"""Layers that Keras does not bring: dense layers with noisy weights, and numbers as waves or as steps.
+"""Layers that Keras does not bring: noisy weights, numbers as waves or as steps, and the mean of several networks.
 
-Both are ordinary Keras layers on any backend and load in safe mode; import this module before loading a model that
+All are ordinary Keras layers on any backend and load in safe mode; import this module before loading a model that
 holds them, as Keras asks for every class that is not its own.
 """
 
@@ -10,6 +10,8 @@ from typing import Any
 
 import keras
 from keras import ops
+
+from caviar.recipe.heads import Link
 
 
 @keras.saving.register_keras_serializable(package="caviar")
@@ -167,3 +169,43 @@ class PiecewiseLinear(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """The arguments that make this layer again."""
         return super().get_config() | {"bins": self.bins}
+
+
+@keras.saving.register_keras_serializable(package="caviar")
+class MeanOutput(keras.layers.Layer):
+    """The mean of what several networks say, as one network of their kind would say it.
+
+    A list of outputs, each (row, output), becomes one. Logits become those of the mean of their probabilities;
+    everything else is averaged as it is.
+
+    Args:
+        link: What the outputs are.
+        settings: What any layer takes.
+
+    >>> sure, unsure = ops.array([[8.0]]), ops.array([[0.0]])
+    >>> float(ops.sigmoid(MeanOutput("sigmoid")([sure, unsure]))[0, 0])
+    0.7498...
+    """
+
+    def __init__(self, link: Link, **settings: Any) -> None:  # noqa: ANN401
+        super().__init__(**settings)
+        self.link = link
+
+    def call(self, inputs: Any) -> Any:  # noqa: ANN401
+        """The mean (row, output) of a list of outputs (row, output)."""
+        said = ops.stack(inputs)
+        if self.link == "sigmoid":
+            return ops.logsumexp(ops.log_sigmoid(said), axis=0) - ops.logsumexp(
+                ops.log_sigmoid(-said), axis=0
+            )
+        if self.link == "softmax":
+            return ops.logsumexp(ops.log_softmax(said), axis=0) - math.log(len(inputs))
+        return ops.mean(said, axis=0)
+
+    def compute_output_shape(self, input_shape: list[tuple[int | None, ...]]) -> tuple[int | None, ...]:
+        """(row, output)."""
+        return input_shape[0]
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make this layer again."""
+        return super().get_config() | {"link": self.link}

@@ -1,5 +1,6 @@
 """A recipe: everything that decides how a model is trained, as one value that can be changed and compared."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -56,6 +57,8 @@ class Recipe:
         lowest_target: Lowest value of a quantity to predict; None for classes, or where it is not known.
         tested_rate: The learning rate that a range test prefers to the recipe's own; None where there is none.
         stages: What it was trained with before, in order; this recipe is what counts from the last of them on.
+        snapshot_every: Epochs after each of which the network as it then is joins an ensemble; 0 for the last one
+            alone.
     """
 
     name: str
@@ -81,6 +84,7 @@ class Recipe:
     lowest_target: float | None = None
     tested_rate: float | None = None
     stages: tuple[Stage, ...] = ()
+    snapshot_every: int = 0
 
     def build(self, n_inputs: int, n_outputs: int) -> Build:
         """A function of nothing that returns the compiled model of this recipe."""
@@ -99,6 +103,12 @@ class Recipe:
     def watches(self) -> bool:
         """Whether a callback looks at validation logs, so that it needs rows of its own."""
         return any(str(getattr(c, "monitor", "")).startswith("val_") for c in self.callbacks)
+
+    @property
+    def parts(self) -> int:
+        """In how many parts it is trained, each a program of its own."""
+        last = math.ceil(self.epochs / self.snapshot_every) if self.snapshot_every else 1
+        return len(self.stages) + last
 
     def changed(self, what: tuple[str, str], **fields: Any) -> "Recipe":  # noqa: ANN401
         """A copy with some fields replaced and the change noted in words."""

@@ -1,7 +1,10 @@
 """Remedies that average several networks."""
 
+from dataclasses import replace
+
 from caviar.recipe.recipe import Recipe
 from caviar.remedies.contract import NotApplicable, Remedy
+from caviar.remedies.schedules import cosine, scheduled
 
 
 def ensemble(recipe: Recipe, *, members: int = 5) -> Recipe:
@@ -17,6 +20,30 @@ def bagging(recipe: Recipe, *, members: int = 10) -> Recipe:
         raise NotApplicable("the recipe is already an ensemble")
     words = f"mean of {members} seeds on bootstrap samples"
     return recipe.changed(("ensemble", words), ensemble=members, bootstrap=True)
+
+
+def snapshots(recipe: Recipe, *, cycles: int = 5, fewest: int = 4) -> Recipe:
+    """Average the predictions of one network at the ends of several cycles of its learning rate.
+
+    Args:
+        recipe: What is changed.
+        cycles: How many; the epochs are rounded such that all are equally long.
+        fewest: Epochs of a cycle below which the rate would not be seen to fall.
+    """
+    if recipe.stages:
+        raise NotApplicable("its settings change on the way, and cycles would not be alike")
+    length = round(recipe.epochs / cycles)
+    if length < fewest:
+        raise NotApplicable(
+            f"the rate changes once an epoch, and {recipe.epochs} epochs are too few for {cycles} cycles"
+        )
+
+    def shape(passed: float) -> float:
+        return cosine(round(passed * cycles * length) % length / length)
+
+    words = f"cosine, {cycles} cycles of {length} epochs; mean of the networks at their ends"
+    whole = replace(recipe, epochs=cycles * length, snapshot_every=length)
+    return scheduled(whole, shape=shape, words=words)
 
 
 ENSEMBLES = (
@@ -38,6 +65,17 @@ ENSEMBLES = (
         "Breiman, Bagging predictors (1996)",
         ("seed_variance", "overfitting"),
         bagging,
+        on_demand=True,
+    ),
+    Remedy(
+        "snapshots-5",
+        "Snapshots at the ends of 5 cycles",
+        # It sets the learning rate, and there is one schedule; with several seeds it goes together.
+        "schedule",
+        "Lets the learning rate fall along half a cosine five times and averages what the network says at their ends.",
+        "Huang et al., Snapshot ensembles: train 1, get M for free (2017)",
+        ("seed_variance", "oscillating_loss"),
+        snapshots,
         on_demand=True,
     ),
 )
