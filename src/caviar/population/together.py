@@ -19,8 +19,9 @@ from caviar.population.template import Build, Template, make_template
 from caviar.population.train import NotTogether, train
 from caviar.population.widths import differ_in_widths, dropout_widths, widened, widths
 
-# What a program must take to be worth filling members up: compiling one takes about six seconds of a core.
-_WORTH_COMPILING = 5e10
+# Operations that take as long as compiling a program does, which is about seven seconds, on each core: compiling keeps
+# one busy, training all of them.
+_WORTH_COMPILING = 2.5e10
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,10 +171,11 @@ def _widened(jobs: Sequence[Job], candidates: Sequence[_Candidate]) -> list[tupl
 
     Members are filled up as long as that takes less than the programs that it saves.
     """
+    worth = _WORTH_COMPILING * devices.start().count
     groups: list[list[_Candidate]] = []
     for one in sorted(candidates, key=lambda one: -sum(map(math.prod, one.shapes))):
         for group in groups:
-            if one.fits(group[0]) and _filling([*group, one]) <= _WORTH_COMPILING * len(group):
+            if one.fits(group[0]) and _filling([*group, one]) <= worth * len(group):
                 group.append(one)
                 break
         else:
