@@ -474,7 +474,13 @@ def lr_range(record: RangeRecord, folder: Path | None = None) -> RenderableType:
         record: What was found.
         folder: Where its page lies; None leaves that out.
     """
-    rows = _table("Rate", f">{record.metric.title}", ">95 % interval", ">lost", "")
+    rows = _table(
+        "Rate",
+        f">{record.metric.title}",
+        ">95 % interval",
+        f">lost of {record.members // len(record.rates)}",
+        "",
+    )
     decimals = wording.common_decimals([one.score for one in record.rates if one.alike])
     for one in record.rates:
         is_best = one.rate == record.best
