@@ -255,6 +255,9 @@ def _places(record: Record, run_folder: Path | None) -> list[RenderableType]:
 
 def diagnosis(record: DiagnosisRecord, score: Estimate | None, metric: str, seconds: float) -> RenderableType:
     """What the doctor found, as something a rich console prints: the area, findings with what helps, and notes."""
+    from caviar.remedies.table import REMEDIES
+
+    titles = {remedy.name: remedy.title for remedy in REMEDIES}
     parts: list[RenderableType] = [Text(), Text(record.sentence, style="bold")]
     if score is not None:
         decimals = wording.common_decimals([score])
@@ -272,7 +275,8 @@ def diagnosis(record: DiagnosisRecord, score: Estimate | None, metric: str, seco
             name = f"{finding.title} ({finding.fault.replace('_', ' ')})"
             parts.append(_line(f"{mark} {finding.code}", f"{name}: {finding.sentence}"))
             if mark == "!" and finding.remedies:
-                parts.append(_line("", f"May help: {', '.join(finding.remedies[:3])}."))
+                helpful = "; ".join(titles.get(name, name) for name in finding.remedies[:3])
+                parts.append(_line("", f"May help: {helpful}."))
     parts += [
         _line("Tried", f"{one.title}: {one.sentence}") for one in record.experiments if one.outcome == "done"
     ]
