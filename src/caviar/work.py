@@ -103,7 +103,7 @@ class Work:
             data.preparation = describe(self.dataset.schema, recipe.preparation)
             data.n_inputs = bench.inputs(recipe.preparation).shape[2]
             data.test_rows = 0 if self.kept is None else len(self.kept.target)
-            self.voice.say(f"  {data.rows:,} rows, {len(data.columns)} inputs; {data.task_reason}")
+            self.voice.say(f"  {data.rows:,} rows, {len(data.columns)} inputs. {data.task_reason}")
             for remark in data.remarks:
                 if remark.level == "warning":
                     self.voice.say(f"  {remark.title}: {remark.text}")

@@ -193,6 +193,11 @@ def _diagnosis(record: Record) -> list[RenderableType]:
 
 
 def _remedies(record: Record) -> list[RenderableType]:
+    untried = found.left_untried(record)
+    return _tried(record) + ([Text(), _line("Untried", untried)] if untried else [])
+
+
+def _tried(record: Record) -> list[RenderableType]:
     if record.trial is None or record.metric is None or not record.trial.comparisons:
         return []
     trial = record.trial
