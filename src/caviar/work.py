@@ -360,8 +360,6 @@ class Work:
 
     def interrupted(self) -> None:
         """Keep what was learned before Ctrl-C, and draw it."""
-        if self.record.trial is not None and self.record.final is None:
-            self.record.trial.chosen_reason = "Stopped before a recipe was chosen."
         self.voice.note(
             f"Stopped by hand during the stage {self.record.stage!r}; what was learned before is kept."
         )

@@ -66,6 +66,12 @@ def test_remedies_that_the_time_left_untried_are_what_to_do_next(titles, said):
     assert left_untried(full_record()) == ""  # another reason is none of the time's
 
 
+def test_an_unfinished_run_is_gone_on_with_by_a_command():
+    steps = verdict(RECORDS["interrupted"](), "runs/my table").next_steps
+    assert steps[0].command == "caviar resume 'runs/my table'"
+    assert not any("resume" in step.command for step in verdict(full_record(), "run").next_steps)
+
+
 def test_the_score_of_a_chosen_recipe_is_the_one_corrected_for_having_been_chosen():
     record = full_record()
     assert chosen_score(record) == record.trial.corrected_score

@@ -286,8 +286,9 @@ def _next_steps(record: Record, run: str) -> list[NextStep]:
         stood = "was" if record.status == "running" else "ended"
         steps.append(
             NextStep(
-                f"The run {stood} in the stage “{record.stage}” when this was written. If it does not go on, "
-                "start it again, with more --minutes if the time was used up."
+                f"The run {stood} in the stage “{record.stage}” when this was written. Where it stands still, this "
+                "goes on with it; start it again with more --minutes if the time was used up.",
+                f"caviar resume {quoted(run)}",
             )
         )
     if is_broken(record) and chosen_name(record) in (None, BASELINE):
