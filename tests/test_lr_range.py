@@ -332,6 +332,36 @@ def test_without_a_clear_fall_at_constant_rates_the_sweep_gives_the_base_and_the
     assert any("rule of thumb" in remark for remark in never.remarks())
 
 
+def hardly_skilled() -> RateScores:
+    """At the best rate, 10 of 30 trainings end as far from a prediction that ignores the inputs as others never do."""
+    read = planted()
+    read.scores[:] += 0.6
+    read.scores[3, :, :, 0] = 0.6
+    read.scores[3, :2, :, 1] = 0.8
+    read.scores[3, 2, :, 1] = 9.0
+    return read
+
+
+def test_a_mean_that_holds_scores_back_says_so():
+    """The table shows the plain mean, so that one sentence must not show another number without a word."""
+    read = hardly_skilled()
+    assert read.is_held_back
+    assert read.score_of_best < read.scores[read.best].mean()
+    assert f"counting none as worse than {read.worst:.3g})" in finding(read).sentence()
+    assert not planted().is_held_back
+    assert "counting none" not in finding().sentence()
+
+
+def test_a_best_rate_without_skill_on_average_is_remarked_on():
+    read = planted()
+    read.scores[:] = 5.0
+    read.scores[3, :, :, 0] = 0.8  # every second training; no skill is 0.9
+    assert read.has_skill
+    assert not read.beats_no_skill
+    assert any("the rate is not all that ails" in remark for remark in finding(read).remarks())
+    assert not any("ails" in remark for remark in finding().remarks())
+
+
 @pytest.mark.parametrize(
     ("own", "said"),
     [
@@ -390,6 +420,15 @@ def test_a_figure_shows_the_records_numbers_and_its_ends_hold_what_ran_away(foun
     line = next(trace for trace in drawn["data"] if trace["mode"] == "lines+markers")
     assert max(line["y"]) == curve.top < 3
     assert line["marker"]["symbol"][-1] == "triangle-up"
+
+
+def test_the_axis_holds_the_rates_to_use_even_where_all_are_far_from_no_skill(found):
+    """As many lengths beyond no skill as the best rate lies before it are no room where that is hardly before it."""
+    tried = finding(planted(np.array([3.0, 2.0, 2.0, 1.9, 1.9, 2.0, 9.0, 9.0])))
+    scale = tried.scale().model_copy(update={"reference": 0.95})
+    record = found.record.model_copy(update={**tried.fields(), "scale": scale})
+    curve = page.score_curve(record)
+    assert curve.bottom < min(value for value in curve.values if value is not None) < curve.top
 
 
 def test_arrays_leave_a_page_where_asked(tmp_path):

@@ -99,7 +99,7 @@ def test_time_that_is_used_up_is_noted_with_what_it_allowed():
     own, _, voice = portions()
     own.out_of_time([over(0, 1.0)])
     assert "used up" in voice.said[0]
-    assert "1 minutes allow about 1 trial," in voice.said[1]
+    assert "1 minute allows about 1 trial," in voice.said[1]
     own, _, voice = portions()
     own.out_of_time([over(i, 1.0) for i in range(FEWEST)])
     assert len(voice.said) == 1

@@ -181,7 +181,7 @@ def test_settings_for_which_the_builder_fails_are_marked_and_the_rest_go_on(tmp_
     assert {line.settings["kind"] for line in failed} == {"broken"}
     assert 0 < len(failed) < 8
     assert "no such layer" in failed[0].why
-    assert f"{len(failed)} trials failed" in found.record.sentence
+    assert f"{len(failed)} trial{'s' * (len(failed) > 1)} failed" in found.record.sentence
     assert found.hyperparameters["kind"] == "plain"
 
 

@@ -1,10 +1,13 @@
 """Trains as many repeats as the time given allows; all folds of each, so that what is measured stays the same."""
 
+import math
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeVar
 
 from caviar.errors import OptionError
+from caviar.evaluate.wording import in_minutes
 from caviar.measure import Bench
 from caviar.pace import Pace, TooSlow
 from caviar.population.job import Monitor
@@ -48,6 +51,14 @@ class _Share(Pace):
             self._starting = self._since - self._began
             self._allowed -= self._starting
 
+    def minutes_needed(self) -> int | None:
+        """Whole minutes that the command would have taken, at the pace seen; None where none was seen."""
+        if not self._starting or self._done <= self._first:
+            return None
+        ahead = self._ahead + self._steps - self._done
+        each = (time.monotonic() - self._since) / (self._done - self._first)
+        return math.ceil((self._clock.spent() + _SPARE * ahead * each) / 60)
+
     def affordable(self, seconds: float) -> float:
         """Share of all steps that the time left allows, if this population took so many seconds."""
         whole = _SPARE * seconds * self._all / self._steps
@@ -89,17 +100,21 @@ def measure_within(
             return bench, measure(bench, share)
         except TooSlow as slow:
             assert least is not None
+            assert clock.minutes is not None
             fewer = max(least, min(repeats - 1, int(repeats * share.affordable(slow.seconds))))
             voice.note(
-                f"{fewer} repeats instead of {repeats}, because those would have taken longer than the "
-                f"{clock.minutes:g} minutes given (--minutes)."
+                f"{fewer} repeat{'s' * (fewer > 1)} instead of {repeats}, because those would have taken longer than "
+                f"the {in_minutes(clock.minutes)} given (--minutes)."
             )
             # What is in a hurry does not try other ways of spreading members: that takes compiling each of them.
             bench = replace(first_repeats(bench, fewer), spread="vmap")
         except OutOfTime:
+            assert clock.minutes is not None
+            enough = share.minutes_needed()
+            more = "" if enough is None else f" (about {enough} would do)"
             raise OptionError(
-                f"Expected the time given to suffice for {repeats} × {bench.shape[1]} folds, but {clock.minutes:g} "
-                f"minutes did not. Give more --minutes, or fewer --epochs or --repeats."
+                f"Expected the time given to suffice for {repeats} × {bench.shape[1]} folds, but "
+                f"{in_minutes(clock.minutes)} did not. Give more --minutes{more}, or fewer --epochs or --repeats."
             ) from None
 
 

@@ -58,7 +58,7 @@ def improve(
         Path | None, typer.Option("--out", help="Folder of the run; runs/<table>-<time> by default.")
     ] = None,
 ) -> None:
-    """Look, measure, diagnose, treat, finish, report."""
+    """The whole job: look, measure, diagnose, treat, finish, report."""
     from rich.console import Console
 
     import caviar
@@ -106,7 +106,7 @@ def compare(
     minutes: Minutes = None,
     seed: Seed = 0,
 ) -> None:
-    """Say which of several recipes is better, on the same folds and seeds."""
+    """Say which of several recipes is better. All are trained on the same folds with the same seeds."""
     from rich.console import Console
 
     import caviar
@@ -152,7 +152,7 @@ def stability(
         typer.Option("--out", help="Folder of the page; runs/<table>-stability-<time> by default."),
     ] = None,
 ) -> None:
-    """Say how far seed and split move a score, and how many repeats are enough."""
+    """Say how far seed and split move a score. Tells how many repeats are enough."""
     from rich.console import Console
 
     import caviar
@@ -214,7 +214,7 @@ def lr_range(
         typer.Option("--out", help="Folder of the page; runs/<table>-lr-range-<time> by default."),
     ] = None,
 ) -> None:
-    """Say which learning rates suit a model: where training breaks, which are as good as the best."""
+    """Say which learning rates suit a model. Tells where training breaks, and which are as good as the best."""
     from rich.console import Console
 
     from caviar.lr_range import lr_range_table
@@ -298,7 +298,7 @@ def tune(
         ),
     ] = None,
 ) -> None:
-    """Search a builder's settings, and say how good the best ones really are."""
+    """Search a builder's settings. Tells how good the best ones really are."""
     from rich.console import Console
 
     from caviar.report.terminal import search as summary
@@ -398,7 +398,7 @@ def panda(
         Path | None, typer.Option("--out", help="Folder of log and model; runs/panda-<time> by default.")
     ] = None,
 ) -> None:
-    """Train one model while you watch and steer; afterwards, say whether steering helped or was luck."""
+    """Train one model while you watch and steer. With --replay, say whether steering helped or was luck."""
     from caviar.panda import panda_command
 
     given = {
@@ -495,7 +495,7 @@ def recheck(
     minutes: Minutes = None,
     seed: Seed = 0,
 ) -> None:
-    """Say whether what a run chose still stands on new data, and what has moved in them."""
+    """Say whether what a run chose still stands on new data. Tells what has moved in them."""
     from rich.console import Console
 
     import caviar
@@ -536,7 +536,7 @@ def queue(
         Path | None, typer.Option("--out", help="Folder of a new queue; runs/queue-<time> by default.")
     ] = None,
 ) -> None:
-    """Run prepared experiments in order, with a log each; a failure stops only itself."""
+    """Run prepared experiments in order, with a log each. A failure stops only itself."""
     from rich.console import Console
 
     from caviar import queue as queues
@@ -569,7 +569,7 @@ def queue(
 
 @app.command()
 def report(run: Annotated[Path, typer.Argument(help="Folder of the run or search.")]) -> None:
-    """Draw a run's or a search's page again from its record, without training."""
+    """Draw a run's or a search's page again. Nothing is trained."""
     from caviar.report.redrawn import redraw
 
     typer.echo(redraw(run))

@@ -44,7 +44,10 @@ def explain(
     *,
     force: Annotated[bool, typer.Option("--force", help="Write over that file if it is there.")] = False,
 ) -> None:
-    """Say what an error means or what answers a question; or make the smallest example to ask others with."""
+    """Say what an error means or which command answers a question.
+
+    With --model, make the smallest example to ask others with.
+    """
     from rich.console import Console
 
     from caviar.help.asked import answer_and_example

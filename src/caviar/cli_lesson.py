@@ -51,7 +51,7 @@ def lesson(
     fresh: Annotated[bool, typer.Option("--fresh", help="Train again what was trained before.")] = False,
     out: Annotated[Path, typer.Option("--out", help="Folder of records and pages.")] = Path("lessons"),
 ) -> None:
-    """Take a lesson of the course: every lesson an experiment, every claim checked."""
+    """Take a lesson of the course. Every lesson is an experiment, every claim is checked."""
     from rich.console import Console
 
     console = Console(highlight=False)

@@ -32,7 +32,7 @@ def plan(
         float | None, typer.Option(help="How many times as fast as this machine it is; 1 by default.")
     ] = None,
 ) -> None:
-    """Count batches, updates and trainings; say what they will take in time and money."""
+    """Say what a plan takes in updates, time and money. Nothing but a short measurement is trained."""
     from rich.console import Console
 
     import caviar

@@ -92,7 +92,7 @@ def fit(
         callbacks: `EarlyStopping`, `ReduceLROnPlateau`, `LearningRateScheduler`, `TerminateOnNaN` and
             `ModelCheckpoint` run inside the program, for each member by itself and in silence; any other with
             `engine="loop"`. Files of `ModelCheckpoint`, `CSVLogger` and `TensorBoard` (scalars and graph; with
-            `caviar[tensorboard]`) are written once all members have trained; each member has its own, whose name
+            the package tensorboard) are written once all members have trained; each member has its own, whose name
             (TensorBoard: folder) tells what varies, as in `best-recipe=wide-fold=2-seed=7.keras`; a single member
             keeps the given name. A path with placeholders is written for the last best epoch only.
         validation_split: Last share of the (fold's) training rows that is watched instead of trained on.

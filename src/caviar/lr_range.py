@@ -21,6 +21,7 @@ from caviar.data.split import make_splits
 from caviar.errors import OptionError
 from caviar.evaluate.rates import RateScores, SweepLosses
 from caviar.evaluate.reference import no_skill_scores
+from caviar.evaluate.wording import in_minutes
 from caviar.experiments.range_test import HIGHEST, LOWEST, trial_epochs
 from caviar.given import deciding_metric, make_recipe, read_arrays
 from caviar.measure import Bench
@@ -500,9 +501,11 @@ def _swept(test: _Test, recipe: Recipe) -> SweepLosses:
     try:
         losses = train_sweep(bench, recipe, schedule, asked.seeds, pace)
     except OutOfTime:
+        given = test.clock.minutes
+        assert given is not None
         raise OptionError(
             f"Expected the time given to suffice for a sweep and {len(rates)} constant rates, but "
-            f"{test.clock.minutes:g} minutes did not suffice for the sweep. Give more --minutes, or fewer --updates."
+            f"{in_minutes(given)} did not suffice for the sweep. Give more --minutes, or fewer --updates."
         ) from None
     return SweepLosses(np.asarray(schedule(np.arange(schedule.updates)), np.float64), losses)
 

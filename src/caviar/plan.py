@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from caviar.data.dataset import Dataset
+from caviar.evaluate.wording import in_minutes
 
 FOLDS, REPEATS, SEEDS = 10, 3, 3
 
@@ -82,7 +83,7 @@ def hurried_plan(plan: Plan, spent: float, minutes: float) -> Plan:
     """
     for patience, size in ((_IN_A_RUSH, _SMALLER[-1]), (_IN_HASTE, _SMALLER[-2])):
         if minutes * 60 < patience * spent and size in _left(plan):
-            return _instead(*size, f"getting ready took {spent:.0f} s of the {minutes:g} minutes given")
+            return _instead(*size, f"getting ready took {spent:.0f} s of the {in_minutes(minutes)} given")
     return plan
 
 
@@ -104,7 +105,7 @@ def smaller_plan(plan: Plan, seconds: float, allowed: float, minutes: float | No
     return _instead(
         folds,
         repeats,
-        f"the baseline alone would have taken about {seconds:.0f} s of the {minutes:g} minutes given",
+        f"the baseline alone would have taken about {seconds:.0f} s of the {in_minutes(minutes or 0)} given",
     )
 
 

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from statistics import fmean
 
+from caviar.evaluate.wording import in_minutes
 from caviar.pace import Pace
 from caviar.progress import Clock, Voice
 from caviar.run.study import TrialLine
@@ -132,10 +133,11 @@ def too_few(minutes: float, possible: float, trials: int) -> str:
     enough = min(FEWEST, trials)
     more = f", about {_rounded(each * trials)} all {trials}" if trials > enough else ""
     return (
-        f"{minutes:g} minutes allow about {count} trial{'s' * (count > 1)}, and the best of {count} drawn at random is "
-        f"among the best {100 * _BEST_SHARE:g} % with a probability of only {100 * chance:.0f} %: this budget is one "
-        f"for the panda way, a single model trained under watch (`caviar panda` with the same options); about "
-        f"{_rounded(each * enough)} minutes would allow {enough} trials{more}."
+        f"{in_minutes(minutes)} allow{'s' * (minutes == 1)} about {count} trial{'s' * (count > 1)}, and the best of "
+        f"{count} drawn at random is among the best {100 * _BEST_SHARE:g} % with a probability of only "
+        f"{100 * chance:.0f} %: this budget is one for the panda way, a single model trained under watch "
+        f"(`caviar panda` with the same options); about {_rounded(each * enough)} minutes would allow {enough} "
+        f"trials{more}."
     )
 
 

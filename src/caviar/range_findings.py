@@ -142,7 +142,7 @@ class Findings:
         others = len(self.alike) - 1
         told = (
             f"{rate(self.best)} is the best of {len(tried.rates)} constant learning rates ({metric.title} "
-            f"{digits(tried.score_of_best)})"
+            f"{digits(tried.score_of_best)}{self._held_in_words()})"
         )
         if others:
             told += (
@@ -155,6 +155,13 @@ class Findings:
             else f"training breaks from {rate(self.edge)} on"
         )
         return f"{told}; {broken}. {self._own_in_words()}"
+
+    def _held_in_words(self) -> str:
+        """That scores were held back in the best rate's mean, where they were: the table's mean then is another."""
+        tried = self.tried
+        assert tried.best is not None
+        worst = f"counting none as worse than {digits(tried.worst)}"
+        return f", {worst}" if tried.is_held_back else ""
 
     def _own_in_words(self) -> str:
         """How the recipe's own rate fares: read at the nearest rate that was tried."""
@@ -186,6 +193,12 @@ class Findings:
             yield (
                 "At no rate did half of the trainings end better than a prediction that ignores the inputs: the edge "
                 "counts only trainings whose numbers are not finite, and caviar.diagnose may tell the cause."
+            )
+        elif tried.best is not None and not tried.beats_no_skill:
+            yield (
+                f"Even at the best rate the mean score is no better than that of a prediction that ignores the inputs "
+                f"({digits(float(np.nanmean(tried.no_skill)))}), and {tried.lost[tried.best]} of {tried.each} "
+                f"trainings are lost: the rate is not all that ails this model, and caviar.diagnose may tell the cause."
             )
         if tried.best == len(tried.rates) - 1 or tried.best == 0:
             end = "highest" if tried.best else "lowest"

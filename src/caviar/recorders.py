@@ -154,8 +154,8 @@ def _check_tensorboard(callback: keras.callbacks.TensorBoard) -> None:
             )
     if importlib.util.find_spec("tensorboard") is None:
         raise OptionError(
-            "Expected the package tensorboard, which writes the files of the callback TensorBoard, got none. Install "
-            "caviar[tensorboard], or leave the callback out."
+            "Expected the package tensorboard, which writes the files of the callback TensorBoard, got none. "
+            "Install it (pip install tensorboard), or leave the callback out."
         )
 
 

@@ -260,20 +260,26 @@ def in_words(study: Study, winner: Winner, lines: Sequence[TrialLine]) -> str:
     rows = "on rows that no trial saw" if study.apart is not None else "corrected for having been chosen"
     said = [f"{best}, {digits(winner.score.value)} {rows} ({interval(winner.score)})."]
     if winner.ties:
-        said.append(f"{len(winner.ties)} other trials cannot be told from it.")
+        several = "s" * (len(winner.ties) > 1)
+        said.append(f"{len(winner.ties)} other trial{several} cannot be told from it.")
     if winner.gain is not None:
         sure = winner.gain.low > 0
         said.append(
-            f"It is {'better' if sure else 'not shown to be better'} than the builder's defaults: "
+            f"It is {'better' if sure else 'not shown to be better'} than the builder's defaults: by "
             f"{digits(winner.gain.value)} in {title}, {rows} ({interval(winner.gain)})."
         )
+        if sure and study.apart is None and 0 in winner.ties:
+            said.append(
+                "That holds for these trainings, on other rows; whether it holds for others is open, for the defaults "
+                "(trial 0) are among those that the folds cannot tell from it."
+            )
     elif winner.line.settings == study.space.default() and not winner.line.stages:
         said.append("These are the builder's defaults: no other settings were better.")
     else:
         said.append("The builder's defaults failed, so there is nothing to compare it with.")
     failed = sum(bool(line.why) for line in lines)
     if failed:
-        said.append(f"{failed} trials failed.")
+        said.append(f"{failed} trial{'s' * (failed > 1)} failed.")
     return " ".join(said)
 
 

@@ -103,7 +103,7 @@ class Work:
             data.preparation = describe(self.dataset.schema, recipe.preparation)
             data.n_inputs = bench.inputs(recipe.preparation).shape[2]
             data.test_rows = 0 if self.kept is None else len(self.kept.target)
-            self.voice.say(f"  {data.rows:,} rows, {len(data.columns)} inputs; {data.task_reason}")
+            self.voice.say(f"  {data.rows:,} rows, {len(data.columns)} inputs. {data.task_reason}")
             for remark in data.remarks:
                 if remark.level == "warning":
                     self.voice.say(f"  {remark.title}: {remark.text}")
@@ -360,8 +360,6 @@ class Work:
 
     def interrupted(self) -> None:
         """Keep what was learned before Ctrl-C, and draw it."""
-        if self.record.trial is not None and self.record.final is None:
-            self.record.trial.chosen_reason = "Stopped before a recipe was chosen."
         self.voice.note(
             f"Stopped by hand during the stage {self.record.stage!r}; what was learned before is kept."
         )

@@ -172,6 +172,16 @@ def test_a_record_that_is_none_is_one_sentence(caviar, table, content):
     assert left_behind(table.parent) == ["run", "run/record.json", "table.csv"]
 
 
+def test_the_folder_of_a_command_whose_page_cannot_be_drawn_again_is_one_sentence(caviar, table):
+    """The page is there, and nobody looks for a record that such a command never leaves."""
+    (table.parent / "study").mkdir()
+    (table.parent / "study" / "report.html").write_text("<p>")
+    ended = caviar("report", "study")
+    assert ended.is_one_sentence()
+    assert "study/report.html" in ended.err
+    assert "record.json" not in ended.err
+
+
 def test_predicting_with_a_run_that_has_no_model_is_one_sentence(caviar, table):
     (table.parent / "run").mkdir()
     (table.parent / "run" / "record.json").write_text("{}")

@@ -19,6 +19,11 @@ def test_help_lists_every_command(tmp_path):
         assert f"  {command}" in ended.out
 
 
+def test_what_a_command_does_is_said_in_full_in_the_list(tmp_path):
+    """Three dots where the line ends leave out what tells one command from the other."""
+    assert "..." not in in_fresh_process("--help", cwd=tmp_path).out.partition("Commands:")[2]
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_itself_within_80_columns(caviar, monkeypatch, command):
     monkeypatch.setenv("COLUMNS", "80")

@@ -60,7 +60,10 @@ def test_ctrl_c_keeps_what_was_learned_and_a_report_of_it(home, stage):
     assert record["status"] == "interrupted"
     assert record["stage"] == stage.lower()
     assert (record["baseline"] is not None) == (stage == "Treat")
-    assert (home / "run" / "report.html").is_file()
+    page = (home / "run" / "report.html").read_text(encoding="utf-8")
+    assert "stopped before" in page
+    assert "Chosen: " not in page
+    assert "is proven" not in page
     assert in_fresh_process("report", "run", cwd=home).status == 0
 
 

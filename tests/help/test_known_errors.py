@@ -251,7 +251,10 @@ TRIGGERS = {
 }
 # What other backends, earlier Keras and other packages say, as they were published.
 HISTORIC = {
-    "plateau-min-delta": ["TypeError: __init__() got an unexpected keyword argument 'min_delta'"],
+    "plateau-min-delta": [
+        "TypeError: __init__() got an unexpected keyword argument 'min_delta'",
+        "epsilon min_delta",
+    ],
     "history-keys": ["KeyError: 'val_accuracy'"],
     "scikit-learn-wrappers": [
         "RuntimeError: Cannot clone object '<keras.wrappers.scikit_learn.KerasClassifier object at 0x7f>' (type ...)",

@@ -304,6 +304,12 @@ def test_whatever_ends_a_training_its_model_is_kept(rows, tmp_path, monkeypatch,
     np.testing.assert_allclose(kept.predict_features(rows[0]), expected, atol=1e-6)
 
 
+def test_a_training_that_its_time_has_ended_says_so(rows, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", None)
+    cut = watch(course_of(rows, tmp_path / "cut"), tmp_path / "cut", page=False, port=0, seconds=0.0)
+    assert "The time given was used up (--minutes)." in cut.lines
+
+
 def test_nothing_is_answered_without_the_secret(served):
     token = served.server.token
     other = token[:-1] + ("y" if token[-1] == "x" else "x")

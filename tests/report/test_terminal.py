@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from caviar.report.terminal import summary, table_facts
+from caviar.report.terminal import diagnosis, summary, table_facts
+from caviar.run.record import DiagnosisRecord, FindingRecord, SkippedRemedy
 from tests.report.fake_run import HOSTILE, RECORDS, full_record, many_classes_record, named_record
 
 RUN = Path("runs/sonar-2026-11-20")
@@ -21,6 +22,33 @@ def test_every_kind_of_run_fits_into_eighty_columns(kind):
     text = printed(RECORDS[kind]())
     assert max(map(len, text.splitlines())) <= 80
     assert not {"nan", "None"} & set(text.split())
+
+
+def test_the_summary_says_what_the_time_left_untried():
+    record = full_record()
+    assert "Untried" not in printed(record)
+    why = "Not tried: the time given (--minutes) did not suffice."
+    record.trial.skipped.append(SkippedRemedy(remedy="l2", title="L2", why=why))
+    assert "Untried     One remedy (L2) was not tried for lack of time. Give more --minutes." in printed(
+        record
+    )
+
+
+def test_what_may_help_is_said_in_words():
+    """Names such as scale-inputs are for programs; one that nobody knows any more is shown as it is."""
+    finding = FindingRecord(
+        code="L02",
+        title="The network does not learn",
+        area="learning",
+        outcome="found",
+        sentence="It ends where it began.",
+        fault="not_trained",
+        remedies=["scaling", "gone", "scale-inputs"],
+    )
+    console = Console(file=io.StringIO(), width=120, color_system=None)
+    record = DiagnosisRecord(area="learning", sentence="A learning problem.", findings=[finding])
+    console.print(diagnosis(record, None, "log-loss", 1.0))
+    assert "May help: Scale the inputs; gone; Scale the inputs only." in console.file.getvalue()
 
 
 def test_the_summary_says_data_scores_diagnosis_remedies_and_model():

@@ -1,7 +1,7 @@
 import pytest
 
-from caviar.report.verdict import best_reference, chosen_score, no_skill_of, verdict
-from caviar.run.record import Record
+from caviar.report.verdict import best_reference, chosen_score, left_untried, no_skill_of, verdict
+from caviar.run.record import Record, SkippedRemedy
 from tests.report.fake_run import RECORDS, comparison, estimate, full_record
 
 
@@ -50,6 +50,26 @@ def test_a_model_without_one_finite_score_is_called_broken():
 )
 def test_a_run_that_stopped_says_how_far_it_came(kind, headline):
     assert verdict(RECORDS[kind](), "run").headline == headline
+
+
+@pytest.mark.parametrize(
+    ("titles", "said"), [(["Dropout"], "One remedy (Dropout) was"), (["a", "b"], "2 remedies were")]
+)
+def test_remedies_that_the_time_left_untried_are_what_to_do_next(titles, said):
+    """A person who gave a minute must not believe that nothing helps."""
+    record = RECORDS["lone"]()
+    why = "Not tried: the time given (--minutes) did not suffice."
+    record.trial.skipped = [SkippedRemedy(remedy=title, title=title, why=why) for title in titles]
+    found = verdict(record, "run")
+    assert "the time given ended before a remedy was tried" in found.headline
+    assert any(step.text.startswith(said) and "--minutes" in step.text for step in found.next_steps)
+    assert left_untried(full_record()) == ""  # another reason is none of the time's
+
+
+def test_an_unfinished_run_is_gone_on_with_by_a_command():
+    steps = verdict(RECORDS["interrupted"](), "runs/my table").next_steps
+    assert steps[0].command == "caviar resume 'runs/my table'"
+    assert not any("resume" in step.command for step in verdict(full_record(), "run").next_steps)
 
 
 def test_the_score_of_a_chosen_recipe_is_the_one_corrected_for_having_been_chosen():

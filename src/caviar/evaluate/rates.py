@@ -123,6 +123,18 @@ class RateScores:
         assert self.best is not None
         return float(self._held(self.scores[self.best], self.worst).mean())
 
+    @property
+    def is_held_back(self) -> bool:
+        """Whether that mean holds scores that count as no worse than `worst`, so that the plain mean is another."""
+        assert self.best is not None
+        own = self.scores[self.best]
+        return bool((~np.isfinite(own) | (self._sign * own < self._sign * self.worst)).any())
+
+    @property
+    def beats_no_skill(self) -> bool:
+        """Whether the best rate's mean score is better than that of a prediction that ignores the inputs."""
+        return bool(self._sign * (self.score_of_best - float(np.nanmean(self.no_skill))) > 0)
+
     def estimates(self, values: np.ndarray, *, bounds: bool = True) -> list[Estimate]:
         """Means over folds and seeds with their corrected intervals, of scores or losses (rate, repeat, fold, seed).
 

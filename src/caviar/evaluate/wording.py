@@ -30,3 +30,12 @@ def listed(words: Sequence[str]) -> str:
     'a, b and c'
     """
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else ""
+
+
+def in_minutes(minutes: float) -> str:
+    """A time as it was given with --minutes.
+
+    >>> in_minutes(1), in_minutes(0.5), in_minutes(10)
+    ('1 minute', '0.5 minutes', '10 minutes')
+    """
+    return "1 minute" if minutes == 1 else f"{minutes:g} minutes"

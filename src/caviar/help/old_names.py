@@ -7,7 +7,7 @@ OLD_NAMES = (
         name="plateau-min-delta",
         title="min_delta or epsilon of ReduceLROnPlateau",
         pattern=r"(unexpected keyword argument|not recognized).{0,8}'?(min_delta|epsilon)'?"
-        r"|ReduceLROnPlateau.{0,40}\b(epsilon|min_delta)\b",
+        r"|ReduceLROnPlateau.{0,40}\b(epsilon|min_delta)\b|\bepsilon\b.{0,40}\bmin_delta\b|\bmin_delta\b.{0,40}\bepsilon\b",
         means="The smallest change that counts as progress was called epsilon in ReduceLROnPlateau until Keras 2.1 "
         "and is called min_delta since; a Keras that refuses min_delta is older than the code.",
         do="Write min_delta, with Keras 3 installed. Look for epsilon by hand: Keras 3 takes it in "

@@ -66,7 +66,7 @@ def watch(course: Course, folder: Path, *, page: bool, port: int, seconds: float
         said=lambda text: None if screen else said(text),
         shown=lambda: screen[0].show() if screen else None,
     )
-    has_ended = False
+    has_ended, is_used_up = False, threading.Event()
     try:
         with ExitStack() as stack:
             address = ""
@@ -76,11 +76,7 @@ def watch(course: Course, folder: Path, *, page: bool, port: int, seconds: float
                 address = server.address
                 console.print(f"Watch and steer at {address}", markup=False)
             interrupted = stack.enter_context(_ctrl_c(live))
-            if math.isfinite(seconds):
-                timer = threading.Timer(max(0.0, seconds), live.stop)
-                timer.daemon = True
-                timer.start()
-                stack.callback(timer.cancel)
+            stack.enter_context(_bounded(live, seconds, is_used_up))
             if is_typed:
                 screen.append(Prompt(Console(stderr=True, highlight=False), address))
                 stack.enter_context(screen[0].serve(live))
@@ -90,7 +86,7 @@ def watch(course: Course, folder: Path, *, page: bool, port: int, seconds: float
                 live.run()
         has_ended = not interrupted.is_set()
     finally:  # whatever ended it, what was trained is kept
-        lines = _kept(course, folder)
+        lines = ["The time given was used up (--minutes)."] * is_used_up.is_set() + _kept(course, folder)
         if not has_ended:
             for line in lines:
                 console.print(line, markup=False)
@@ -104,6 +100,26 @@ def _page(course: Course, folder: Path) -> Page:
     return render(
         material.dataset.name, material.dataset.n_rows, material.dataset.task, material.called, str(folder)
     )
+
+
+@contextmanager
+def _bounded(live: Live, seconds: float, is_used_up: threading.Event) -> Iterator[None]:
+    """Ends the training after so many seconds, and then sets the event."""
+
+    def end() -> None:
+        is_used_up.set()
+        live.stop()
+
+    if not math.isfinite(seconds):
+        yield
+        return
+    timer = threading.Timer(max(0.0, seconds), end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 @contextmanager

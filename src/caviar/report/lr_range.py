@@ -131,8 +131,13 @@ def _constant(
     middle = level[0] if level is not None else min(finite)
     ends = [end for one in estimates for end in (one.low, one.high) if math.isfinite(end)]
     widths = sorted(one.high - one.low for one in estimates if math.isfinite(one.high - one.low))
-    # Whatever the values, an interval fits in.
-    reach = max(reach if math.isfinite(reach) else 0.0, 0.6 * widths[0] if widths else 0.0)
+    # Whatever the values, an interval fits in, and so do the rates to use, which may all lie beyond no skill.
+    used = [abs(value - middle) for value, one in zip(values, record.rates, strict=True) if one.alike]
+    reach = max(
+        reach if math.isfinite(reach) else 0.0,
+        0.6 * widths[0] if widths else 0.0,
+        *(one for one in used if math.isfinite(one)),
+    )
     near = [value for value in [*finite, *ends, middle] if abs(value - middle) <= 1.05 * reach]
     bottom, top = min(near), max(near)
     margin = 0.08 * (top - bottom) or 0.1 * abs(top) or 0.1

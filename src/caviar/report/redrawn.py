@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+from caviar.errors import RunError
 from caviar.report.page import write_report
 from caviar.report.search import write_search
+from caviar.run.folder import RECORD, REPORT
 from caviar.run.study import StudyFolder
 from caviar.tune.kept import read_search
 
@@ -22,6 +24,11 @@ def redraw(folder: str | Path) -> Path:
     """
     path = Path(folder).expanduser()
     if StudyFolder(path).plan() is None:
+        if (path / REPORT).exists() and not (path / RECORD).exists():
+            raise RunError(
+                f"Expected the folder of a run or a search, whose pages can be drawn again, but {path} was left by "
+                f"another command. Its page is {path / REPORT}, as that command wrote it."
+            )
         return write_report(path)
     found = read_search(path)
     return write_search(found.path, found.record, found.lines, found.space)

@@ -193,6 +193,11 @@ def _diagnosis(record: Record) -> list[RenderableType]:
 
 
 def _remedies(record: Record) -> list[RenderableType]:
+    untried = found.left_untried(record)
+    return _tried(record) + ([Text(), _line("Untried", untried)] if untried else [])
+
+
+def _tried(record: Record) -> list[RenderableType]:
     if record.trial is None or record.metric is None or not record.trial.comparisons:
         return []
     trial = record.trial
@@ -255,6 +260,9 @@ def _places(record: Record, run_folder: Path | None) -> list[RenderableType]:
 
 def diagnosis(record: DiagnosisRecord, score: Estimate | None, metric: str, seconds: float) -> RenderableType:
     """What the doctor found, as something a rich console prints: the area, findings with what helps, and notes."""
+    from caviar.remedies.table import REMEDIES
+
+    titles = {remedy.name: remedy.title for remedy in REMEDIES}
     parts: list[RenderableType] = [Text(), Text(record.sentence, style="bold")]
     if score is not None:
         decimals = wording.common_decimals([score])
@@ -272,7 +280,8 @@ def diagnosis(record: DiagnosisRecord, score: Estimate | None, metric: str, seco
             name = f"{finding.title} ({finding.fault.replace('_', ' ')})"
             parts.append(_line(f"{mark} {finding.code}", f"{name}: {finding.sentence}"))
             if mark == "!" and finding.remedies:
-                parts.append(_line("", f"May help: {', '.join(finding.remedies[:3])}."))
+                helpful = "; ".join(titles.get(name, name) for name in finding.remedies[:3])
+                parts.append(_line("", f"May help: {helpful}."))
     parts += [
         _line("Tried", f"{one.title}: {one.sentence}") for one in record.experiments if one.outcome == "done"
     ]
@@ -474,7 +483,13 @@ def lr_range(record: RangeRecord, folder: Path | None = None) -> RenderableType:
         record: What was found.
         folder: Where its page lies; None leaves that out.
     """
-    rows = _table("Rate", f">{record.metric.title}", ">95 % interval", ">lost", "")
+    rows = _table(
+        "Rate",
+        f">{record.metric.title}",
+        ">95 % interval",
+        f">lost of {record.members // len(record.rates)}",
+        "",
+    )
     decimals = wording.common_decimals([one.score for one in record.rates if one.alike])
     for one in record.rates:
         is_best = one.rate == record.best

@@ -198,7 +198,12 @@ def _headline_as_it_is(record: Record, *, is_kept: bool) -> str:
     if not is_kept or record.trial is None:
         return _so_far(record, "remedies were judged", "The model was measured; this run")
     if not record.trial.comparisons:
-        return "The model was measured and kept as it is: no remedy was tried."
+        why = (
+            "the time given ended before a remedy was tried"
+            if left_untried(record)
+            else "no remedy was tried"
+        )
+        return f"The model was measured and kept as it is: {why}."
     return "The model was kept as it is: no remedy is proven to make it better."
 
 
@@ -281,8 +286,9 @@ def _next_steps(record: Record, run: str) -> list[NextStep]:
         stood = "was" if record.status == "running" else "ended"
         steps.append(
             NextStep(
-                f"The run {stood} in the stage “{record.stage}” when this was written. If it does not go on, "
-                "start it again, with more --minutes if the time was used up."
+                f"The run {stood} in the stage “{record.stage}” when this was written. Where it stands still, this "
+                "goes on with it; start it again with more --minutes if the time was used up.",
+                f"caviar resume {quoted(run)}",
             )
         )
     if is_broken(record) and chosen_name(record) in (None, BASELINE):
@@ -296,6 +302,8 @@ def _next_steps(record: Record, run: str) -> list[NextStep]:
         steps.append(
             NextStep("Predict new rows with the final model.", f"caviar predict {quoted(run)} new_rows.csv")
         )
+    if left_untried(record):
+        steps.append(NextStep(left_untried(record)))
     warnings = [r for r in (record.data.remarks if record.data else []) if r.level == "warning"]
     if warnings:
         titles = listed([wording.shortened(remark.title, 80) for remark in warnings[:3]])
@@ -304,6 +312,15 @@ def _next_steps(record: Record, run: str) -> list[NextStep]:
     steps += _undecided(record)
     steps += _reference_step(record)
     return steps
+
+
+def left_untried(record: Record) -> str:
+    """How many remedies the time given left untried, and what to do; "" where there are none."""
+    untried = [skip for skip in (record.trial.skipped if record.trial else []) if "--minutes" in skip.why]
+    if not untried:
+        return ""
+    several = f"{len(untried)} remedies were" if len(untried) > 1 else f"One remedy ({untried[0].title}) was"
+    return f"{several} not tried for lack of time. Give more --minutes."
 
 
 def _undecided(record: Record) -> list[NextStep]:
