@@ -138,6 +138,17 @@ def test_unscaled_inputs_are_named_and_scaled():
 
 
 @pytest.mark.thorough
+def test_a_rate_far_too_low_is_named_and_nothing_is_said_to_diverge():
+    """Steps so small that every network stays where it began, often worse than a constant."""
+    diagnosis = diagnosed(network(activation="sigmoid", loss="binary_crossentropy", rate=1e-7), epochs=20)
+    assert [(f.code, f.fault) for f in diagnosis.findings] == [("S11", "learning_rate_low")]
+    assert diagnosis.area == "learning"
+    assert not {"L01", "L13"} & {note.code for note in diagnosis.notes}
+    assert "A range test would choose" in diagnosis.findings[0].sentence
+    assert "1e-07" not in diagnosis.findings[0].sentence.partition("A range test")[2]
+
+
+@pytest.mark.thorough
 def test_a_model_that_keras_refuses_is_diagnosed_all_the_same():
     build = network(activation="sigmoid", loss="binary_crossentropy")
     diagnosis = diagnosed(build, y=np.eye(3)[np.arange(ROWS) % 3])

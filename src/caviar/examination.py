@@ -166,9 +166,10 @@ class Examination:
 
     def _try_in_time(self, seen: Findings, trial: Trial, judged: list[ComparisonRecord]) -> None:
         """Try remedies that fit the training rows better, but score worse, with training stopped in time."""
-        fitting = {arm.recipe.name for arm in trial.arms if fits_better(arm, trial.baseline)}
         done = {arm.recipe.name for arm in trial.arms} | {skip.remedy for skip in trial.skipped}
-        hidden = in_time(seen.record, judged, REMEDIES, fitting)
+        hidden = in_time(
+            seen.record, judged, REMEDIES, lambda name: fits_better(trial.arm(name), trial.baseline)
+        )
         stopping = next(remedy for remedy in REMEDIES if remedy.name == STOPPING)
         pairs = [[one for one in REMEDIES if one in (remedy, stopping)] for remedy in hidden]
         pairs = [pair for pair in pairs if "+".join(remedy.name for remedy in pair) not in done]

@@ -6,7 +6,7 @@ from caviar.diagnose.contract import Check, Clear, Found, NotApplicable, Outcome
 from caviar.diagnose.evidence import Evidence
 from caviar.diagnose.learning import shortfall
 from caviar.evaluate.intervals import proportion_estimate
-from caviar.evaluate.variance import spread
+from caviar.evaluate.variance import within_folds
 
 
 def first_loss(evidence: Evidence, *, classes: float = 3.0, values: float = 10.0) -> Outcome:
@@ -102,10 +102,11 @@ def inference_differs(evidence: Evidence, *, excess: float = 0.1, agrees: float 
         return NotApplicable("the network has no batch normalization")
     if evidence.fit_scores is None or evidence.held_out_loss is None or evidence.higher_is_better:
         return NotApplicable("training rows have no score that is a loss")
-    loss, fitted = _end(evidence.loss), _middle(evidence.fit_scores)
-    if not np.isfinite([loss, fitted]).all():
+    loss, held = _end(evidence.loss), _end(evidence.held_out_loss)
+    fitted, scored = _middle(evidence.fit_scores), _middle(evidence.scores)
+    if not np.isfinite([loss, held, fitted, scored]).all():
         return NotApplicable("no training ended with finite predictions")
-    power = _power(evidence, agrees)
+    power = next((p for p in (1, 2) if abs(scored**p - held) <= agrees * abs(held)), None)
     if power is None:
         return NotApplicable("the score is another one than the loss")
     above = fitted**power - loss
@@ -124,49 +125,45 @@ def inference_differs(evidence: Evidence, *, excess: float = 0.1, agrees: float 
     return Clear(sentence, numbers)
 
 
-def seeds_fit_differently(evidence: Evidence, *, share: float = 0.1, agrees: float = 0.05) -> Outcome:
-    """How well training rows are fitted depends on the seed, and so does the score on others: some get stuck.
+def seeds_get_stuck(evidence: Evidence, *, share: float = 0.1, p: float = 0.01) -> Outcome:
+    """The result depends on the seed because some seeds fit the training rows worse than others.
 
-    Networks with units to spare fit their rows about equally well from any first weights (Choromanska et al., 2015).
+    Networks with units to spare get to about the same loss from any first weights, small ones often get stuck at a
+    higher one (Choromanska et al., The loss surfaces of multilayer networks, 2015).
 
     Args:
         evidence: What is known.
-        share: The seed's standard deviation of the training loss must surely exceed this share of the distance from no
-            skill, and that of the score too: what counts where the result depends on the seed (P01).
-        agrees: As where inference differs from training (L19).
+        share: Of the distance from no skill to the best that anything reached, that the seed's standard deviation must
+            exceed; as where the result depends on the seed (P01). What the network gains over a constant on its
+            training rows must exceed it too, or seeds differ by their first weights only.
+        p: Of the F test that scores within folds have nothing to do with training losses, as for stops (P03).
     """
-    if evidence.seed_losses is None or evidence.spread is None:
+    if evidence.seed_losses is None or evidence.seed_scores is None or evidence.spread is None:
         return NotApplicable("only one seed was trained per fold")
-    losses = evidence.seed_losses
-    lossy = evidence.held_out_loss is not None and not evidence.higher_is_better and (losses >= 0).all()
-    power = _power(evidence, agrees) if lossy else None
-    if power is None or not np.isfinite(losses).all():
-        return NotApplicable("the score is another one than the loss, or a training failed")
-    fits, limit = losses ** (1 / power), share * evidence.distance
-    if evidence.no_skill - float(np.median(fits)) < limit:
-        return NotApplicable("the network hardly learns")
-    fit = spread(fits).seed
+    if evidence.fit_scores is None:
+        return NotApplicable("the training rows were not scored")
+    limit = max(evidence.rope, share * evidence.distance)
+    gained = float(evidence.better_by(np.array(_middle(evidence.fit_scores)), evidence.no_skill))
+    along = within_folds(evidence.seed_losses, evidence.better_by(evidence.seed_scores, 0.0))
+    if along is None or not gained > limit:
+        return NotApplicable("the network hardly learns, or too few trainings ended with finite scores")
+    seed = evidence.spread.seed.value
     numbers = {
-        "standard deviation due to the seed, training rows": fit.value,
-        "held-out rows": evidence.spread.seed.value,
+        "standard deviation due to the seed": seed,
         "limit": limit,
+        "share of the score's variance between seeds that goes with the fit": along.share,
+        "p": along.p,
     }
     sentence = (
-        f"Another seed moves how well the same training rows are fitted by a standard deviation of {fit.value:.3g} in "
-        f"{evidence.metric} (95 % interval {fit.low:.3g} to {fit.high:.3g}; {limit:.3g} counts as much)."
+        f"Another seed moves {evidence.metric} on the same rows by a standard deviation of {seed:.3g} "
+        f"({limit:.3g} counts as much); {along.share:.0%} of its variance goes with how well training rows are fitted "
+        f"(p {along.p:.2g})."
     )
-    if fit.low > limit and evidence.spread.seed.value > limit:
-        return Found(sentence, float(np.clip(fit.value / evidence.distance, 0, 1)), None, numbers)
+    if seed > limit and along.p < p and along.slope < 0:
+        return Found(
+            sentence, float(np.clip(np.sqrt(along.share) * seed / evidence.distance, 0, 1)), None, numbers
+        )
     return Clear(sentence, numbers)
-
-
-def _power(evidence: Evidence, agrees: float) -> int | None:
-    """To which power the score is the loss, 1 or 2; None where it is another one than the loss."""
-    assert evidence.held_out_loss is not None
-    held, scored = _end(evidence.held_out_loss), _middle(evidence.scores)
-    if not np.isfinite([held, scored]).all():
-        return None
-    return next((p for p in (1, 2) if abs(scored**p - held) <= agrees * abs(held)), None)
 
 
 def _end(curves: np.ndarray) -> float:
@@ -213,7 +210,7 @@ COURSE = (
         "Some seeds get stuck at a worse fit",
         "learning",
         "capacity_too_small",
-        seeds_fit_differently,
+        seeds_get_stuck,
         why="A network with few units has no way around a bad start; a wider one has.",
     ),
 )

@@ -1,6 +1,6 @@
 """Which of the things that checks saw cost performance? Told by what changed when their causes were taken away."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -73,7 +73,7 @@ def in_time(
     diagnosis: DiagnosisRecord,
     comparisons: Sequence[ComparisonRecord],
     remedies: Sequence[Remedy],
-    fitting: Collection[str],
+    fits: Callable[[str], bool],
 ) -> list[Remedy]:
     """Remedies to be tried once more, with training stopped in time: the best one of each cause that hides so.
 
@@ -84,7 +84,7 @@ def in_time(
         diagnosis: What the checks saw.
         comparisons: Each remedy tried beside the baseline.
         remedies: All remedies.
-        fitting: Names of remedies that fit the training rows better than the baseline.
+        fits: Whether a remedy, by name, fits the training rows better than the baseline.
     """
     by_name = {remedy.name: remedy for remedy in remedies}
     tried = {c.remedy: c for c in comparisons}
@@ -94,7 +94,7 @@ def in_time(
         answers = [tried[name] for name in finding.remedies if name in tried]
         if not seen or finding.area != "learning" or any(c.verdict == "helps" for c in answers):
             continue
-        known = [c for c in answers if c.remedy in fitting and np.isfinite(c.difference.value)]
+        known = [c for c in answers if np.isfinite(c.difference.value) and fits(c.remedy)]
         if known:
             best = max(known, key=lambda c: c.difference.value)
             found.setdefault(best.remedy, by_name[best.remedy])
