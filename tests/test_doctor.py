@@ -4,23 +4,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.datasets import make_classification
 
-from caviar.data.split import make_splits
-from caviar.diagnose.contract import Clear, Found
 from caviar.errors import CaviarError, OptionError
-from caviar.evaluate.metrics import find_metric
 from caviar.population import devices
 
 devices.start()
 import keras  # noqa: E402 - only once JAX is its backend
 
 import caviar  # noqa: E402
-from caviar.diagnose.diagnosis import CHECKS  # noqa: E402
-from caviar.examination import Examination  # noqa: E402
 from caviar.given import deciding_metric, make_recipe, read_arrays, read_target  # noqa: E402
-from caviar.measure import Bench  # noqa: E402
-from caviar.progress import Clock, Voice  # noqa: E402
 
 ROWS = 160
 RNG = np.random.default_rng(0)
@@ -154,32 +146,6 @@ def test_a_rate_far_too_low_is_named_and_nothing_is_said_to_diverge():
     assert not {"L01", "L13"} & {note.code for note in diagnosis.notes}
     assert "A range test would choose" in diagnosis.findings[0].sentence
     assert "1e-07" not in diagnosis.findings[0].sentence.partition("A range test")[2]
-
-
-@pytest.mark.thorough
-@pytest.mark.parametrize(("units", "outcome"), [(2, Found), (16, Clear)])
-def test_a_network_of_two_units_gets_stuck_where_sixteen_do_not(units, outcome):
-    """Six clusters of two classes: which of them two units tell apart is a matter of the seed."""
-    x, y = make_classification(
-        600, 10, n_informative=6, n_redundant=2, n_clusters_per_class=3, random_state=0
-    )
-    x = (x - x.mean(axis=0)) / x.std(axis=0)
-
-    def build(n_inputs):
-        hidden = keras.layers.Dense(units, "relu", kernel_initializer="he_normal")
-        model = keras.Sequential([keras.Input((n_inputs,)), hidden, keras.layers.Dense(1, "sigmoid")])
-        model.compile(keras.optimizers.Adam(3e-3), "binary_crossentropy")
-        return model
-
-    dataset, _ = read_arrays(x, y, None)
-    recipe = make_recipe(build, dataset, name="mine", batch_size=32, epochs=80, callbacks=())
-    bench = Bench(
-        dataset, make_splits(dataset, 5, 3, 0), find_metric("log-loss", dataset.task), (), 0, "vmap"
-    )
-    examination = Examination(bench, Voice(quiet=True), Clock(None))
-    evidence = examination.evidence(examination.baseline(recipe))
-    assert evidence.seed_losses.shape == evidence.seed_scores.shape == (5, 5)
-    assert isinstance(next(check for check in CHECKS if check.code == "L21").look(evidence), outcome)
 
 
 @pytest.mark.thorough

@@ -257,7 +257,6 @@ class Examination:
             one_class=arm.one_class,
             each=arm.each if arm.each.shape[2] > 1 else None,
             stops=_stops(arm),
-            seed_losses=_seed_losses(arm),
             calibration=self._calibration(arm),
             near=self._near(arm),
         )
@@ -331,14 +330,6 @@ def _last_losses(arm: Arm) -> np.ndarray:
     """Training loss at the end (member,); NaN where none was recorded."""
     curves = arm.history["loss"].values.astype(np.float64)
     return np.array([c[np.isfinite(c)][-1] if np.isfinite(c).any() else np.nan for c in curves])
-
-
-def _seed_losses(arm: Arm) -> np.ndarray | None:
-    """Training loss at the end (fold, seed) of the members of the first repeat; NaN where none was recorded."""
-    if arm.seed_scores is None:
-        return None
-    first = _last_losses(arm)[arm.history["repeat"].values == 0]
-    return np.reshape(first, arm.seed_scores.shape) if len(first) == arm.seed_scores.size else None
 
 
 def _stops(arm: Arm) -> np.ndarray | None:

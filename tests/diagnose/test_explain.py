@@ -174,6 +174,17 @@ def test_a_cause_that_hides_behind_overfitting_is_tried_again_with_training_stop
     assert found(explained(deep, alone, REMEDIES)) == {"G01": "overfitting"}
 
 
+def test_too_few_units_are_told_from_luck_by_what_widening_gains_beside_averaging():
+    """A small network gets stuck here or there by chance: more units take that away, and more than an average does."""
+    unsteady = seen(P01="seed_variance")
+    assert candidates(unsteady, REMEDIES)[:2] == ["ensemble-5", "wider"]
+    told = explained(unsteady, compared(wider=0.07, ensemble_5=0.02), REMEDIES)
+    assert found(told) == {"P01": "capacity_too_small"}
+    assert "Taking it away (Four times as wide) helps." in told.findings[list(CHECKED).index("P01")].sentence
+    for gains in ({"wider": 0.05, "ensemble_5": 0.05}, {"wider": 0.0, "ensemble_5": 0.02}, {"wider": 0.0}):
+        assert found(explained(unsteady, compared(**gains), REMEDIES)) == {"P01": "seed_variance"}
+
+
 def test_averaging_seeds_explains_only_where_nothing_else_does():
     both = seen(G01="overfitting", P01="seed_variance")
     told = explained(both, compared(ensemble_5=0.5, early_stopping=0.1), REMEDIES)

@@ -159,34 +159,6 @@ def test_a_squared_loss_is_read_beside_its_root():
     assert isinstance(look("L19", healthy(**kept, loss=curves(0.01 + flat), fit_scores=scored(0.49))), Found)
 
 
-def test_seeds_that_get_stuck_are_told_from_seeds_that_carry_over_differently():
-    unsteady = seeds(0.03, 0.15)
-    stuck = healthy(seed_scores=unsteady, spread=spread(unsteady), seed_losses=unsteady - 0.05)
-    found = look("L21", stuck)
-    assert isinstance(found, Found)
-    assert found.severity == pytest.approx(spread(unsteady).seed.value / 0.5, abs=0.02)
-    # Seeds that fit their rows best score worst: they have learned them by heart.
-    assert isinstance(look("L21", replace(stuck, seed_losses=0.5 - unsteady)), Clear)
-    assert isinstance(look("L21", replace(stuck, seed_losses=seeds(0.03, 0.15)[:, ::-1])), Clear)
-    steady = seeds(0.03, 0.002)
-    assert isinstance(
-        look("L21", healthy(seed_scores=steady, spread=spread(steady), seed_losses=steady)), Clear
-    )
-    assert isinstance(look("L21", replace(stuck, fit_scores=scored(0.69))), NotApplicable)
-    lost = np.full_like(unsteady, np.nan)
-    assert isinstance(look("L21", replace(stuck, seed_losses=lost)), NotApplicable)
-    upwards = replace(
-        stuck,
-        higher_is_better=True,
-        seed_scores=-unsteady,
-        scores=-stuck.scores,
-        fit_scores=-stuck.fit_scores,
-        no_skill=-stuck.no_skill,
-        best_reference=-stuck.best_reference,
-    )
-    assert look("L21", upwards).severity == pytest.approx(found.severity)
-
-
 def probabilities(power: float, rows: int = 1500) -> tuple[np.ndarray, np.ndarray]:
     """Targets, and their true chances with logits multiplied."""
     logits = RNG.normal(0, 1.5, rows)

@@ -6,7 +6,6 @@ from caviar.diagnose.contract import Check, Clear, Found, NotApplicable, Outcome
 from caviar.diagnose.evidence import Evidence
 from caviar.diagnose.learning import shortfall
 from caviar.evaluate.intervals import proportion_estimate
-from caviar.evaluate.variance import within_folds
 
 
 def first_loss(evidence: Evidence, *, classes: float = 3.0, values: float = 10.0) -> Outcome:
@@ -125,47 +124,6 @@ def inference_differs(evidence: Evidence, *, excess: float = 0.1, agrees: float 
     return Clear(sentence, numbers)
 
 
-def seeds_get_stuck(evidence: Evidence, *, share: float = 0.1, p: float = 0.01) -> Outcome:
-    """The result depends on the seed because some seeds fit the training rows worse than others.
-
-    Networks with units to spare get to about the same loss from any first weights, small ones often get stuck at a
-    higher one (Choromanska et al., The loss surfaces of multilayer networks, 2015).
-
-    Args:
-        evidence: What is known.
-        share: Of the distance from no skill to the best that anything reached, that the seed's standard deviation must
-            exceed; as where the result depends on the seed (P01). What the network gains over a constant on its
-            training rows must exceed it too, or seeds differ by their first weights only.
-        p: Of the F test that scores within folds have nothing to do with training losses, as for stops (P03).
-    """
-    if evidence.seed_losses is None or evidence.seed_scores is None or evidence.spread is None:
-        return NotApplicable("only one seed was trained per fold")
-    if evidence.fit_scores is None:
-        return NotApplicable("the training rows were not scored")
-    limit = max(evidence.rope, share * evidence.distance)
-    gained = float(evidence.better_by(np.array(_middle(evidence.fit_scores)), evidence.no_skill))
-    along = within_folds(evidence.seed_losses, evidence.better_by(evidence.seed_scores, 0.0))
-    if along is None or not gained > limit:
-        return NotApplicable("the network hardly learns, or too few trainings ended with finite scores")
-    seed = evidence.spread.seed.value
-    numbers = {
-        "standard deviation due to the seed": seed,
-        "limit": limit,
-        "share of the score's variance between seeds that goes with the fit": along.share,
-        "p": along.p,
-    }
-    sentence = (
-        f"Another seed moves {evidence.metric} on the same rows by a standard deviation of {seed:.3g} "
-        f"({limit:.3g} counts as much); {along.share:.0%} of its variance goes with how well training rows are fitted "
-        f"(p {along.p:.2g})."
-    )
-    if seed > limit and along.p < p and along.slope < 0:
-        return Found(
-            sentence, float(np.clip(np.sqrt(along.share) * seed / evidence.distance, 0, 1)), None, numbers
-        )
-    return Clear(sentence, numbers)
-
-
 def _end(curves: np.ndarray) -> float:
     """Median over members of the last recorded value of their curves (member, epoch)."""
     last = [curve[np.isfinite(curve)][-1] for curve in curves if np.isfinite(curve).any()]
@@ -204,13 +162,5 @@ COURSE = (
         inference_differs,
         why="Statistics of small batches differ from those that inference uses: what was trained is not what predicts.",
         specific=False,
-    ),
-    Check(
-        "L21",
-        "Some seeds get stuck at a worse fit",
-        "learning",
-        "capacity_too_small",
-        seeds_get_stuck,
-        why="A network with few units has no way around a bad start; a wider one has.",
     ),
 )

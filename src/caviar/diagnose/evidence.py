@@ -38,7 +38,6 @@ class Evidence:
         one_class: Which members predict one class for all held-out rows (member,); None for quantities.
         each: Deciding score (repeat, fold, seed) of single networks, or None.
         stops: Epochs trained (fold, seed) where trainings stopped early, like `seed_scores`; None if none did.
-        seed_losses: Training loss at the end (fold, seed), like `seed_scores`, or None.
         calibration: How probabilities of held-out rows and hits agree, or None.
         near: How held-out rows that nearly repeat training rows are scored, or None.
         experiments: Which experiments were run, and why the others were not.
@@ -68,7 +67,6 @@ class Evidence:
     one_class: np.ndarray | None = None
     each: np.ndarray | None = None
     stops: np.ndarray | None = None
-    seed_losses: np.ndarray | None = None
     calibration: Calibration | None = None
     near: NearDuplicates | None = None
     experiments: tuple[ExperimentRecord, ...] = ()

@@ -1,11 +1,11 @@
 """What do single trainings show that their mean hides?"""
 
 import numpy as np
+from scipy import stats
 
 from caviar.diagnose.contract import Check, Clear, Found, NotApplicable, Outcome
 from caviar.diagnose.evidence import Evidence
 from caviar.evaluate.intervals import proportion_estimate
-from caviar.evaluate.variance import within_folds
 
 
 def several_attractors(
@@ -53,13 +53,19 @@ def stops_by_chance(evidence: Evidence, *, spread: float = 0.25, p: float = 0.01
     """
     if evidence.stops is None or evidence.seed_scores is None:
         return NotApplicable("no training stopped early, or one seed was trained per fold")
-    along = within_folds(evidence.stops, evidence.seed_scores)
-    if along is None:
+    scores = np.where(np.isfinite(evidence.seed_scores), evidence.seed_scores, np.nan)
+    known = np.isfinite(scores).all(axis=1)
+    folds, seeds = int(known.sum()), scores.shape[1]
+    if folds * (seeds - 1) < 4:
         return NotApplicable("too few trainings ended with finite scores")
-    known = np.isfinite(evidence.seed_scores).all(axis=1)
-    stops, scores = evidence.stops[known].astype(float), evidence.seed_scores[known]
-    relative, seed = _deviation(stops) / float(stops.mean()), _deviation(scores)
-    explained, chance = along.share, along.p
+    stops, scores = evidence.stops[known].astype(float), scores[known]
+    epochs = stops - stops.mean(axis=1, keepdims=True)
+    moved = scores - scores.mean(axis=1, keepdims=True)
+    free = folds * (seeds - 1)
+    relative = float(np.sqrt((epochs**2).sum() / free) / stops.mean())
+    explained = float((epochs * moved).sum() ** 2 / max((epochs**2).sum() * (moved**2).sum(), 1e-300))
+    chance = float(stats.f.sf(explained * (free - 1) / max(1 - explained, 1e-12), 1, free - 1))
+    seed = float(np.sqrt((moved**2).sum() / free))
     numbers = {
         "epochs until the stop": float(stops.mean()),
         "their spread within a fold, as a share": relative,
@@ -74,12 +80,6 @@ def stops_by_chance(evidence: Evidence, *, spread: float = 0.25, p: float = 0.01
         moving = float(np.clip(np.sqrt(explained) * seed / evidence.distance, 0, 1))
         return Found(sentence, max(moving, 1e-6), None, numbers)
     return Clear(sentence, numbers)
-
-
-def _deviation(values: np.ndarray) -> float:
-    """Standard deviation within folds (fold, seed)."""
-    moved = values - values.mean(axis=1, keepdims=True)
-    return float(np.sqrt((moved**2).sum() / (len(values) * (values.shape[1] - 1))))
 
 
 def depends_on_the_rows(evidence: Evidence, *, share: float = 0.8, size: float = 0.1) -> Outcome:

@@ -6,7 +6,6 @@ dropout masks).
 """
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
@@ -152,40 +151,3 @@ def steadier(
     ratio = float(second.mean() / first.mean())
     p = float(stats.wilcoxon(first, second, alternative="greater").pvalue)
     return ratio if p < alpha and ratio <= most else None
-
-
-@dataclass(frozen=True)
-class Along:
-    """How scores of seeds go along with something else that was measured of them.
-
-    Attributes:
-        share: Of the scores' variance within folds, what goes along.
-        slope: Sign and size of it: scores per unit.
-        p: Of the F test that nothing does.
-    """
-
-    share: float
-    slope: float
-    p: float
-
-
-def within_folds(values: np.ndarray, scores: np.ndarray) -> Along | None:
-    """How scores go along with values among the seeds of a fold; None where fewer than four can vary.
-
-    Args:
-        values: What was measured [fold, seed].
-        scores: Scores of the same trainings [fold, seed]; folds with any that is not finite are left out.
-
-    >>> within_folds(np.array([[1.0, 2.0, 3.0], [2.0, 4.0, 6.0]]), np.array([[5.0, 4.0, 3.0], [9.0, 7.0, 5.0]])).slope
-    -1.0
-    """
-    known = (np.isfinite(values) & np.isfinite(scores)).all(axis=1)
-    free = int(known.sum()) * (scores.shape[1] - 1)
-    if free < 4:
-        return None
-    rows = (np.asarray(one, dtype=np.float64)[known] for one in (values, scores))
-    of, moved = (one - one.mean(axis=1, keepdims=True) for one in rows)
-    together, alone = float((of * moved).sum()), float((of**2).sum())
-    share = min(1.0, together**2 / max(alone * float((moved**2).sum()), 1e-300))
-    p = float(stats.f.sf(share * (free - 1) / max(1 - share, 1e-12), 1, free - 1))
-    return Along(share, together / max(alone, 1e-300), p)
