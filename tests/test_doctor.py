@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.datasets import make_classification
 
 from caviar.errors import CaviarError, OptionError
 from caviar.population import devices
@@ -135,6 +136,35 @@ def test_unscaled_inputs_are_named_and_scaled():
     assert treatment.comparison.verdict == "helps"
     assert treatment.story[0].startswith("This is a learning problem")
     assert treatment.score.value < 0.5 * diagnosis.score.value
+
+
+@pytest.mark.thorough
+def test_a_rate_far_too_low_is_named_and_nothing_is_said_to_diverge():
+    """Steps so small that every network stays where it began, often worse than a constant."""
+    diagnosis = diagnosed(network(activation="sigmoid", loss="binary_crossentropy", rate=1e-7), epochs=20)
+    assert [(f.code, f.fault) for f in diagnosis.findings] == [("S11", "learning_rate_low")]
+    assert diagnosis.area == "learning"
+    assert not {"L01", "L13"} & {note.code for note in diagnosis.notes}
+    assert "A range test would choose" in diagnosis.findings[0].sentence
+    assert "1e-07" not in diagnosis.findings[0].sentence.partition("A range test")[2]
+
+
+@pytest.mark.thorough
+def test_two_units_that_find_other_clusters_with_every_seed_are_too_few():
+    """Six clusters of two classes: which of them two units tell apart is luck, and more units need none."""
+    x, y = make_classification(
+        600, 10, n_informative=6, n_redundant=2, n_clusters_per_class=3, random_state=0
+    )
+
+    def build(n_inputs):
+        hidden = keras.layers.Dense(2, "relu", kernel_initializer="he_normal")
+        model = keras.Sequential([keras.Input((n_inputs,)), hidden, keras.layers.Dense(1, "sigmoid")])
+        model.compile(keras.optimizers.Adam(3e-3), "binary_crossentropy")
+        return model
+
+    diagnosis = diagnosed(build, (x - x.mean(axis=0)) / x.std(axis=0), y, epochs=80)
+    assert {finding.fault for finding in diagnosis.findings} == {"capacity_too_small"}
+    assert "Taking it away (Four times as wide) helps" in diagnosis.findings[0].sentence
 
 
 @pytest.mark.thorough

@@ -14,6 +14,8 @@ from caviar.population.template import build_on_inputs
 from caviar.recipe.recipe import Recipe
 
 _MOST_ROWS = 256
+_DRAWS = 5
+"""First weights that are drawn, to see how far the loss before the first step depends on them."""
 _ACTIVATION_LAYERS = {
     "ReLU": "relu",
     "Softmax": "softmax",
@@ -60,8 +62,22 @@ def model_facts(
         parameters=int(sum(np.prod(v.shape) for v in model.trainable_variables)),
         batch_size=recipe.batch_size,
         rows=rows,
-        first_loss=_losses(model, outputs, few[1], most=_MOST_ROWS, alone=False)[0],
+        first_losses=_first_losses(build, model, few),
         custom=_own_code(model, {layer: names.get(id(layer), layer.name) for layer in _leaves(model)}),
+    )
+
+
+def _first_losses(
+    build: Callable[[], keras.Model], first: keras.Model, batch: tuple[Any, ...]
+) -> tuple[float, ...]:
+    """Loss of some rows before the first step (draw,), by the first model and by some with other first weights."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        models = [first, *(build_on_inputs(build, batch[0], seed=1 + i) for i in range(1, _DRAWS))]
+        outputs = [keras.ops.convert_to_numpy(model(batch[0], training=False)) for model in models]
+    return tuple(
+        _losses(model, said, batch[1], most=_MOST_ROWS, alone=False)[0]
+        for model, said in zip(models, outputs, strict=True)
     )
 
 

@@ -3,12 +3,13 @@
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from scipy.stats import mannwhitneyu
 
 from caviar.anatomy import model_facts
 from caviar.data.profile import suspect_columns
 from caviar.diagnose.diagnosis import BEFORE_TRAINING, concluded, diagnose
 from caviar.diagnose.evidence import Evidence
-from caviar.diagnose.explain import as_cures_of, candidates, explained, is_clear
+from caviar.diagnose.explain import STOPPING, as_cures_of, candidates, explained, in_time, is_clear
 from caviar.diagnose.facts import DataFacts, ModelFacts, data_facts
 from caviar.evaluate.calibration import Calibration, calibration
 from caviar.evaluate.compare import rope_of
@@ -157,10 +158,25 @@ class Examination:
                 judged = judge_trial(self.bench, trial, rope)
                 if until_clear and is_clear(seen.record, judged, REMEDIES, seen.evidence.distance):
                     break
+            self._try_in_time(seen, trial, judge_trial(self.bench, trial, rope))
             for together in combinations(judge_trial(self.bench, trial, rope), REMEDIES):
                 if "+".join(remedy.name for remedy in together) not in done:
                     self._try(trial, [together])
         return Findings(seen.record, trial, judge_trial(self.bench, trial, rope), seen.evidence)
+
+    def _try_in_time(self, seen: Findings, trial: Trial, judged: list[ComparisonRecord]) -> None:
+        """Try remedies that fit the training rows better, but score worse, with training stopped in time."""
+        done = {arm.recipe.name for arm in trial.arms} | {skip.remedy for skip in trial.skipped}
+        hidden = in_time(
+            seen.record, judged, REMEDIES, lambda name: fits_better(trial.arm(name), trial.baseline)
+        )
+        stopping = next(remedy for remedy in REMEDIES if remedy.name == STOPPING)
+        pairs = [[one for one in REMEDIES if one in (remedy, stopping)] for remedy in hidden]
+        pairs = [pair for pair in pairs if "+".join(remedy.name for remedy in pair) not in done]
+        if pairs and stopping.name not in done:
+            self._try(trial, [[stopping]])
+        for pair in pairs:
+            self._try(trial, [pair])
 
     def _try(self, trial: Trial, choices: list[list[Remedy]]) -> None:
         try_some(
@@ -294,6 +310,26 @@ class Examination:
         ]
         known = [score for score in scores if np.isfinite(score.value)]
         return (max if bench.metric.higher_is_better else min)(known, key=lambda score: score.value)
+
+
+def fits_better(arm: Arm, than: Arm, *, p: float = 0.01) -> bool:
+    """Whether trainings of one arm end with lower training losses than those of another.
+
+    Args:
+        arm: The one.
+        than: The other.
+        p: Of Mann and Whitney's one-sided test.
+    """
+    ends = [arm_ends[np.isfinite(arm_ends)] for arm_ends in (_last_losses(arm), _last_losses(than))]
+    if not all(len(some) for some in ends):
+        return False
+    return bool(mannwhitneyu(*ends, alternative="less").pvalue < p)
+
+
+def _last_losses(arm: Arm) -> np.ndarray:
+    """Training loss at the end (member,); NaN where none was recorded."""
+    curves = arm.history["loss"].values.astype(np.float64)
+    return np.array([c[np.isfinite(c)][-1] if np.isfinite(c).any() else np.nan for c in curves])
 
 
 def _stops(arm: Arm) -> np.ndarray | None:

@@ -3,7 +3,7 @@
 import pytest
 
 from caviar.diagnose.diagnosis import diagnose
-from caviar.diagnose.explain import as_cures_of, candidates, explained, is_clear
+from caviar.diagnose.explain import as_cures_of, candidates, explained, in_time, is_clear
 from caviar.evaluate.estimate import Estimate
 from caviar.remedies.table import REMEDIES
 from caviar.run.record import ComparisonRecord, DiagnosisRecord
@@ -145,6 +145,44 @@ def test_what_makes_seeds_agree_explains_why_they_did_not():
     assert found(explained(unsteady, calm, REMEDIES)) == {"S10": "learning_rate_high"}
     assert found(explained(unsteady, compared(lower_rate=0.0), REMEDIES)) == {"P01": "seed_variance"}
     assert found(explained(seen(S10="learning_rate_high"), calm, REMEDIES)) == {}
+
+
+def test_a_cause_that_hides_behind_overfitting_is_tried_again_with_training_stopped_in_time():
+    """Eight sigmoids keep a network from learning its rows by heart: with ReLUs it does so, and scores worse."""
+    deep = seen(S07="hidden_activation", G01="overfitting")
+    worse = compared(relu=0.0, selu=0.0, early_stopping=0.0)
+    for one, loss in zip(worse, (0.3, 0.2, 0.1), strict=True):
+        level = Estimate(value=-loss, low=-loss, high=-loss, method="planted", n=15)
+        one.difference, one.verdict = level, "harms"
+    assert [one.name for one in in_time(deep, worse, REMEDIES, {"relu", "selu"}.__contains__)] == ["selu"]
+    assert (
+        in_time(deep, worse, REMEDIES, lambda _: False) == []
+    )  # training rows are fitted no better: it is no cause
+    assert (
+        in_time(deep, compared(relu=0.1, selu=0.0), REMEDIES, lambda _: True) == []
+    )  # another of its remedies helps
+    assert in_time(seen(G01="overfitting"), worse, REMEDIES, lambda _: True) == []
+    both = "selu+early-stopping"
+    told = explained(deep, [*worse, *compared(**{both: 0.1})], REMEDIES)
+    assert found(told) == {"S07": "hidden_activation"}
+    assert told.area == "learning"
+    assert (
+        "SELU in hidden layers, stopped in time" in next(f for f in told.findings if f.code == "S07").sentence
+    )
+    # What stopping alone gains as well is no gain of the other remedy.
+    alone = [*compared(selu=0.0, early_stopping=0.1), *compared(**{both: 0.1})]
+    assert found(explained(deep, alone, REMEDIES)) == {"G01": "overfitting"}
+
+
+def test_too_few_units_are_told_from_luck_by_what_widening_gains_beside_averaging():
+    """A small network gets stuck here or there by chance: more units take that away, and more than an average does."""
+    unsteady = seen(P01="seed_variance")
+    assert candidates(unsteady, REMEDIES)[:2] == ["ensemble-5", "wider"]
+    told = explained(unsteady, compared(wider=0.07, ensemble_5=0.02), REMEDIES)
+    assert found(told) == {"P01": "capacity_too_small"}
+    assert "Taking it away (Four times as wide) helps." in told.findings[list(CHECKED).index("P01")].sentence
+    for gains in ({"wider": 0.05, "ensemble_5": 0.05}, {"wider": 0.0, "ensemble_5": 0.02}, {"wider": 0.0}):
+        assert found(explained(unsteady, compared(**gains), REMEDIES)) == {"P01": "seed_variance"}
 
 
 def test_averaging_seeds_explains_only_where_nothing_else_does():

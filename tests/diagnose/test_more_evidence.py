@@ -13,7 +13,7 @@ from caviar.diagnose.contract import Clear, Found, NotApplicable
 from caviar.diagnose.course import COURSE
 from caviar.diagnose.diagnosis import CHECKS, diagnose
 from caviar.diagnose.out_of_fold import OUT_OF_FOLD
-from caviar.diagnose.results import Differences, OneBatch, Permuted
+from caviar.diagnose.results import Differences, OneBatch, Permuted, RangeTest
 from caviar.diagnose.runs import RUNS
 from caviar.diagnose.tried import TRIED_GENERALIZATION, TRIED_LEARNING
 from caviar.evaluate.calibration import calibration
@@ -41,7 +41,7 @@ def test_what_is_not_known_is_not_judged_and_nothing_is_evident(check):
 def test_no_new_check_makes_a_finding_by_itself():
     """Everything planted at once is suspected; only a remedy that helps would make a finding of it."""
     sick = healthy(
-        model=replace(SOUND["binary"].model, first_loss=50.0),
+        model=replace(SOUND["binary"].model, first_losses=(50.0,)),
         data=SOUND["binary"].data,
         one_batch=OneBatch(np.array([0.1, 1.0]), np.zeros((2, 2)), 32, 400),
         permuted=Permuted(np.full(3, 0.1), np.full(3, 2.0)),
@@ -53,6 +53,16 @@ def test_no_new_check_makes_a_finding_by_itself():
     suspected = {f.code for f in record.findings if f.outcome == "suspected"}
     assert {"L13", "L14", "L17", "G04", "P02"} <= suspected
     assert record.area == "healthy"
+
+
+def test_one_batch_says_nothing_at_rates_far_from_the_one_that_learns():
+    tried = OneBatch(np.array([1e-8, 1e-7, 1e-6]), np.zeros((3, 2)), 32, 400)
+    losses = np.array([[0.7, 0.7, 0.7], [0.2, 0.2, 0.2]])
+    far = RangeTest(np.array([1e-7, 1e-3]), 1e-7, losses, np.full(3, 0.7), 5)
+    assert isinstance(look("L13", healthy(one_batch=tried)), Found)
+    assert isinstance(look("L13", healthy(one_batch=tried, range_test=far)), Clear)
+    near = replace(far, rates=np.array([1e-8, 1e-6]), own=1e-8)
+    assert isinstance(look("L13", healthy(one_batch=tried, range_test=near)), Found)
 
 
 def test_a_step_that_climbs_is_a_finding_only_where_the_network_does_not_learn():
@@ -84,6 +94,25 @@ def test_the_first_loss_is_that_of_rows_from_all_parts_of_the_table():
     model = evidence(lambda: network(L.Dense(4, kernel_initializer="zeros")), y=y).model
     assert model.first_loss == pytest.approx(float(np.square(y).mean()), rel=0.1)
     assert silent.first_loss == pytest.approx(model.first_loss)
+
+
+def test_trainings_that_stay_as_bad_as_they_begin_have_not_diverged():
+    """Far worse than a constant at the end, and before the first step: steps too small to leave it, not too large."""
+    model = replace(SOUND["binary"].model, first_losses=(5.0, 6.0, 7.0))
+    far = healthy(model=model, loss=curves(6.1 - 0.1 * EPOCH / 50), scores=scored(6), fit_scores=scored(6))
+    still = look("L01", far)
+    assert isinstance(still, Clear)
+    assert "no higher than it can begin (7)" in still.sentence
+    exploded = look("L01", replace(far, model=replace(model, first_losses=(0.7, 0.8))))
+    assert isinstance(exploded, Found)
+    assert exploded.severity == 1
+    assert "begin" not in exploded.sentence
+
+
+def test_first_weights_are_drawn_anew_for_the_first_losses():
+    losses = SOUND["binary"].model.first_losses
+    assert len(set(losses)) == 5
+    assert SOUND["binary"].model.first_loss == np.median(losses)
 
 
 def test_own_code_is_told_from_that_of_keras():

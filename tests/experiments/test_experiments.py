@@ -171,7 +171,7 @@ def test_the_remedy_takes_the_rate_of_the_range_test():
 def planted(*means: float, noise: float = 0.001) -> RangeTest:
     """Losses around some means at rates from 0.001 up, one decade each; the recipe's is the first."""
     losses = np.array(means)[:, None] + noise * np.array([[-1.0, 0.2, 0.8]])
-    return RangeTest(0.001 * 10.0 ** np.arange(len(means)), 0.001, losses, 0.7, 5)
+    return RangeTest(0.001 * 10.0 ** np.arange(len(means)), 0.001, losses, np.full(3, 0.7), 5)
 
 
 def test_rates_that_cannot_be_told_apart_and_the_edge_are_named():
@@ -189,6 +189,18 @@ def test_a_rate_that_may_be_as_good_by_chance_is_kept():
     noisy.losses[0] = [0.1, 0.2, 0.9]
     assert noisy.prefers() is None
     assert planted(0.4, 0.2).prefers() == pytest.approx(0.01)
+
+
+def test_a_rate_that_moves_nothing_is_told_apart_however_different_first_weights_are():
+    """At the lowest rate each seed stays where it began, at 0.6 to 1.5; at the next one all seeds get to 0.2."""
+    starts = np.array([0.6, 0.9, 1.5])
+    still, learned = starts - 1e-4, np.array([0.2, 0.21, 0.19])
+    tried = RangeTest(np.array([1e-7, 1e-3]), 1e-7, np.stack([still, learned]), starts, 5)
+    assert tried.alike().tolist() == [False, True]
+    assert tried.prefers() == pytest.approx(1e-3)
+    # Where a seed ends no better than it began at the best rate too, it is as good by chance.
+    chance = RangeTest(tried.rates, 1e-7, np.stack([still, [0.5, 0.5, 1.6]]), starts, 5)
+    assert chance.prefers() is None
 
 
 def test_where_every_rate_diverges_none_is_chosen():

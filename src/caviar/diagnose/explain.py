@@ -1,7 +1,9 @@
 """Which of the things that checks saw cost performance? Told by what changed when their causes were taken away."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+
+import numpy as np
 
 from caviar.diagnose.contract import Check
 from caviar.diagnose.diagnosis import AREAS, CHECKS, concluded
@@ -11,6 +13,8 @@ from caviar.run.record import ComparisonRecord, DiagnosisRecord, FindingRecord
 _BY_CODE: dict[str, Check] = {check.code: check for check in CHECKS}
 _STATIC = "SD"
 """First letters of checks that look at the model and the data, which name causes, not symptoms."""
+STOPPING = "early-stopping"
+"""The remedy that stops training in time."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,52 @@ def as_cures_of(remedies: Sequence[Remedy], optimizer: str, rate: float | None) 
     return [replace(remedy, cures=cures(remedy)) for remedy in remedies]
 
 
+def in_time(
+    diagnosis: DiagnosisRecord,
+    comparisons: Sequence[ComparisonRecord],
+    remedies: Sequence[Remedy],
+    fits: Callable[[str], bool],
+) -> list[Remedy]:
+    """Remedies to be tried once more, with training stopped in time: the best one of each cause that hides so.
+
+    A network that learns what it could not before may also learn its rows by heart, within the same epochs. Where
+    none of a cause's remedies helps, but some fit the training rows better, they may only be trained too long.
+
+    Args:
+        diagnosis: What the checks saw.
+        comparisons: Each remedy tried beside the baseline.
+        remedies: All remedies.
+        fits: Whether a remedy, by name, fits the training rows better than the baseline.
+    """
+    by_name = {remedy.name: remedy for remedy in remedies}
+    tried = {c.remedy: c for c in comparisons}
+    found: dict[str, Remedy] = {}
+    for finding in diagnosis.findings:
+        seen = finding.outcome in {"found", "suspected"} and finding.code[0] in _STATIC
+        answers = [tried[name] for name in finding.remedies if name in tried]
+        if not seen or finding.area != "learning" or any(c.verdict == "helps" for c in answers):
+            continue
+        known = [c for c in answers if np.isfinite(c.difference.value) and fits(c.remedy)]
+        if known:
+            best = max(known, key=lambda c: c.difference.value)
+            found.setdefault(best.remedy, by_name[best.remedy])
+    return list(found.values())
+
+
+def _gains_in_time(comparisons: Sequence[ComparisonRecord]) -> dict[str, float]:
+    """By remedy, what it gains with training stopped in time, where that is surely more than stopping alone gains."""
+    stopping = next((c for c in comparisons if c.remedy == STOPPING), None)
+    if stopping is None:
+        return {}
+    gains = {}
+    for one in comparisons:
+        parts = one.remedy.split("+")
+        more = one.verdict == "helps" and one.difference.low > stopping.difference.high
+        if len(parts) == 2 and STOPPING in parts and more:
+            gains[next(part for part in parts if part != STOPPING)] = one.difference.value
+    return gains
+
+
 def is_clear(
     diagnosis: DiagnosisRecord,
     comparisons: Sequence[ComparisonRecord],
@@ -96,6 +146,13 @@ def _pairs(
     }
     for name, gain in _steadying(diagnosis, comparisons).items():
         gains[name] = max(gain, gains.get(name, 0.0))
+    for name, gain in _gains_in_time(comparisons).items():
+        if name in by_name and name not in gains:
+            gains[name] = gain
+            by_name = {
+                **by_name,
+                name: replace(by_name[name], title=f"{by_name[name].title}, stopped in time"),
+            }
     seen = [f for f in diagnosis.findings if f.outcome in {"found", "suspected"}]
     return [_Explanation(f, by_name[name], gains[name]) for f in seen for name in f.remedies if name in gains]
 

@@ -73,7 +73,8 @@ class ModelFacts:
         parameters: Numbers that training changes.
         batch_size: Rows per gradient step.
         rows: Rows to train on.
-        first_loss: Loss of up to 256 rows, by the model as it begins; NaN where it cannot be computed.
+        first_losses: Loss of up to 256 rows before the first step, for some first weights (draw,); NaN where it cannot
+            be computed.
         custom: What of it is a person's own code: layers, activations, the loss, the training step.
     """
 
@@ -90,8 +91,13 @@ class ModelFacts:
     parameters: int
     batch_size: int
     rows: int
-    first_loss: float = float("nan")
+    first_losses: tuple[float, ...] = ()
     custom: tuple[str, ...] = ()
+
+    @property
+    def first_loss(self) -> float:
+        """Loss before the first step, median over first weights; NaN where it cannot be computed."""
+        return float(np.median(self.first_losses)) if self.first_losses else float("nan")
 
     @property
     def kernels(self) -> tuple[LayerFacts, ...]:

@@ -15,7 +15,8 @@ def diverges(evidence: Evidence, *, factor: float = 2.0, share: float = 0.05) ->
 
     "Far worse" means: on its own training rows it loses, against a constant prediction, more than the whole
     distance from no skill to the best that anything reached. A loss that exploded within the first epoch and
-    stayed there shows only so.
+    stayed there shows only so. Where trainings end no higher than they can begin, nothing diverged: first weights
+    may be that bad, and steps too small or too few to leave them.
 
     Args:
         evidence: What was measured.
@@ -43,7 +44,14 @@ def diverges(evidence: Evidence, *, factor: float = 2.0, share: float = 0.05) ->
         clauses.append(
             f"{_of(far)} end far worse than a constant prediction on the rows they were trained on"
         )
-        if len(far) and far.mean() > bad.mean():
+        begun, ended = _begun(evidence), float(np.median(np.where(np.isfinite(last), last, np.inf)))
+        if far.any() and ended <= begun:
+            numbers |= {"loss at the end, median": ended, "loss before the first step, highest": begun}
+            clauses.append(
+                f"the loss ends at {ended:.3g} (median), which is no higher than it can begin ({begun:.3g}): so bad "
+                f"they were before their first step"
+            )
+        elif len(far) and far.mean() > bad.mean():
             rate = proportion_estimate(int(far.sum()), len(far))
             clauses.reverse()  # what shows it most comes first
     sentence = "; ".join(clauses)
@@ -170,6 +178,12 @@ def shortfall(evidence: Evidence, scores: np.ndarray) -> Estimate:
     assert evidence.best_reference is not None
     behind = -evidence.better_by(scores, evidence.best_reference)
     return mean_estimate(behind, 1 / max(1, scores.shape[1] - 1))
+
+
+def _begun(evidence: Evidence) -> float:
+    """The highest loss that first weights give before the first step; minus infinity where it is not known."""
+    losses = () if evidence.model is None else evidence.model.first_losses
+    return max((loss for loss in losses if np.isfinite(loss)), default=-np.inf)
 
 
 def _of(which: np.ndarray) -> str:

@@ -55,5 +55,6 @@ PREDICTION = (
         depends_on_the_seed,
         why="Another seed would have given another model, better or worse by chance.",
         evident=True,
+        specific=False,
     ),
 )

@@ -51,15 +51,20 @@ class RangeTest:
         rates: Ascending (rate,); one of them is the recipe's own.
         own: The recipe's own rate; its size where it is negative.
         losses: Held-out loss at the end (rate, seed); NaN where training failed.
-        start: Held-out loss of a network that has hardly learned.
+        starts: Held-out loss of a network that has hardly learned (seed,).
         epochs: Passes over the training rows.
     """
 
     rates: np.ndarray
     own: float
     losses: np.ndarray
-    start: float
+    starts: np.ndarray
     epochs: int
+
+    @property
+    def start(self) -> float:
+        """Held-out loss of a network that has hardly learned, mean over seeds."""
+        return float(self.starts.mean())
 
     def diverged(self, *, factor: float = 2.0) -> np.ndarray:
         """Rates at which a training fails or ends above so many times where it began (rate,)."""
@@ -80,6 +85,9 @@ class RangeTest:
     def alike(self, *, level: float = 0.95, share: float = 0.02) -> np.ndarray:
         """Which rates cannot be told apart from the best one (rate,).
 
+        Rates are compared by the share of the best one's way, from each seed's own start, that they do not go: losses
+        of trainings that hardly learn differ by their first weights, which says nothing about the rate.
+
         Args:
             level: Of the interval of a rate's difference from the best one, paired by seed.
             share: Of what the best one gains over the start: differences up to this count as none, as in a trial.
@@ -89,12 +97,16 @@ class RangeTest:
             return np.zeros(len(means), bool)
         best = int(means.argmin())
         seeds = self.losses.shape[1]
+        way = self.starts - self.losses[best]
+        way = (
+            way if (way > 0).all() else np.ones(seeds)
+        )  # a best one that a seed does not learn with has no way
         with np.errstate(invalid="ignore"):
-            behind = self.losses - self.losses[best]
+            behind = (self.losses - self.losses[best]) / way
             gap = behind.mean(axis=1)
             error = behind.std(axis=1, ddof=1) / np.sqrt(seeds) if seeds > 1 else np.zeros(len(gap))
         room = stats.t.ppf((1 + level) / 2, max(1, seeds - 1)) * error
-        least = share * max(self.start - means[best], 0.0)
+        least = share * max(self.start - means[best], 0.0) / way.mean()
         return np.isfinite(means) & ((gap <= least) | (gap <= room))
 
     def prefers(self, *, times: float = 3.0) -> float | None:

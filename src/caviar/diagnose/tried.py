@@ -9,7 +9,7 @@ from caviar.diagnose.evidence import Evidence
 def cannot_fit_one_batch(evidence: Evidence, *, share: float = 0.9) -> Outcome:
     """Trained on one batch alone, the network does not fit it, at any of three rates.
 
-    Severity is the share that is missing.
+    Severity is the share that is missing. Where a range test prefers a rate that is not among them, they say nothing.
 
     Args:
         evidence: What is known.
@@ -28,6 +28,9 @@ def cannot_fit_one_batch(evidence: Evidence, *, share: float = 0.9) -> Outcome:
         f"Trained on {tried.rows} rows alone for {tried.steps} steps, at rates from {tried.rates[0]:.2g} to "
         f"{tried.rates[-1]:.2g}, the network gets {tried.best:.0%} of the way from a constant answer to a perfect one."
     )
+    prefers = None if evidence.range_test is None else evidence.range_test.prefers()
+    if tried.best < share and prefers is not None and not tried.rates[0] <= prefers <= tried.rates[-1]:
+        return Clear(f"{sentence} But a range test prefers {prefers:.2g}, which is not among them.", numbers)
     if tried.best < share:
         return Found(sentence, float(np.clip(1 - tried.best, 0, 1)), None, numbers)
     return Clear(f"{sentence} What keeps it from fitting more is not how it is wired.", numbers)

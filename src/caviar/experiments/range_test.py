@@ -76,8 +76,8 @@ def range_test(ground: Ground) -> RangeTest:
     _, trained = train_extra(ground, alone, seats, rates=each, show=True)
     curves = trained.history["held_out_loss"].values.reshape(len(rates), SEEDS, -1).astype(np.float64)
     first = curves[:, :, 0][np.isfinite(curves[:, :, 0]).all(axis=1)]
-    start = float(first[0].mean()) if len(first) else float("nan")
-    return RangeTest(rates, own, curves[:, :, -1], start, alone.epochs)
+    starts = first[0] if len(first) else np.full(SEEDS, np.nan)
+    return RangeTest(rates, own, curves[:, :, -1], starts, alone.epochs)
 
 
 def in_words(yielded: RangeTest) -> str:

@@ -247,8 +247,9 @@ NETWORK = (
         "Four times as wide",
         "width",
         "Gives hidden layers four times as many units.",
-        "Goodfellow et al., Deep learning (2016), section 11.4.1",
-        ("capacity_too_small", "underfitting"),
+        "Goodfellow et al., Deep learning (2016), section 11.4.1; Choromanska et al., The loss surfaces of multilayer "
+        "networks (2015): small networks get stuck at poor minima, by chance",
+        ("capacity_too_small", "underfitting", "seed_variance"),
         functools.partial(wider, times=4.0),
         cures="capacity_too_small",
         on_demand=True,
