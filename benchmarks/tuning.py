@@ -327,19 +327,32 @@ def choice_lines(plan: Plan, lines: Sequence[Line]) -> list[str]:
     return [*text, "", aim, ""]
 
 
-def page(plan: Plan, lines: Sequence[Line], load: float, *, quick: bool) -> str:
-    """What is written to the page."""
+def page(plan: Plan, lines: Sequence[Line], *, quick: bool) -> dict[str, str]:
+    """What is written to the page: races and choices, each if there are any."""
+    parts = {
+        "tuning": [line for space in SPACES for line in race_lines(plan, space, lines)],
+        "tuning_choices": choice_lines(plan, lines),
+    }
+    kinds = dict(zip(parts, ("race", "choice"), strict=True))
+    return {
+        name: _with_notes(text, [line for line in lines if line["kind"] == kinds[name]], quick=quick)
+        for name, text in parts.items()
+        if text
+    }
+
+
+def _with_notes(text: Sequence[str], lines: Sequence[Line], *, quick: bool) -> str:
+    load = max(line["load"] for line in lines)
     versions: dict[str, str] = {}
     for line in lines:
         versions |= line["versions"]
     installed = ", ".join(f"{name} {found}" for name, found in sorted(versions.items()))
-    text = [
+    whole = [
         _QUICK.format(_BUSY if load > 1 else "") if quick else "",
-        *(line for space in SPACES for line in race_lines(plan, space, lines)),
-        *choice_lines(plan, lines),
-        f"{machine()}; load {load:.1f} before the start; {installed}.",
+        *text,
+        f"{machine()}; load at most {load:.1f} before the start; {installed}.",
     ]
-    return "\n".join(text).strip()
+    return "\n".join(whole).strip()
 
 
 def main() -> None:
@@ -375,11 +388,11 @@ def main() -> None:
         lines.append(named | {"load": load} | found)
         with asked.lines.open("a", encoding="utf-8") as file:
             file.write(json.dumps(lines[-1]) + "\n")
-    text = page(plan, lines, max(line["load"] for line in lines), quick=asked.quick)
-    print(text)
+    for name, text in page(plan, lines, quick=asked.quick).items():
+        print(text)
+        if asked.write or not asked.quick:
+            write(text, name, PAGE)
     print(f"Took {time.monotonic() - began:.0f} s.")
-    if asked.write or not asked.quick:
-        write(text, "tuning", PAGE)
 
 
 if __name__ == "__main__":
