@@ -86,6 +86,16 @@ def test_what_had_nothing_to_change_need_not_be_tried():
     assert outcome(explained(unusual, [], REMEDIES, unfit={*others, "batch-32"}), "S15") == "suspected"
 
 
+def test_what_had_nothing_to_change_is_not_said_to_help():
+    unscaled = seen(D02="unscaled_input")
+    named = next(f.remedies for f in unscaled.findings if f.code == "D02")
+    assert len(named) > 2
+    told = explained(unscaled, compared(scaling=0.5), REMEDIES, unfit=set(named[1:]) - {"scaling"})
+    helpful = next(f.remedies for f in told.findings if f.code == "D02")
+    assert helpful[0] == "scaling"
+    assert set(helpful) == {"scaling", named[0]}
+
+
 def test_what_no_remedy_answers_is_not_called_harmless():
     """Validation rows of another kind: nothing was tried, so nothing is known."""
     shifted = seen(D08="train_val_shift")

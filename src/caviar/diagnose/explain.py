@@ -248,12 +248,13 @@ def _judged(
     if finding.code in told:
         cause = told[finding.code]
         sentence = f"{finding.sentence} Taking it away ({cause.remedy.title}) helps."
+        fitting = [name for name in finding.remedies if name not in unfit]
         return finding.model_copy(
             update={
                 "outcome": "found",
                 "fault": cause.fault,
                 "sentence": sentence,
-                "remedies": sorted(finding.remedies, key=lambda name: -gains.get(name, -1e300)),
+                "remedies": sorted(fitting, key=lambda name: -gains.get(name, -1e300)),
             }
         )
     evident = _BY_CODE[finding.code].evident
