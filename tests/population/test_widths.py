@@ -163,6 +163,16 @@ def test_numbers_differ_beside_widths():
         assert_same(found, train(one))
 
 
+@pytest.mark.parametrize("rate", [0.0, 1.0])
+def test_dropout_that_draws_no_mask_needs_no_width(rate):
+    some = jobs(chained(lambda: L.Dropout(rate)), epochs=2)
+    trained, populations = train_together(some)
+    assert populations == 1
+    for one, found in zip(some, trained, strict=True):
+        assert found.engine == "population"
+        assert_same(found, train(one))
+
+
 @pytest.mark.thorough
 def test_callbacks_see_and_keep_each_member_as_it_is():
     stop = keras.callbacks.EarlyStopping(patience=1, min_delta=0.02, restore_best_weights=True)

@@ -194,6 +194,6 @@ def dropout_widths(model: keras.Model) -> dict[str, float]:
     for layer in _between(model):
         if isinstance(layer, layers.Dense):
             units = layer.units
-        elif isinstance(layer, layers.Dropout):
+        elif isinstance(layer, layers.Dropout) and 0 < layer.rate < 1:  # no mask is drawn at its ends
             found[f"{WIDTH}{model.layers.index(layer)}"] = float(units)
     return found
