@@ -113,9 +113,8 @@ def _is_chain(model: keras.Model, chain: Sequence[Any]) -> bool:
 
 def _stays_zero(layer: Any, *, is_last: bool) -> bool:  # noqa: ANN401
     """Whether what fills a layer up stays zero, and changes nothing of what is its own."""
-    if layer.compute_dtype != "float32" or layer.variable_dtype != "float32":
-        return False
-    if type(layer.activity_regularizer) not in _PENALTIES:
+    is_single = layer.compute_dtype == layer.variable_dtype == "float32"
+    if not is_single or type(layer.activity_regularizer) not in _PENALTIES:
         return False
     if type(layer) is layers.Dense:
         silent = is_last or (_is_silent(layer.activation) and layer.activity_regularizer is None)
