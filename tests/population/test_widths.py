@@ -1,6 +1,6 @@
 """Recipes whose hidden layers differ in width train as one program, and each becomes what `fit` makes of it."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from caviar.errors import RunError
+from caviar.errors import OptionError, RunError
 from caviar.population import devices, together
 from caviar.population.job import Job, Seat
 from caviar.population.keep import Keep
@@ -252,6 +252,30 @@ def skipping(one, two):
     return model
 
 
+@dataclass
+class Own:
+    """An activation that has no hash."""
+
+    factor: float = 1.0
+
+    def __call__(self, x):
+        return self.factor * x
+
+
+def tables(one, two):
+    layers = [L.Reshape((2, 2)), L.Dense(one, "relu"), L.Dropout(0.4), L.Dense(two, "relu"), L.Dense(1)]
+    return compiled([*layers, L.GlobalAveragePooling1D(), L.Activation("sigmoid")], opt.Adam())
+
+
+def looked_at(one, two):
+    inputs = keras.Input((4,))
+    hidden = L.Dense(one, "relu")(inputs)
+    last = L.Dense(1)(L.Dense(two, "relu")(hidden))
+    model = keras.Model(inputs, last + keras.ops.mean(hidden, axis=-1, keepdims=True))
+    model.compile("sgd", "mse")
+    return model
+
+
 def chained(*between, optimizer=opt.Adam, last="sigmoid"):
     def build(one, two):
         layers = [L.Dense(one, "relu"), *(make() for make in between), L.Dense(two, "relu"), L.Dense(1, last)]
@@ -267,6 +291,13 @@ ALONE = {
     "batch normalization divides by zero": chained(lambda: L.BatchNormalization(epsilon=0.0)),
     "dropout with a shape of its own": chained(lambda: L.Dropout(0.2, noise_shape=(None, 1))),
     "softmax over units": chained(L.Softmax),
+    "correlations are counted by units": chained(
+        lambda: L.Activation("relu", activity_regularizer=R.OrthogonalRegularizer(mode="columns"))
+    ),
+    "an optimizer divides by zero": chained(optimizer=lambda: opt.Adam(epsilon=0.0)),
+    "an activation of the user's own": chained(lambda: L.Activation(Own())),
+    "layers see tables": tables,
+    "an operation looks at a hidden layer": looked_at,
     "whole layers are normalised": chained(optimizer=opt.Lamb),
     "zero divided by zero": chained(optimizer=opt.Ftrl),
     "not a chain": skipping,
@@ -300,6 +331,48 @@ def test_other_widths_of_the_last_layer_are_another_model():
         return model
 
     assert families([job(partial(build, 3)), job(partial(build, 5))]) == [[0], [1]]
+
+
+def averaged(units):
+    """The mean of all outputs is the model's only one."""
+    last = [L.Dense(units, "sigmoid"), L.Reshape((-1, 1)), L.GlobalAveragePooling1D()]
+    return compiled([L.Dense(units, "relu"), *last], opt.Adam())
+
+
+def shared(units):
+    """Another layer has the width of the hidden one."""
+    first = [L.Reshape((2, 2)), L.TimeDistributed(L.Dense(units, "sigmoid")), L.GlobalAveragePooling1D()]
+    return compiled([*first, L.Dense(units, "relu"), L.Dense(1, "sigmoid")], opt.Adam())
+
+
+@pytest.mark.parametrize("build", [averaged, shared])
+def test_what_is_no_hidden_layer_keeps_its_width(build):
+    assert families([job(partial(build, 3)), job(partial(build, 5))]) == [[0], [1]]
+
+
+def test_one_member_that_divides_by_zero_keeps_all_of_its_structure_out():
+    def build(units, epsilon):
+        hidden = [L.Dense(units, "tanh"), L.BatchNormalization(epsilon=epsilon)]
+        return compiled([*hidden, L.Dense(1, "sigmoid")], opt.SGD())
+
+    some = [job(partial(build, *one)) for one in ((6, 1e-3), (6, 0.0), (3, 1e-3))]
+    assert families(some) == [[0, 1], [2]]
+
+
+def test_a_sequence_that_takes_several_arrays_has_no_widths():
+    def build():
+        model = keras.Sequential([L.Concatenate(), L.Dense(3, "relu"), L.Dense(1)])
+        model.compile("sgd", "mse")
+        return model
+
+    assert widths(make_template(build, ([X[:2], X[:2]], Y[:2])).model) == ()
+
+
+def test_members_do_not_begin_with_states_of_another_width():
+    small = train(job(partial(plain, 2, 2), epochs=1)).states
+    some = [replace(one, begun=small, initial_epoch=1) for one in jobs(plain)]
+    with pytest.raises(OptionError, match="states of members of the same model"):
+        train_together(some)
 
 
 def test_a_number_that_only_happens_to_be_a_width_is_none():

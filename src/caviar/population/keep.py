@@ -260,7 +260,7 @@ def _told(job: Job, template: Template, model: str) -> Iterable[bytes | memoryvi
         )
     ).encode()
     for own in job.narrow or ():
-        yield repr([variable.shape for variable in own.model.trainable_variables]).encode()
+        yield repr([variable.shape for variable in own.model.variables]).encode()
     for seat in job.seats:
         yield repr((seat.repeat, seat.fold, seat.seed, seat.split, seat.weights)).encode()
         for rows in (seat.fit, seat.watch, seat.scored):

@@ -8,6 +8,7 @@ import numpy as np
 
 from caviar.errors import ModelError
 from caviar.population import devices, narrow
+from caviar.population.begun import check
 from caviar.population.callbacks import rate_variable, sets_rate
 from caviar.population.glance import glance
 from caviar.population.job import Job, Monitor, Trained
@@ -17,7 +18,14 @@ from caviar.population.probe import layer_names
 from caviar.population.structure import CannotCompare, structure
 from caviar.population.template import Build, Template, make_template
 from caviar.population.train import NotTogether, train
-from caviar.population.widths import differ_in_widths, dropout_widths, widened, widths
+from caviar.population.widths import (
+    beside,
+    differ_in_widths,
+    divides_by_zero,
+    dropout_widths,
+    widened,
+    widths,
+)
 
 # Operations that take as long as compiling a program does, which is about seven seconds, on each core: compiling keeps
 # one busy, training all of them.
@@ -125,7 +133,9 @@ def _families(jobs: Sequence[Job]) -> list[_Family]:
 
 def _may_be_widened(jobs: Sequence[Job], family: _Family) -> bool:
     """Probes look at single units, and rows that come block by block are worth a program of their own."""
-    return not any(jobs[i].probe or jobs[i].streams for i in family.jobs)
+    return not any(jobs[i].probe or jobs[i].streams for i in family.jobs) and not any(
+        map(divides_by_zero, family.numbers)
+    )
 
 
 def _work(jobs: Sequence[Job], family: _Family) -> float:
@@ -162,6 +172,7 @@ class _Candidate:
             self.setting == other.setting
             and len(one.widths) == len(two.widths)
             and one.template.model.output_shape == two.template.model.output_shape
+            and beside(one.template.model) == beside(two.template.model)
             and differ_in_widths(one.structure, two.structure, pairs)
         )
 
@@ -197,10 +208,11 @@ def _wide_family(jobs: Sequence[Job], group: Sequence[_Candidate]) -> _Family | 
     units = tuple(map(max, *(one.described.widths for one in group)))
     build = widened(first.build, units, first.sample())
     try:
-        wide = structure(make_template(build, first.sample()), first.sample())
+        template = make_template(build, first.sample())
+        wide = structure(template, first.sample())
     except (CannotCompare, ModelError):
         return None
-    if not all(
+    if beside(template.model) != beside(group[0].described.template.model) or not all(
         differ_in_widths(one.described.structure, wide, set(zip(one.described.widths, units, strict=True)))
         for one in group
     ):
@@ -318,6 +330,8 @@ def _together(jobs: Sequence[Job], family: _Family) -> Job:
 def _inside(jobs: Sequence[Job], family: _Family, together: Job) -> Job:
     """The same job with its members in wider layers."""
     assert family.wide is not None
+    for job, template in zip(jobs, family.own, strict=True):
+        check(job, template.model)
     wide = make_template(family.wide, together.sample())
     own = [own for job, own in zip(jobs, family.own, strict=True) for _ in job.seats]
     begun = together.begun and [narrow.put_in(wide, state) for state in together.begun]

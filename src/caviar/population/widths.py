@@ -7,15 +7,17 @@ itself leaves them zero. What that means for first values and dropout masks is i
 
 import json
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
+import jax
 import keras
+import numpy as np
 from keras import activations, constraints, initializers, layers, optimizers, regularizers
 from keras.src.models.functional import Functional  # the gate to Keras' internals
 
-from caviar.population.lift import WIDTH
+from caviar.population.lift import WIDTH, numbers
 from caviar.population.narrow import DRAWN
 from caviar.population.template import Build, call_builder, ready
 
@@ -57,27 +59,49 @@ def widths(model: keras.Model) -> tuple[int, ...]:
     (8, 4)
     """
     between = _between(model)
-    if not between or type(model.optimizer) not in _OPTIMIZERS:
+    if not between or type(model.optimizer) not in _OPTIMIZERS or divides_by_zero(numbers(model)):
+        return ()
+    if not jax.config.jax_threefry_partitionable:  # a number that is drawn would depend on how many are
         return ()
     if not all(_stays_zero(layer, is_last=layer is between[-1]) for layer in between):
         return ()
     return tuple(layer.units for layer in between[:-1] if isinstance(layer, layers.Dense))
 
 
+def divides_by_zero(numbers: Mapping[str, float]) -> bool:
+    """Whether a spread of zero, which is that of what fills a layer up, is divided by in single precision."""
+    least = np.finfo(np.float32).tiny
+    return any(key.endswith(".epsilon") and not value >= least for key, value in numbers.items())
+
+
+def beside(model: keras.Model) -> tuple[tuple[int, ...], ...]:
+    """Shapes of what is no hidden layer: outputs of the last dense layer, and weights of layers around the chain."""
+    between = _between(model)
+    around = [layer for layer in model.layers if layer not in between]
+    return (between[-1].units,), *(tuple(weight.shape) for layer in around for weight in layer.weights)
+
+
 def _between(model: keras.Model) -> list[Any]:
-    """The layers of a chain from the first dense one to the last."""
+    """The layers of a chain from the first dense one to the last, if they see rows of numbers."""
     chain = model.layers if isinstance(model, keras.Sequential | Functional) else []
     if not chain or not _is_chain(model, chain) or len(model.input_shape) != 2:
         return []
     dense = [i for i, layer in enumerate(chain) if type(layer) is layers.Dense]
-    return chain[dense[0] : dense[-1] + 1] if len(dense) > 1 else []
+    if len(dense) < 2 or any(len(chain[i].get_build_config()["input_shape"]) != 2 for i in dense):
+        return []
+    return chain[dense[0] : dense[-1] + 1]
 
 
 def _is_chain(model: keras.Model, chain: Sequence[Any]) -> bool:
-    if not isinstance(model.input_shape, tuple) or any(isinstance(layer, keras.Model) for layer in chain):
+    # A sequence that takes several arrays has no shape of inputs at all.
+    if not isinstance(getattr(model, "input_shape", None), tuple) or any(
+        isinstance(layer, keras.Model) for layer in chain
+    ):
         return False
     if isinstance(model, keras.Sequential):
         return True
+    if len(model.operations) > len(chain):  # some are no layers, and may look at a hidden one
+        return False
     for before, layer in pairwise(chain):
         nodes = layer._inbound_nodes
         if len(nodes) != 1 or len(nodes[0].input_tensors) != 1 or len(before._inbound_nodes) != 1:
@@ -89,21 +113,26 @@ def _is_chain(model: keras.Model, chain: Sequence[Any]) -> bool:
 
 def _stays_zero(layer: Any, *, is_last: bool) -> bool:  # noqa: ANN401
     """Whether what fills a layer up stays zero, and changes nothing of what is its own."""
-    if layer.compute_dtype != "float32" or layer.variable_dtype != "float32":
+    is_single = layer.compute_dtype == layer.variable_dtype == "float32"
+    if not is_single or type(layer.activity_regularizer) not in _PENALTIES:
         return False
     if type(layer) is layers.Dense:
-        silent = is_last or (layer.activation in _SILENT and layer.activity_regularizer is None)
+        silent = is_last or (_is_silent(layer.activation) and layer.activity_regularizer is None)
         kinds = (layer.kernel_initializer, layer.bias_initializer)
         return silent and all(type(kind) in (*DRAWN, *_SAME) for kind in kinds) and _is_plain(layer)
     if type(layer) is layers.BatchNormalization:
         kinds = (layer.gamma_initializer, layer.beta_initializer)
-        usual = layer.axis in (-1, 1) and float(layer.epsilon) > 0 and not layer.synchronized
+        usual = layer.axis in (-1, 1) and not layer.synchronized
         return usual and all(type(kind) in _SAME for kind in kinds) and _is_plain(layer)
     if type(layer) is layers.Dropout:
         return layer.noise_shape is None
     if type(layer) is layers.Activation:
-        return layer.activation in _SILENT
+        return _is_silent(layer.activation)
     return type(layer) in _SILENT_LAYERS and not getattr(layer, "threshold", 0)
+
+
+def _is_silent(activation: Any) -> bool:  # noqa: ANN401 - what can be called, also what has no hash
+    return any(activation is one for one in _SILENT)
 
 
 def _is_plain(layer: Any) -> bool:  # noqa: ANN401
