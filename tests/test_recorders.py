@@ -299,7 +299,7 @@ def test_tensorboard_without_its_package_is_one_sentence(monkeypatch):
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name: None if name == "tensorboard" else find(name)
     )
-    with pytest.raises(OptionError, match=r"caviar\[tensorboard\]"):
+    with pytest.raises(OptionError, match=r"pip install tensorboard"):
         together(C.TensorBoard())
 
 
