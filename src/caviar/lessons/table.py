@@ -77,7 +77,7 @@ SECONDS: dict[str, float] = {
     "transfer": 61,
     "mammography": 51,
     "updates": 50,
-    "cyclical-rates": 110,
+    "cyclical-rates": 42,
     "multi-output": 40,
     "batch-normalization": 40,
     "noise": 39,
