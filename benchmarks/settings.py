@@ -3,9 +3,9 @@
     CAVIAR_DATA=… python benchmarks/settings.py            # at most six minutes; writes docs/performance.md
     CAVIAR_DATA=… python benchmarks/settings.py --quick    # few settings and epochs, printed only
 
-CAVIAR_DATA names the folder with sonar.csv. Numbers (rate, dropout, L2) share one program, and so do widths, as
-far as filling narrow layers up is worth it; `populations` tells how many programs there were. What is trained stands in table_contenders.py, how it is timed in
-studies.py.
+CAVIAR_DATA names the folder with sonar.csv. Numbers (rate, dropout, L2) share one program, and so do widths, as far as
+filling narrow layers up is worth it; `populations` tells how many programs there were. What is trained stands in
+table_contenders.py, how it is timed in studies.py.
 """
 
 from studies import Loop, make_race, options, race_all
@@ -19,7 +19,10 @@ def main() -> None:
     """Race over both grids."""
     parser = options("Time caviar.fit and a Keras loop on grids of settings.", minutes=6)
     parser.add_argument(
-        "--widths", type=int, default=WIDTHS, help="how many widths: a loop compiles each (default: %(default)s)"
+        "--widths",
+        type=int,
+        default=WIDTHS,
+        help="how many widths: a loop compiles each (default: %(default)s)",
     )
     asked = parser.parse_args()
     title = f"Sonar: {asked.widths} widths, 5 folds"

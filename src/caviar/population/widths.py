@@ -147,6 +147,8 @@ def _is_plain(layer: Any) -> bool:  # noqa: ANN401
     )
 
 
+# Keras' layers are shared by all threads, so one at a time widens them.
+_WIDENING = threading.Lock()
 # Attributes of Keras' parts that follow from widths.
 _SIZES = {"units", "_shape", "_build_shapes_dict", "axes"}
 
@@ -195,10 +197,9 @@ def widened(build: Build, units: Sequence[int], batch: tuple[Any, ...]) -> Build
         units: Of each hidden layer.
         batch: A few rows that fix shapes and types.
     """
-    mine = threading.get_ident()
 
     def wide() -> keras.Model:
-        own, left = layers.Dense.build, iter(units)
+        mine, own, left = threading.get_ident(), layers.Dense.build, iter(units)
 
         def build_wide(self: Any, input_shape: Any) -> None:  # noqa: ANN401
             if threading.get_ident() == mine:
@@ -214,7 +215,11 @@ def widened(build: Build, units: Sequence[int], batch: tuple[Any, ...]) -> Build
         finally:
             layers.Dense.build = own
 
-    return wide
+    def alone() -> keras.Model:
+        with _WIDENING:
+            return wide()
+
+    return alone
 
 
 def dropout_widths(model: keras.Model) -> dict[str, float]:
