@@ -9,10 +9,10 @@ import numpy as np
 from sklearn.preprocessing import StandardScaler
 
 from caviar.evaluate.claims import above, below, between, exactly
-from caviar.lessons.contract import Choice, Claim, Drawing, Lesson, Lines, Reported, Shown, Variant, Winner
-from caviar.lessons.rows import SYSTOLIC, holdout, plausible_pressures, table
-from caviar.lessons.seen import Lab, Seen, classes
 from caviar.recipe.schedules import Cyclical
+from caviar.teaching.contract import Choice, Claim, Drawing, Lesson, Lines, Reported, Shown, Variant, Winner
+from caviar.teaching.rows import SYSTOLIC, holdout, plausible_pressures, table
+from caviar.teaching.seen import Lab, Seen, classes
 
 EPOCHS, BATCH = 50, 350
 FIXED, BASE, PEAK = 0.01, 0.001, 0.1
