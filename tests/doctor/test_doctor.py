@@ -73,7 +73,7 @@ def test_codes_and_columns_of_classes_are_the_same_target(labels):
 @pytest.mark.parametrize(
     ("x", "y", "said"),
     [
-        (np.zeros((20, 2, 2)), np.zeros(20), "as (row, column)"),
+        (np.zeros(20), np.zeros(20), "as (row, column)"),
         (X, CODES[:-1], "for each of the 160 rows"),
         (X, np.where(SIGNAL, np.nan, 1.0), "finite targets"),
         (X[:5], X[:5, 0], "10 rows or more"),

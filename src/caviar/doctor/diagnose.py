@@ -23,7 +23,7 @@ from caviar.measuring.table import check_numbers, find_metrics, keras_speaks_pla
 from caviar.population import devices
 from caviar.population.template import sketch
 from caviar.progress import Clock, OutOfTime, Voice
-from caviar.recipe.builder import Builder, load_builder
+from caviar.recipe.builder import Builder, read_builder
 from caviar.recipe.recipe import Recipe
 from caviar.run.record import DiagnosisRecord, FindingRecord
 
@@ -114,7 +114,7 @@ def diagnose(
     Args:
         build: A builder (or `"file.py:function"`) that takes nothing, `hp`, or `n_inputs, n_outputs` and returns a
             compiled Keras model.
-        x: Inputs (row, column).
+        x: Inputs (row, column), or rows of any shape, such as images (row, height, width, channel).
         y: Target, as `fit` would get it: (row,) or (row, column).
         batch_size: As in `fit`.
         epochs: As in `fit`.
@@ -141,11 +141,7 @@ def diagnose(
     began = time.monotonic()
     check_numbers({"epochs": epochs, "batch_size": batch_size, "minutes": minutes, "seed": seed})
     devices.start()
-    builder = load_builder(build) if isinstance(build, str) else build
-    if not callable(builder):
-        raise OptionError(
-            f"Expected a function that returns a compiled model, got {type(builder).__name__}. Pass a builder."
-        )
+    builder = read_builder(build)
     dataset, _ = read_arrays(x, y, task, sample_weight)
     title = build if isinstance(build, str) else getattr(build, "__name__", "your model")
     recipe = make_recipe(
@@ -164,18 +160,13 @@ def _validation_rows(given: Any, dataset: Dataset) -> np.ndarray | None:  # noqa
             f"Expected validation_data as (x, y), got {type(given).__name__}. Pass arrays, as x and y are."
         )
     rows = np.asarray(given[0])
-    wanted = dataset.features.shape[1]
-    if (
-        rows.dtype.kind not in "biuf"
-        or rows.ndim != 2
-        or rows.shape[1] != wanted
-        or len(rows) != len(given[1])
-    ):
+    wanted = dataset.schema.row_shape or dataset.features.shape[1:]
+    if rows.dtype.kind not in "biuf" or rows.shape[1:] != wanted or len(rows) != len(given[1]):
         raise OptionError(
-            f"Expected validation_data with numbers in {wanted} columns and a target for each row, got shapes "
-            f"{rows.shape} and {np.shape(given[1])}. Pass rows of the same columns as x."
+            f"Expected validation_data with numbers, {wanted} for a row, and a target for each row, got shapes "
+            f"{rows.shape} and {np.shape(given[1])}. Pass rows of the same shape as those of x."
         )
-    return rows.astype(np.float64)
+    return rows.reshape(len(rows), -1).astype(np.float64)
 
 
 def diagnose_table(

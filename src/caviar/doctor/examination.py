@@ -122,12 +122,16 @@ class Examination:
         tried = self.tried(seen, asked_for, most=most, until_clear=True)
         model = tried.evidence.model
         remedies = REMEDIES if model is None else as_cures_of(REMEDIES, model.optimizer, model.rate)
-        return Findings(
-            explained(tried.record, tried.comparisons, remedies, unfit=tried.trial.unfit),
-            tried.trial,
-            tried.comparisons,
-            tried.evidence,
-        )
+        record = explained(tried.record, tried.comparisons, remedies, unfit=tried.trial.unfit)
+        late = sum("--minutes" in skip.why for skip in tried.trial.skipped)
+        if record.area == "healthy" and late:
+            asked = late + len(tried.trial.arms)
+            sentence = (
+                f"Nothing is shown to be wrong, but the time ended before {late} of the {asked} remedies for what "
+                f"looks suspicious could be tried. Give more minutes."
+            )
+            record = record.model_copy(update={"sentence": sentence})
+        return Findings(record, tried.trial, tried.comparisons, tried.evidence)
 
     def tried(
         self,

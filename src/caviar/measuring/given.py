@@ -83,30 +83,26 @@ def read_arrays(
     y: Any,  # noqa: ANN401
     task: str | None,
     sample_weight: Any = None,  # noqa: ANN401
-    *,
-    any_shape: bool = False,
 ) -> tuple[Dataset, Target]:
     """A dataset of arrays as they are, and what its target holds.
 
     Args:
-        x: Inputs (row, column).
+        x: Inputs (row, column), or rows of another shape: a network takes them as they are, other code as columns.
         y: Target, as `fit` would get it.
         task: "classification" or "regression", where the target's numbers could be taken for the other.
         sample_weight: Weight of each row (row,).
-        any_shape: Whether x may have more axes; a network then takes rows of that shape.
 
     Raises:
-        OptionError: They are no table: not (row, column), of different lengths, or not numbers.
+        OptionError: They are no rows: without columns, of different lengths, or not numbers.
     """
     inputs, raw = _numbers(x, "x"), _numbers(y, "y")
-    row_shape = inputs.shape[1:] if any_shape and inputs.ndim > 2 else ()
-    if row_shape and 0 not in inputs.shape:
-        inputs = inputs.reshape(len(inputs), -1)
-    if inputs.ndim != 2:
+    if inputs.ndim < 2 or 0 in inputs.shape:
         raise OptionError(
-            f"Expected x as (row, column), got shape {inputs.shape}. Flatten it in front of the model, or train with "
-            f"caviar.fit, which takes any shape."
+            f"Expected x as (row, column), or rows of another shape, got shape {inputs.shape}. Pass a row for every "
+            f"target; of a single column, x[:, None]."
         )
+    row_shape = inputs.shape[1:] if inputs.ndim > 2 else ()
+    inputs = inputs.reshape(len(inputs), -1)
     if raw.ndim > 2 or len(raw) != len(inputs):
         raise OptionError(
             f"Expected y with one entry, or one row, for each of the {len(inputs):,} rows of x, got shape {raw.shape}."

@@ -20,7 +20,7 @@ from caviar.nursing.stage import Members
 from caviar.population import devices
 from caviar.population.job import Seat
 from caviar.population.template import sketch
-from caviar.recipe.builder import Builder, load_builder
+from caviar.recipe.builder import Builder, read_builder
 from caviar.recipe.recipe import Recipe
 
 MOST_MODELS = 100
@@ -83,11 +83,7 @@ def from_arrays(
     """
     _check(models, validation_split, epochs=epochs, batch_size=batch_size, seed=seed)
     devices.start()
-    builder = load_builder(build) if isinstance(build, str) else build
-    if not callable(builder):
-        raise OptionError(
-            f"Expected a function that returns a compiled model, got {type(builder).__name__}. Pass a builder."
-        )
+    builder = read_builder(build)
     dataset, _ = read_arrays(x, y, task, sample_weight)
     recipe = make_recipe(
         builder, dataset, name=name_of(build), batch_size=int(batch_size), epochs=int(epochs), callbacks=()

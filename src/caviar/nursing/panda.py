@@ -227,7 +227,7 @@ def panda(
     Args:
         build: A builder (or `"file.py:function"`) that takes nothing, `hp`, or `n_inputs, n_outputs` and returns a
             compiled Keras model.
-        x: Inputs (row, column).
+        x: Inputs (row, column), or rows of any shape, such as images (row, height, width, channel).
         y: Target, as `fit` would get it: (row,) or (row, column).
         batch_size: As in `fit`.
         epochs: How many are planned; `train` says how many are trained.

@@ -43,7 +43,7 @@ from caviar.population import devices
 from caviar.population.template import sketch
 from caviar.progress import Clock, OutOfTime, Voice
 from caviar.rates.trained import rate_of, train_at_rates, train_sweep
-from caviar.recipe.builder import Builder, load_builder
+from caviar.recipe.builder import Builder, read_builder
 from caviar.recipe.recipe import Recipe
 from caviar.recipe.schedules import Cyclical, Mode, OneCycle, RangeSweep, Sweep, step_size
 from caviar.report.lr_range import write_range
@@ -215,7 +215,7 @@ def lr_range(
     Args:
         build: A builder (or `"file.py:function"`) that takes nothing, `hp`, or `n_inputs, n_outputs` and returns a
             compiled Keras model.
-        x: Inputs (row, column).
+        x: Inputs (row, column), or rows of any shape, such as images (row, height, width, channel).
         y: Target, as `fit` would get it: (row,) or (row, column).
         batch_size: As in `fit`.
         epochs: As in `fit`.
@@ -253,11 +253,7 @@ def lr_range(
         asked, epochs=epochs, batch_size=batch_size, folds=folds, repeats=repeats, minutes=minutes, seed=seed
     )
     devices.start()
-    builder = load_builder(build) if isinstance(build, str) else build
-    if not callable(builder):
-        raise OptionError(
-            f"Expected a function that returns a compiled model, got {type(builder).__name__}. Pass a builder."
-        )
+    builder = read_builder(build)
     dataset, _ = read_arrays(x, y, task, sample_weight)
     with keras_speaks_plainly():
         recipe = make_recipe(

@@ -15,6 +15,21 @@ _KNOWN = ("hp", "n_inputs", "n_outputs")
 Builder = Callable[..., Any]
 
 
+def read_builder(given: object) -> Builder:
+    """A builder as a person names it: the function itself, or `file.py:name`.
+
+    Raises:
+        ModelError: It is neither, or `load_builder` refuses it.
+    """
+    if isinstance(given, str):
+        return load_builder(given)
+    if not callable(given):
+        raise ModelError(
+            f"Expected a function that returns a compiled model, got {type(given).__name__}. Pass a builder."
+        )
+    return given
+
+
 def load_builder(reference: str) -> Builder:
     """The function that `file.py:name` points to; the file is run, as `python file.py` would.
 

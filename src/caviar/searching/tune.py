@@ -238,7 +238,7 @@ def tune(
             "Expected neither repeats nor sample_weight beside validation rows, which are scored once and count the "
             "same. Leave one of them out."
         )
-    dataset, _ = read_arrays(x, y, task, sample_weight, any_shape=True)
+    dataset, _ = read_arrays(x, y, task, sample_weight)
     searched = Searched(builder, batch_size, epochs, callbacks, preparation, balanced)
     with keras_speaks_plainly(), clock.listening():
         inputs = dataset.features.shape[1]
