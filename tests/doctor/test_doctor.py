@@ -229,3 +229,43 @@ def test_missing_numbers_are_found_and_everything_else_is_looked_at_without_them
     assert [finding.code for finding in diagnosis.findings] == ["D01"]
     assert f"{int((~np.isfinite(x)).sum())} numbers" in diagnosis.findings[0].sentence
     assert diagnosis.score.value > 0.85
+
+
+def series(rate, *, flat):
+    """A network of (3, 1) rows, or one that makes them of flat rows first."""
+
+    def build():
+        inputs = [keras.Input((3,)), keras.layers.Reshape((3, 1))] if flat else [keras.Input((3, 1))]
+        layers = [keras.layers.Conv1D(4, 2, activation="relu"), keras.layers.Flatten(), keras.layers.Dense(1)]
+        model = keras.Sequential(inputs + layers)
+        model.compile(keras.optimizers.Adam(rate), "mse")
+        return model
+
+    return build
+
+
+@pytest.mark.thorough
+def test_rows_of_any_shape_are_examined_as_a_network_gets_them_and_repaired():
+    y, x = X @ [1.0, -1.0, 2.0], X[:, :, None]
+    found = diagnosed(series(1e-7, flat=False), x, y, validation_data=(x[:20], y[:20]))
+    same = diagnosed(series(1e-7, flat=True), X, y)
+    assert found.score.value == pytest.approx(same.score.value, rel=1e-5)
+    assert found.findings[0].fault == same.findings[0].fault == "learning_rate_low"
+    treatment = found.treat(minutes=0.5)
+    assert treatment.accepted
+    model = treatment.model()
+    assert model.predict(x).shape == model.predict(X).shape == (ROWS, 1)
+    with pytest.raises(CaviarError, match=r"rows of shape \(3, 1\), as in training, got \(1, 3\)"):
+        model.predict(x.transpose(0, 2, 1))
+
+
+def test_validation_rows_must_have_the_shape_of_the_others():
+    with pytest.raises(OptionError, match=r"\(3, 1\) for a row, .* got shapes \(5, 3\)"):
+        diagnosed(series(0.01, flat=False), X[:, :, None], X[:, 0], validation_data=(X[:5], X[:5, 0]))
+
+
+def test_a_diagnosis_that_ran_out_of_time_does_not_say_that_nothing_is_wrong(monkeypatch):
+    monkeypatch.setattr("caviar.measuring.trial._expected_seconds", lambda *_: 1e9)
+    found = diagnosed(network(rate=3e-4), y=X[:, 0], epochs=200, minutes=5)
+    assert found.area == "healthy"
+    assert found.sentence.startswith("Nothing is shown to be wrong, but the time ended before")

@@ -122,15 +122,21 @@ def load_rows(source: object, schema: Schema) -> np.ndarray:
 
     The table may lack the target, and every other column that is no input. Without a header (or as an array)
     its columns are told apart by their number: all columns of the training table, all but the targets, or
-    the inputs alone.
+    the inputs alone. Where a network takes rows of another shape, an array of such rows.
 
     Raises:
-        DataError: An input column is missing or holds text where numbers are needed.
+        DataError: An input column is missing or holds text where numbers are needed, or rows have another shape.
 
     >>> dataset = load((np.array([[1.0], [2.0], [3.0], [4.0]]), np.array([0, 1, 0, 1])))
     >>> load_rows(np.array([[5.0]]), dataset.schema).tolist()
     [[5.0]]
     """
+    if schema.row_shape and isinstance(source, np.ndarray) and source.ndim > 2:
+        if source.shape[1:] != schema.row_shape:
+            raise DataError(
+                f"Expected rows of shape {schema.row_shape}, as in training, got {source.shape[1:]}. Reshape them."
+            )
+        source = source.reshape(len(source), -1)
     return encode(_new_frame(source, schema), schema)
 
 
