@@ -235,3 +235,22 @@ def test_a_training_that_breaks_is_told_and_can_be_gone_back_from(nursed):
     nursed.rewind(1)
     nursed.train(1)
     assert np.isfinite(losses(nursed)).all()
+
+
+def test_rows_of_any_shape_are_taken_as_a_network_gets_them(rows):
+    x, y = rows
+    count = x.shape[1]
+
+    def build(*first):
+        layers = [*first, keras.layers.Conv1D(2, 2), keras.layers.Flatten(), keras.layers.Dense(1)]
+        model = keras.Sequential(layers)
+        model.compile("sgd", "mse")
+        return model
+
+    shaped = caviar.panda(lambda: build(keras.Input((count, 1))), x[:, :, None], y, epochs=2)
+    flat = caviar.panda(
+        lambda: build(keras.Input((count,)), keras.layers.Reshape((count, 1))), x, y, epochs=2
+    )
+    shaped.train(2)
+    flat.train(2)
+    np.testing.assert_allclose(losses(shaped), losses(flat), rtol=1e-5)

@@ -545,3 +545,16 @@ def test_a_page_opens_offline_and_draws_all_its_figures(found, tmp_path):
         assert complaints == []
         assert requests == [path.as_uri()]
         browser.close()
+
+
+def test_rows_of_any_shape_are_taken_as_a_network_gets_them():
+    def build(*first):
+        layers = [*first, keras.layers.Conv1D(2, 2), keras.layers.Flatten(), keras.layers.Dense(1)]
+        model = keras.Sequential(layers)
+        model.compile("sgd", "mse")
+        return model
+
+    said = {"rates": [0.001, 0.01, 0.1], "epochs": 2, "folds": 2, "repeats": 1, "seeds": 1, "verbose": 0}
+    shaped = caviar.lr_range(lambda: build(keras.Input((3, 1))), X[:, :, None], Y, **said)
+    flat = caviar.lr_range(lambda: build(keras.Input((3,)), keras.layers.Reshape((3, 1))), X, Y, **said)
+    assert str(shaped) == str(flat)
