@@ -37,7 +37,7 @@ def test_help_starts_neither_keras_nor_jax_and_is_quick(tmp_path):
     """Both take seconds to import, and nobody waits for seconds to read a help text."""
     program = (
         "import sys\n"
-        "from caviar import cli\n"
+        "from caviar.command import main as cli\n"
         "try:\n    cli.app(['--help'], standalone_mode=False)\n"
         "finally:\n    print('LOADED', *sorted({'keras', 'jax', 'sklearn', 'polars'} & set(sys.modules)))\n"
     )

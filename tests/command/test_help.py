@@ -74,7 +74,7 @@ def test_an_answer_waits_for_no_library():
     program = (
         "import sys\n"
         "sys.argv = ['caviar', 'help', 'KeyError: \\'acc\\'']\n"
-        "from caviar import cli\n"
+        "from caviar.command import main as cli\n"
         "try:\n    cli.main()\nexcept SystemExit as ended:\n    assert not ended.code\n"
         "print(*sorted({'keras', 'jax', 'polars', 'sklearn', 'pandas'} & set(sys.modules)), file=sys.stderr)\n"
     )
