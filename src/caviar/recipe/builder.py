@@ -8,7 +8,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from caviar.errors import ModelError
+from caviar.errors import ModelError, OptionError
 from caviar.recipe.hyperparameters import HyperParameters
 
 _KNOWN = ("hp", "n_inputs", "n_outputs")
@@ -19,12 +19,13 @@ def read_builder(given: object) -> Builder:
     """A builder as a person names it: the function itself, or `file.py:name`.
 
     Raises:
-        ModelError: It is neither, or `load_builder` refuses it.
+        OptionError: It is neither.
+        ModelError: `load_builder` refuses it.
     """
     if isinstance(given, str):
         return load_builder(given)
     if not callable(given):
-        raise ModelError(
+        raise OptionError(
             f"Expected a function that returns a compiled model, got {type(given).__name__}. Pass a builder."
         )
     return given
