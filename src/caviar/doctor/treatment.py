@@ -12,7 +12,7 @@ from caviar.errors import ModelError
 from caviar.estimate import Estimate
 from caviar.evaluate.compare import compare, judge
 from caviar.measuring.measure import Arm, fit_all
-from caviar.measuring.trial import Trial, choose, corrected_score
+from caviar.measuring.trial import Trial, choose_step, corrected_score
 from caviar.model.finished import FinishedModel
 from caviar.pace import Pace
 from caviar.progress import Clock, OutOfTime
@@ -166,7 +166,7 @@ def treat_refused(
 
 def _best(examination: Examination, now: Findings) -> Arm | None:
     """The remedy, or combination, to accept; None where nothing was shown to help."""
-    name, _ = choose(examination.bench, now.trial, now.comparisons, now.evidence.rope)
+    name = choose_step(examination.bench, now.trial, now.comparisons, now.evidence.rope)
     if name != "baseline":
         return now.trial.arm(name)
     if not any(f.area == "prediction" and f.outcome == "found" for f in now.record.findings):

@@ -339,6 +339,17 @@ def choose(
     return best.recipe.name, reason
 
 
+def choose_step(bench: Bench, trial: Trial, comparisons: Sequence[ComparisonRecord], rope: float) -> str:
+    """The recipe to go on with, where it is looked at again after each step; "baseline" where nothing helps.
+
+    Averaging networks helps whatever is wrong, at a multiple of all trainings that follow: it comes last.
+    """
+    averaged = trial.baseline.recipe.ensemble
+    cures = [c for c in comparisons if trial.arm(c.remedy).recipe.ensemble == averaged]
+    name, _ = choose(bench, trial, cures, rope)
+    return name if name != "baseline" else choose(bench, trial, comparisons, rope)[0]
+
+
 def corrected_score(bench: Bench, trial: Trial, n_bootstrap: int = 500) -> tuple[float, Estimate] | None:
     """The best arm's score as it looks, and corrected for having been chosen among all arms (BBC-CV).
 
