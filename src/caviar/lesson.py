@@ -25,7 +25,7 @@ from caviar.errors import OptionError
 from caviar.lessons.contract import Data, Lesson, Variant
 from caviar.lessons.edited import find_lesson
 from caviar.lessons.found import make_record
-from caviar.lessons.own_rows import own_rows
+from caviar.lessons.own_rows import on_own_rows, own_rows
 from caviar.lessons.seen import Seen
 from caviar.lessons.table import LESSONS, SECONDS
 from caviar.lessons.taught import fit_seconds, teach
@@ -138,6 +138,7 @@ def lesson(
         if rows is None:
             raise OptionError(f"Expected a lesson with rows, but “{one.title}” has none. Leave --data out.")
         rows = own_rows(one, rows, load(data, **reading))  # type: ignore[arg-type]
+        one = on_own_rows(one, rows)
     elif any(value not in (None, ()) for value in reading.values()):
         raise OptionError(
             "Expected options of a table together with --data, got them alone. Name your table."
