@@ -10,8 +10,11 @@ import caviar
 from caviar.lessons.class_weights import balanced
 from caviar.lessons.contract import Data
 from caviar.lessons.table import LESSONS
+from caviar.population.template import sketch
+from caviar.recipe.builder import call_with
 
 BY_NAME = {lesson.name: lesson for lesson in LESSONS}
+MANY_CLASSES = ("softmax", "class-weights", "ensembles", "confidence", "batch-normalization-advice")
 CLASSES = {
     "framework": 2,
     "cyclical-rates": 2,
@@ -22,7 +25,6 @@ CLASSES = {
     "panda-or-caviar": 2,
     "class-weights": 4,
     "softmax": 4,
-    "batch-normalization-advice": 4,
 }
 
 
@@ -55,6 +57,19 @@ def test_weights_in_inverse_proportion_to_shares_make_classes_count_alike():
     y = np.array([0] * 6 + [1] * 2 + [2])
     weights = balanced(Data("nine rows", np.zeros((9, 1)), y, [], classes=3))
     assert [weights[k] * (y == k).sum() for k in range(3)] == pytest.approx([3, 3, 3])
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, lesson in BY_NAME.items() if not isinstance(lesson.own_rows, str)]
+)
+def test_networks_take_rows_of_any_width(name):
+    """The first variant of each lesson on seven inputs, and on four classes where its rows have more than two."""
+    lesson = BY_NAME[name]
+    outputs = 4 if name in MANY_CLASSES else 1
+    model = sketch(lambda: call_with(lesson.variants[0].build, 7, outputs))
+    if model.built:
+        assert model.input_shape == (None, 7)
+        assert model.output_shape == (None, outputs)
 
 
 def test_claims_that_hang_on_own_rows_give_a_reason_that_ends_the_sentence():
