@@ -12,7 +12,8 @@ SEVERAL = (
         "keras.Model, or a dictionary where that got one. A model with one Input takes one array.",
         do="Give fit, predict and evaluate the inputs in the form that keras.Model got them, each with all rows, and "
         "compare the keys of a dictionary with the names of the Inputs.",
-        snippet="left, right = keras.Input((4,)), keras.Input((2,))\n"
+        snippet="left = keras.Input((4,), name='left')\n"
+        "right = keras.Input((2,), name='right')\n"
         "joined = keras.layers.Concatenate()([left, right])\n"
         "outputs = keras.layers.Dense(1)(joined)\n"
         "two = keras.Model({'left': left, 'right': right}, outputs)\n"
