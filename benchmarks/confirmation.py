@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from caviar.confirmation import HOLD_OUT, HOLD_OUT_FROM, SEEDS
+from caviar.doctor.confirmation import HOLD_OUT, HOLD_OUT_FROM, SEEDS
 from caviar.evaluate.confirm import paired_gain
 from real_networks import POOL, RATES, SETTINGS, Member, Setting, folds, trained, truth
 from speed import machine

@@ -12,8 +12,8 @@ import platform
 import time
 from pathlib import Path
 
-from caviar.beside import shares_of_cores
-from caviar.lesson import course
+from caviar.course.beside import shares_of_cores
+from caviar.course.lesson import course
 from caviar.report.wording import duration, interval_of, number, value_of
 from caviar.run.lesson import ClaimLine, LessonRecord, ReportedLine, tally
 

@@ -42,7 +42,7 @@ class Fresh:
 
     def scores(self, recipe: Any) -> np.ndarray:  # noqa: ANN401
         """Scores of five seeds, none below no skill."""
-        from caviar.given import read_arrays
+        from caviar.measuring.given import read_arrays
 
         case = self.case
         dataset, _ = read_arrays(case.x, case.y, None)
@@ -82,7 +82,7 @@ def examine(case: Case, *, repair: bool) -> dict[str, Any]:
 
 
 def _repaired(case: Case, diagnosis: Any) -> dict[str, Any]:  # noqa: ANN401
-    from caviar.given import make_recipe, read_arrays
+    from caviar.measuring.given import make_recipe, read_arrays
 
     began = time.monotonic()
     treatment = diagnosis.treat(minutes=MINUTES)
@@ -120,10 +120,10 @@ def _repaired(case: Case, diagnosis: Any) -> dict[str, Any]:  # noqa: ANN401
 
 def _with(recipe: Any, names: tuple[str, ...], n_inputs: int) -> Any:  # noqa: ANN401
     """A recipe with those of some remedies that apply to it."""
+    from caviar.measuring.trial import treated
     from caviar.population.template import sketch
     from caviar.remedies.contract import NotApplicable
     from caviar.remedies.table import REMEDIES
-    from caviar.trial import treated
 
     by_name = {remedy.name: remedy for remedy in REMEDIES}
     for name in names:
@@ -138,9 +138,9 @@ def _with(recipe: Any, names: tuple[str, ...], n_inputs: int) -> Any:  # noqa: A
 
 def _random(diagnosis: Any, own: Any, trainings: int) -> Any:  # noqa: ANN401
     """The best, by the doctor's own folds, of as many random sets of one to three remedies of different families."""
+    from caviar.measuring.trial import Budget, Trial, try_some
     from caviar.progress import Clock
     from caviar.remedies.table import REMEDIES
-    from caviar.trial import Budget, Trial, try_some
 
     examination = diagnosis._examination  # noqa: SLF001
     rng = np.random.default_rng(1)

@@ -24,8 +24,8 @@ from scipy.spatial.distance import cdist
 from scipy.special import expit
 from threadpoolctl import threadpool_limits
 
+from caviar.estimate import Estimate
 from caviar.evaluate.compare import compare, judge
-from caviar.evaluate.estimate import Estimate
 from caviar.evaluate.intervals import SMALL_TABLE, mean_estimate, proportion_estimate
 from caviar.evaluate.metrics import brier_losses, log_losses
 from caviar.evaluate.selection import corrected_winner

@@ -30,8 +30,8 @@ def fresh_scores(
     from caviar.data.split import Split
     from caviar.errors import CaviarError
     from caviar.evaluate.metrics import find_metric
-    from caviar.given import read_arrays
-    from caviar.measure import Bench, measure
+    from caviar.measuring.given import read_arrays
+    from caviar.measuring.measure import Bench, measure
 
     dataset, _ = read_arrays(x, y, None)
     deciding = find_metric(metric, dataset.task)

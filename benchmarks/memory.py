@@ -130,7 +130,7 @@ def measured(asked: argparse.Namespace) -> dict[str, Any]:
     elif asked.members:
         found = many_members(asked.members, asked.epochs)
     else:
-        import caviar.fit  # noqa: F401 - what the imports alone take
+        import caviar.training.fit  # noqa: F401 - what the imports alone take
         from caviar.population import devices
 
         devices.start()

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from caviar.evaluate.estimate import Estimate
+from caviar.estimate import Estimate
 from caviar.evaluate.intervals import mean_estimate, proportion_estimate
 from caviar.recipe.hyperparameters import HyperParameters
 from caviar.tune.coarse import coarse_to_fine_search

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from caviar.evaluate.estimate import Estimate
+from caviar.estimate import Estimate
 from caviar.evaluate.intervals import mean_estimate
 from speed import ENVIRONMENTS, ROOT, NotAvailable, machine, prepared, timed
 from tables import load_before, number, spread, write

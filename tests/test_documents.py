@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from caviar.cli import app
+from caviar.command.main import app
 
 README = Path(__file__).parent.parent / "README.md"
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)

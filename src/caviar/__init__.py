@@ -14,55 +14,55 @@ from caviar.population.devices import choose_backend
 
 if TYPE_CHECKING:
     from caviar import plots
-    from caviar.doctor import diagnose
+    from caviar.comparing.compare import compare
+    from caviar.comparing.recheck import recheck
+    from caviar.comparing.stability import stability
+    from caviar.course.lesson import lesson
+    from caviar.doctor.diagnose import diagnose
     from caviar.errors import CaviarError
-    from caviar.fit import fit
-    from caviar.forecast import forecast
+    from caviar.forecasting.forecast import forecast
     from caviar.help.answer import explain_error
     from caviar.help.example import smallest_example
-    from caviar.history import History
-    from caviar.improve import improve
-    from caviar.lesson import lesson
+    from caviar.improving.improve import improve
     from caviar.look import look
-    from caviar.lr_range import lr_range
-    from caviar.panda import panda
-    from caviar.parquet import parquet
+    from caviar.nursing.panda import panda
     from caviar.predict import predict
-    from caviar.recheck import recheck
+    from caviar.rates.lr_range import lr_range
     from caviar.recipe import schedules
     from caviar.results import Run, open_run
     from caviar.resume import resume
-    from caviar.stability import stability
-    from caviar.tuned import tune
-    from caviar.versus import compare
+    from caviar.searching.tune import tune
+    from caviar.training.fit import fit
+    from caviar.training.history import History
+    from caviar.training.parquet import parquet
 
 # Before anybody imports keras: a population is a JAX program.
 choose_backend()
 
 _HOMES = {
     "CaviarError": "caviar.errors",
-    "History": "caviar.history",
+    "History": "caviar.training.history",
     "Run": "caviar.results",
-    "compare": "caviar.versus",
-    "diagnose": "caviar.doctor",
+    "compare": "caviar.comparing.compare",
+    "diagnose": "caviar.doctor.diagnose",
     "explain_error": "caviar.help.answer",
-    "fit": "caviar.fit",
-    "forecast": "caviar.forecast",
-    "improve": "caviar.improve",
-    "lesson": "caviar.lesson",
+    "fit": "caviar.training.fit",
+    "forecast": "caviar.forecasting.forecast",
+    "improve": "caviar.improving.improve",
+    "lesson": "caviar.course.lesson",
     "look": "caviar.look",
-    "lr_range": "caviar.lr_range",
+    "lr_range": "caviar.rates.lr_range",
     "open_run": "caviar.results",
-    "panda": "caviar.panda",
-    "parquet": "caviar.parquet",
+    "panda": "caviar.nursing.panda",
+    "parquet": "caviar.training.parquet",
     "plots": "caviar.plots",
     "predict": "caviar.predict",
-    "recheck": "caviar.recheck",
+    "recheck": "caviar.comparing.recheck",
     "resume": "caviar.resume",
     "schedules": "caviar.recipe.schedules",
     "smallest_example": "caviar.help.example",
-    "stability": "caviar.stability",
-    "tune": "caviar.tuned",
+    "stability": "caviar.comparing.stability",
+    "tune": "caviar.searching.tune",
 }
 
 __all__ = [

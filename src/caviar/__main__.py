@@ -1,5 +1,5 @@
 """`python -m caviar`: the command line."""
 
-from caviar.cli import main
+from caviar.command.main import main
 
 main()

@@ -22,9 +22,9 @@ from caviar.evaluate.metrics import METRICS
 from caviar.recipe.builder import call_with
 from caviar.recipe.hypermodel import HyperModel
 from caviar.recipe.hyperparameters import HyperParameters
+from caviar.searching.tune import Tuned, tune
 from caviar.tune.halving import schedule_size
 from caviar.tune.space import Space, discover
-from caviar.tuned import Tuned, tune
 
 __all__ = [
     "BayesianOptimization",

@@ -5,14 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from caviar.errors import RunError
-from caviar.going_on import go_on
-from caviar.improve import carry_out
+from caviar.improving.improve import carry_out
 from caviar.recipe.builder import Builder
 from caviar.results import Run
 from caviar.run.call import found
 from caviar.run.folder import RunFolder
 from caviar.run.study import StudyFolder
-from caviar.tuned import Tuned
+from caviar.searching.going_on import go_on
+from caviar.searching.tune import Tuned
 
 
 def resume(

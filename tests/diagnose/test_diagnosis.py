@@ -11,7 +11,7 @@ from caviar.diagnose.evidence import Evidence
 from caviar.diagnose.generalization import GENERALIZATION
 from caviar.diagnose.learning import LEARNING
 from caviar.diagnose.prediction import PREDICTION
-from caviar.evaluate.estimate import Estimate
+from caviar.estimate import Estimate
 from caviar.evaluate.variance import spread
 from caviar.remedies.table import REMEDIES
 

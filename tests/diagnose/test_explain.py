@@ -4,7 +4,7 @@ import pytest
 
 from caviar.diagnose.diagnosis import diagnose
 from caviar.diagnose.explain import as_cures_of, candidates, explained, in_time, is_clear
-from caviar.evaluate.estimate import Estimate
+from caviar.estimate import Estimate
 from caviar.remedies.table import REMEDIES
 from caviar.run.record import ComparisonRecord, DiagnosisRecord
 from tests.diagnose.test_diagnosis import healthy

@@ -6,14 +6,14 @@ import keras
 import numpy as np
 import pytest
 
-from caviar.anatomy import model_facts
 from caviar.data.prepare import PreparationPlan
 from caviar.diagnose.contract import Clear, Found, NotApplicable
 from caviar.diagnose.data import DATA
 from caviar.diagnose.facts import data_facts
 from caviar.diagnose.inside import INSIDE
 from caviar.diagnose.static import STATIC
-from caviar.evaluate.estimate import Estimate
+from caviar.doctor.anatomy import model_facts
+from caviar.estimate import Estimate
 from caviar.recipe.recipe import Recipe
 from tests.diagnose.test_diagnosis import MEMBERS, healthy
 

@@ -11,8 +11,8 @@ from caviar.data.split import make_splits
 from caviar.diagnose.contract import Clear, Found
 from caviar.diagnose.diagnosis import CHECKS, diagnose
 from caviar.diagnose.results import RangeTest
+from caviar.doctor.examination import Examination
 from caviar.evaluate.metrics import find_metric
-from caviar.examination import Examination
 from caviar.experiments.contract import Ground, NotAvailable, Seen
 from caviar.experiments.differences import finite_differences
 from caviar.experiments.members import train_extra
@@ -21,8 +21,8 @@ from caviar.experiments.permuted import permuted_labels
 from caviar.experiments.range_test import range_test, rates_around
 from caviar.experiments.run import conducted
 from caviar.experiments.table import EXPERIMENTS
-from caviar.given import make_recipe, read_arrays
-from caviar.measure import Bench, measure
+from caviar.measuring.given import make_recipe, read_arrays
+from caviar.measuring.measure import Bench, measure
 from caviar.population.job import Monitor, Seat
 from caviar.progress import Clock, OutOfTime, Voice
 from caviar.remedies.table import REMEDIES

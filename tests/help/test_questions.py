@@ -6,7 +6,7 @@ import pytest
 import typer
 
 import caviar
-from caviar.cli import app
+from caviar.command.main import app
 from caviar.errors import OptionError
 from caviar.help.channels import CHANNELS, channel_for
 from caviar.help.questions import QUESTIONS

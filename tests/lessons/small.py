@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 from caviar.evaluate.claims import above, exactly
-from caviar.lessons.contract import (
+from caviar.teaching.contract import (
     Bars,
     Choice,
     Claim,
@@ -20,7 +20,7 @@ from caviar.lessons.contract import (
     Variant,
     Winner,
 )
-from caviar.lessons.rows import first_rows
+from caviar.teaching.rows import first_rows
 
 
 def build(n_inputs: int = 2, rate: float = 0.5) -> keras.Model:

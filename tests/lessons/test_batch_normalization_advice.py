@@ -11,8 +11,8 @@ from caviar.lessons.batch_normalization_advice import (
     running_statistics,
     settled,
 )
-from caviar.lessons.contract import Data
-from caviar.lessons.seen import Lab
+from caviar.teaching.contract import Data
+from caviar.teaching.seen import Lab
 
 
 def test_the_layer_does_what_the_formulas_say_and_not_what_the_misprint_says():

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from caviar.beside import run_beside, shares_of_cores
+from caviar.course.beside import run_beside, shares_of_cores
 from caviar.errors import RunError
 from caviar.run.lesson import read_lesson
 

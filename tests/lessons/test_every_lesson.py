@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 import typer
 
-from caviar.cli import app
+from caviar.command.main import app
+from caviar.course.lesson import SEEDS as IN_FULL
 from caviar.errors import DataError
 from caviar.evaluate.claims import judge
-from caviar.lesson import SEEDS as IN_FULL
 from caviar.lessons import framework
-from caviar.lessons.contract import Lesson, Match, Winner
-from caviar.lessons.found import LEVEL
-from caviar.lessons.seen import Seen
 from caviar.lessons.table import BY_COMMAND, LESSONS
-from caviar.lessons.taught import teach
 from caviar.population.job import Monitor
+from caviar.teaching.contract import Lesson, Match, Winner
+from caviar.teaching.found import LEVEL
+from caviar.teaching.seen import Seen
+from caviar.teaching.taught import teach
 
 BY_NAME = {lesson.name: lesson for lesson in LESSONS}
 TABLES = os.environ.get("CAVIAR_DATA")

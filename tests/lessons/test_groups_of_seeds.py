@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from caviar.lessons import framework, seven, skill
-from caviar.lessons.contract import Data, Variant
-from caviar.lessons.seen import Seen, Training, pairs
+from caviar.teaching.contract import Data, Variant
+from caviar.teaching.seen import Seen, Training, pairs
 
 SEEDS = 7
 

@@ -11,19 +11,19 @@ import pytest
 from typer.testing import CliRunner
 
 import caviar
-from caviar.cli import app
+from caviar.command.main import app
+from caviar.course import edited
+from caviar.course.ask import ask, named
+from caviar.course.taken import remember, taken
 from caviar.errors import OptionError, RunError
 from caviar.evaluate.claims import above, below, between, exactly, judge
-from caviar.lessons import edited
-from caviar.lessons.ask import ask, named
-from caviar.lessons.found import make_record
-from caviar.lessons.seen import classes
 from caviar.lessons.table import LESSONS
-from caviar.lessons.taken import remember, taken
-from caviar.lessons.taught import teach
 from caviar.population.job import Monitor
 from caviar.report.lesson import course_page, lesson_page
 from caviar.run.lesson import LessonRecord, QuestionLine, read_lesson, tally, write_lesson
+from caviar.teaching.found import make_record
+from caviar.teaching.seen import classes
+from caviar.teaching.taught import teach
 from tests.lessons.small import LESSON, rows
 
 SMALL = Path(__file__).with_name("small.py")
@@ -258,7 +258,7 @@ def test_what_does_not_fit_is_refused_in_a_sentence(given, sentence, tmp_path):
 
 def test_a_lesson_that_needs_its_own_rows_says_so(tmp_path, monkeypatch):
     fixed = replace(LESSON, own_rows="its claims are about circles")
-    monkeypatch.setattr(sys.modules["caviar.lesson"], "find_lesson", lambda _: (fixed, ""))
+    monkeypatch.setattr(sys.modules["caviar.course.lesson"], "find_lesson", lambda _: (fixed, ""))
     with pytest.raises(OptionError, match="because its claims are about circles"):
         caviar.lesson("small", data="sample:breast-cancer", out=tmp_path, quiet=True)
 

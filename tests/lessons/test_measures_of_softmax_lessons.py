@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from caviar.lessons import class_weights, confidence, ensembles, hierarchical, softmax, transfer
-from caviar.lessons.contract import Data, Variant
-from caviar.lessons.seen import Seen, Training
+from caviar.teaching.contract import Data, Variant
+from caviar.teaching.seen import Seen, Training
 
 
 def seen_with(data: Data, outputs: list[list[np.ndarray]]) -> Seen:

@@ -8,7 +8,7 @@ import pytest
 from caviar.errors import ModelError
 from caviar.evaluate.claims import judge
 from caviar.lessons import dropout, early_stopping, frameworks, noise
-from caviar.lessons.seen import Seen
+from caviar.teaching.seen import Seen
 
 
 def test_what_differs_whoever_watches_is_no_flattery():

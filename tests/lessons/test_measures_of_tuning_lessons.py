@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from caviar.lessons import log_scale, panda_or_caviar, searches, seven
-from caviar.lessons.seen import Lab
-from caviar.lessons.taught import train_variants
 from caviar.population.job import Monitor
+from caviar.teaching.seen import Lab
+from caviar.teaching.taught import train_variants
 from caviar.tune.draws import random_search
 from caviar.tune.space import discover
 
@@ -68,7 +68,7 @@ def test_trials_of_a_search_are_trained_with_the_settings_that_it_asked_for(monk
     data = searches.rows()
 
     def train(*variants, data=data, seeds=(1, 2)):
-        from caviar.lessons.seen import Seen
+        from caviar.teaching.seen import Seen
 
         return Seen(data, seeds, train_variants(variants, data, seeds, Monitor()))
 
@@ -86,7 +86,7 @@ def test_trials_of_a_search_are_trained_with_the_settings_that_it_asked_for(monk
 
     from sklearn.preprocessing import StandardScaler
 
-    from caviar.lessons.contract import Variant
+    from caviar.teaching.contract import Variant
 
     alone = train(Variant("one", "one", build, epochs=searches.EPOCHS, prepare=StandardScaler), seeds=(2,))
     expected = alone.per_member("one", lambda p, y: searches.log_loss(p, y, chosen_by=True))

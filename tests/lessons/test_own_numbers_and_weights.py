@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from caviar.errors import CaviarError
-from caviar.lessons.contract import Data, Variant
-from caviar.lessons.taught import train_variants
 from caviar.population.job import Monitor
+from caviar.teaching.contract import Data, Variant
+from caviar.teaching.taught import train_variants
 
 RNG = np.random.default_rng(0)
 ROWS = Data("noise", RNG.normal(size=(60, 2)), RNG.integers(0, 2, 60), [(np.arange(40), np.arange(40, 60))])

@@ -8,10 +8,10 @@ import pytest
 
 import caviar
 from caviar.lessons.class_weights import balanced
-from caviar.lessons.contract import Data
 from caviar.lessons.table import LESSONS
 from caviar.population.template import sketch
 from caviar.recipe.builder import call_with
+from caviar.teaching.contract import Data
 
 BY_NAME = {lesson.name: lesson for lesson in LESSONS}
 MANY_CLASSES = ("softmax", "class-weights", "ensembles", "confidence", "batch-normalization-advice")
@@ -40,7 +40,7 @@ def table(classes: int, inputs: int = 3, rows: int = 240) -> pl.DataFrame:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", CLASSES)
 def test_a_lesson_on_another_table_judges_what_is_not_about_its_own_rows(name, tmp_path, monkeypatch):
-    monkeypatch.setattr(import_module("caviar.lesson"), "QUICK_SHARE", 0.02)
+    monkeypatch.setattr(import_module("caviar.course.lesson"), "QUICK_SHARE", 0.02)
     lesson = BY_NAME[name]
     taught = caviar.lesson(
         name, seeds=2, quick=True, data=table(CLASSES[name]), target="label", out=tmp_path, quiet=True

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from caviar.errors import DataError
-from caviar.lessons.contract import Data
-from caviar.lessons.rows import first_rows, plausible_pressures, table
+from caviar.teaching.contract import Data
+from caviar.teaching.rows import first_rows, plausible_pressures, table
 
 
 def rows_of(name: str) -> Data:

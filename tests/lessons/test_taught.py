@@ -6,11 +6,11 @@ import keras
 import numpy as np
 from sklearn.preprocessing import PolynomialFeatures
 
-from caviar.lessons.contract import Variant
-from caviar.lessons.rows import circles
-from caviar.lessons.taught import train_variants
 from caviar.population import together
 from caviar.population.job import Monitor
+from caviar.teaching.contract import Variant
+from caviar.teaching.rows import circles
+from caviar.teaching.taught import train_variants
 
 
 def build(n_inputs: int, rate: float = 0.01) -> keras.Model:

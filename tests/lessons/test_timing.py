@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from caviar.lessons import timing
+from caviar.teaching import timing
 
 
 @pytest.fixture

@@ -32,13 +32,13 @@ from caviar.nursing.course import Course
 from caviar.nursing.live import Live
 from caviar.nursing.log import read_log
 from caviar.nursing.material import from_arrays
+from caviar.nursing.panda import panda_command
 from caviar.nursing.server import LARGEST_BODY, Server
 from caviar.nursing.terminal import Lines
 from caviar.nursing.watch import watch
-from caviar.panda import panda_command
 from caviar.report.panda import render
 from caviar.run.folder import MODEL
-from tests.cli.conftest import rows_of_two_classes
+from tests.command.conftest import rows_of_two_classes
 from tests.nursing.conftest import SEED, build
 
 PAGE = render("table <b>", 120, "binary", "build", "runs/panda")

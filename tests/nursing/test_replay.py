@@ -5,8 +5,8 @@ import pytest
 
 import caviar
 from caviar.errors import OptionError
+from caviar.nursing.panda import replay_table
 from caviar.nursing.replay import REPLAY
-from caviar.panda import replay_table
 from caviar.population import devices
 from tests.nursing.conftest import SEED, build
 
@@ -66,7 +66,7 @@ def test_a_replay_scores_held_out_rows_of_members_that_keras_would_make(rows, tm
     assert again.nursed == found.nursed
     assert (tmp_path / "run" / REPLAY).is_file()
     from caviar.data.split import make_splits
-    from caviar.given import read_arrays
+    from caviar.measuring.given import read_arrays
 
     dataset, _ = read_arrays(x, y, None)
     scores = []

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from caviar.evaluate.estimate import Estimate
+from caviar.estimate import Estimate
 from caviar.run.record import (
     ArmRecord,
     ColumnFacts,

@@ -3,7 +3,7 @@ import math
 
 import pytest
 
-from caviar.evaluate.estimate import Estimate
+from caviar.estimate import Estimate
 from caviar.report import figures
 from tests.report.fake_run import HOSTILE, RECORDS, comparison, estimate, full_record, named_record
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caviar.evaluate.estimate import Estimate
+from caviar.estimate import Estimate
 from caviar.report import wording
 
 

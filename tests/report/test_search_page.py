@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from caviar.evaluate.estimate import Estimate
+from caviar.estimate import Estimate
 from caviar.recipe.hyperparameters import HyperParameters
 from caviar.report.search import draw_slice, parallel_lines, progress, ranked, render, slices_of
 from caviar.run.study import SearchRecord, TrialLine

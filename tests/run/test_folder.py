@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from caviar.errors import RunError
-from caviar.evaluate.estimate import Estimate
+from caviar.estimate import Estimate
 from caviar.run.folder import RunFolder, make_run_folder
 from caviar.run.record import ArmRecord, Record
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from caviar.diagnose.evidence import Evidence
-from caviar.evaluate.estimate import Estimate
+from caviar.estimate import Estimate
 
 Area = Literal["learning", "generalization", "prediction"]
 

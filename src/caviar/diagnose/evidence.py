@@ -7,8 +7,8 @@ import xarray as xr
 
 from caviar.diagnose.facts import DataFacts, ModelFacts
 from caviar.diagnose.results import Differences, OneBatch, Permuted, RangeTest
+from caviar.estimate import Estimate
 from caviar.evaluate.calibration import Calibration
-from caviar.evaluate.estimate import Estimate
 from caviar.evaluate.neighbours import NearDuplicates
 from caviar.run.record import ExperimentRecord, SpreadRecord
 

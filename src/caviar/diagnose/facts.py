@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from caviar.evaluate.estimate import Estimate
+from caviar.estimate import Estimate
 
 _BOUNDS = {
     "sigmoid": (0.0, 1.0),

@@ -6,7 +6,7 @@ import numpy as np
 
 from caviar.diagnose.contract import Check, Clear, Found, NotApplicable, Outcome
 from caviar.diagnose.evidence import Evidence
-from caviar.evaluate.estimate import Estimate
+from caviar.estimate import Estimate
 from caviar.evaluate.intervals import mean_estimate, proportion_estimate
 
 

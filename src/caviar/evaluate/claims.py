@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from caviar.evaluate.estimate import Estimate
+from caviar.estimate import Estimate
 from caviar.evaluate.intervals import proportion_estimate
 from caviar.evaluate.wording import digits
 from caviar.run.lesson import Verdict

@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 from scipy import stats
 
-from caviar.evaluate.estimate import Estimate
+from caviar.estimate import Estimate
 from caviar.evaluate.intervals import corrected_error, degrees_of_freedom, mean_estimate
 from caviar.evaluate.wording import digits
 from caviar.run.record import ComparisonRecord

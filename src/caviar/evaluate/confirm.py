@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from scipy import stats
 
-from caviar.evaluate.estimate import Estimate
+from caviar.estimate import Estimate
 
 _METHOD = "rows drawn again, and seeds (Welch-Satterthwaite)"
 

@@ -10,7 +10,7 @@ import math
 import numpy as np
 from scipy import stats
 
-from caviar.evaluate.estimate import Estimate
+from caviar.estimate import Estimate
 
 SMALL_TABLE = 300
 """Rows below which the degrees of freedom are folds - 1, not scores - 1.

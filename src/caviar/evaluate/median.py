@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from caviar.evaluate.estimate import Estimate
+from caviar.estimate import Estimate
 
 FEWEST = 6
 """Values below which no interval of them holds the median with 95 %: 1 - 2 * 0.5 ** 6 = 97 %, of five 94 %."""

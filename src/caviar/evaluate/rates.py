@@ -7,8 +7,8 @@ from functools import cached_property
 
 import numpy as np
 
+from caviar.estimate import Estimate
 from caviar.evaluate.compare import compare, judge, rope_of
-from caviar.evaluate.estimate import Estimate
 from caviar.evaluate.intervals import mean_estimate
 from caviar.evaluate.metrics import Metric
 from caviar.run.record import ComparisonRecord

@@ -9,7 +9,7 @@ import math
 import numpy as np
 from scipy import stats
 
-from caviar.evaluate.estimate import Estimate
+from caviar.estimate import Estimate
 from caviar.evaluate.wording import digits
 from caviar.run.studies import Enough, Normality
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from caviar.evaluate.estimate import Estimate
+from caviar.estimate import Estimate
 
 
 def corrected_winner(

@@ -8,7 +8,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
-from caviar.evaluate.estimate import Estimate
+from caviar.estimate import Estimate
 
 _MOST_ROWS = 5_000
 

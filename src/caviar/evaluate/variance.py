@@ -12,7 +12,7 @@ from scipy import stats
 from scipy.special import chdtri, fdtri
 from scipy.stats import hmean
 
-from caviar.evaluate.estimate import Estimate
+from caviar.estimate import Estimate
 from caviar.evaluate.wording import digits, interval
 from caviar.run.record import SpreadRecord
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from caviar.evaluate.estimate import Estimate
+from caviar.estimate import Estimate
 
 
 def digits(value: float) -> str:

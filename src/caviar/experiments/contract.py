@@ -6,7 +6,7 @@ from typing import Any
 
 from caviar.diagnose.evidence import Evidence
 from caviar.errors import CaviarError
-from caviar.measure import Arm, Bench
+from caviar.measuring.measure import Arm, Bench
 from caviar.population.job import Monitor
 from caviar.run.record import DiagnosisRecord
 

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from caviar.experiments.contract import Ground, NotAvailable
-from caviar.fitting import Fitting, make_fitting
 from caviar.population.job import Seat, Trained
 from caviar.population.lift import LEARNING_RATE
 from caviar.population.train import NotTogether, train
 from caviar.recipe.recipe import Recipe
+from caviar.training.fitting import Fitting, make_fitting
 
 
 def train_extra(

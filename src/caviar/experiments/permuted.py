@@ -5,8 +5,8 @@ import numpy as np
 from caviar.diagnose.results import Permuted
 from caviar.experiments.contract import Ground, Seen
 from caviar.experiments.members import train_extra
-from caviar.measure import seats_for
-from caviar.trial import expected_steps
+from caviar.measuring.measure import seats_for
+from caviar.measuring.trial import expected_steps
 
 MEMBERS = 3
 """Seeds of the first fold."""

@@ -9,7 +9,7 @@ from caviar.diagnose.evidence import Evidence
 from caviar.errors import CaviarError
 from caviar.experiments.contract import Experiment, Ground, NotAvailable, Seen
 from caviar.experiments.table import EXPERIMENTS
-from caviar.measure import Arm, Bench
+from caviar.measuring.measure import Arm, Bench
 from caviar.population.job import Monitor
 from caviar.progress import OutOfTime
 from caviar.run.record import DiagnosisRecord, ExperimentRecord

@@ -6,9 +6,9 @@ import keras
 import numpy as np
 
 from caviar.evaluate.claims import above, between, exactly
-from caviar.lessons.contract import Choice, Claim, Drawing, Lesson, Lines, Variant, Winner
-from caviar.lessons.rows import circles
-from caviar.lessons.seen import Lab, Seen
+from caviar.teaching.contract import Choice, Claim, Drawing, Lesson, Lines, Variant, Winner
+from caviar.teaching.rows import circles
+from caviar.teaching.seen import Lab, Seen
 
 HIDDEN = 16
 TOLERANCE = 1e-6  # relative, in float64: differences of step 1e-6 are right to about 1e-9

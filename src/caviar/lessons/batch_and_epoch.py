@@ -4,9 +4,9 @@ import keras
 import numpy as np
 
 from caviar.evaluate.claims import above, exactly
-from caviar.lessons.contract import Choice, Claim, Lesson, Reported, Shown, Variant
-from caviar.lessons.rows import circles
-from caviar.lessons.seen import Seen
+from caviar.teaching.contract import Choice, Claim, Lesson, Reported, Shown, Variant
+from caviar.teaching.rows import circles
+from caviar.teaching.seen import Seen
 
 ROWS, BATCH, EPOCHS = 200, 5, 1000
 

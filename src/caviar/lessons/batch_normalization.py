@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from caviar.evaluate.claims import Expectation, above, below, between
-from caviar.lessons.contract import (
+from caviar.teaching.contract import (
     Claim,
     Lesson,
     Lines,
@@ -19,8 +19,8 @@ from caviar.lessons.contract import (
     Winner,
     reported_accuracies,
 )
-from caviar.lessons.rows import circles
-from caviar.lessons.seen import Lab, Seen, along
+from caviar.teaching.rows import circles
+from caviar.teaching.seen import Lab, Seen, along
 
 STEADY = 200
 """Last epochs of 300 over which jaggedness is measured: what falls at the beginning is not jagged."""

@@ -8,9 +8,9 @@ import keras
 import numpy as np
 
 from caviar.evaluate.claims import above, below, between
-from caviar.lessons.contract import Choice, Claim, Lesson, Lines, Match, Variant, Winner
-from caviar.lessons.rows import digits
-from caviar.lessons.seen import Lab, Seen
+from caviar.teaching.contract import Choice, Claim, Lesson, Lines, Match, Variant, Winner
+from caviar.teaching.rows import digits
+from caviar.teaching.seen import Lab, Seen
 
 Place = Literal["nowhere", "before", "after", "last"]
 RATES = (0.01, 0.1, 1.0, 10.0)

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from caviar.evaluate.claims import above, below, exactly
-from caviar.lessons.contract import (
+from caviar.teaching.contract import (
     Choice,
     Claim,
     Lesson,
@@ -19,8 +19,8 @@ from caviar.lessons.contract import (
     Winner,
     reported_accuracies,
 )
-from caviar.lessons.rows import circles
-from caviar.lessons.seen import Lab, Seen, along, pairs
+from caviar.teaching.rows import circles
+from caviar.teaching.seen import Lab, Seen, along, pairs
 
 
 def build(n_inputs: int = 2) -> keras.Model:

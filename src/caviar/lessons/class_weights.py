@@ -9,10 +9,10 @@ import keras
 import numpy as np
 
 from caviar.evaluate.claims import above
-from caviar.lessons.contract import Claim, Data, Lesson, Shown, Variant, Winner
-from caviar.lessons.rows import folds, holdout
-from caviar.lessons.seen import Lab, Seen
-from caviar.lessons.seen import classes as classes_of
+from caviar.teaching.contract import Claim, Data, Lesson, Shown, Variant, Winner
+from caviar.teaching.rows import folds, holdout
+from caviar.teaching.seen import Lab, Seen
+from caviar.teaching.seen import classes as classes_of
 
 CLASSES = 3
 EPOCHS = 60

@@ -11,9 +11,9 @@ from sklearn.datasets import make_classification
 from sklearn.preprocessing import StandardScaler
 
 from caviar.evaluate.claims import above
-from caviar.lessons.contract import Choice, Claim, Data, Drawing, Lesson, Lines, Shown, Variant, Winner
-from caviar.lessons.rows import holdout
-from caviar.lessons.seen import Seen
+from caviar.teaching.contract import Choice, Claim, Data, Drawing, Lesson, Lines, Shown, Variant, Winner
+from caviar.teaching.rows import holdout
+from caviar.teaching.seen import Seen
 
 CLASSES = 4
 THRESHOLDS = np.round(np.arange(0.4, 0.96, 0.05), 2)

@@ -10,7 +10,8 @@ import numpy as np
 from sklearn.preprocessing import StandardScaler
 
 from caviar.evaluate.claims import above, below, between, exactly
-from caviar.lessons.contract import (
+from caviar.recipe.schedules import Cyclical
+from caviar.teaching.contract import (
     Choice,
     Claim,
     Data,
@@ -22,9 +23,8 @@ from caviar.lessons.contract import (
     Variant,
     Winner,
 )
-from caviar.lessons.rows import SYSTOLIC, holdout, plausible_pressures, table
-from caviar.lessons.seen import Lab, Seen, classes
-from caviar.recipe.schedules import Cyclical
+from caviar.teaching.rows import SYSTOLIC, holdout, plausible_pressures, table
+from caviar.teaching.seen import Lab, Seen, classes
 
 EPOCHS, BATCH = 50, 350
 FIXED, BASE, PEAK = 0.01, 0.001, 0.1

@@ -8,9 +8,9 @@ import numpy as np
 from sklearn.preprocessing import StandardScaler
 
 from caviar.evaluate.claims import above, below, between, exactly
-from caviar.lessons.contract import Bars, Choice, Claim, Lesson, Match, Reported, Shown, Variant, Winner
-from caviar.lessons.rows import folds, table
-from caviar.lessons.seen import Lab, Seen
+from caviar.teaching.contract import Bars, Choice, Claim, Lesson, Match, Reported, Shown, Variant, Winner
+from caviar.teaching.rows import folds, table
+from caviar.teaching.seen import Lab, Seen
 
 NEVER_REACHED = 1e6
 NOTHING = 1e-9

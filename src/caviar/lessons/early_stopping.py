@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.datasets import make_circles
 
 from caviar.evaluate.claims import above, between, exactly
-from caviar.lessons.contract import (
+from caviar.teaching.contract import (
     Bars,
     Choice,
     Claim,
@@ -20,8 +20,8 @@ from caviar.lessons.contract import (
     Winner,
     reported_accuracies,
 )
-from caviar.lessons.rows import circles
-from caviar.lessons.seen import Lab, Seen
+from caviar.teaching.rows import circles
+from caviar.teaching.seen import Lab, Seen
 
 PATIENCE = 200
 FRESH = 2000

@@ -14,9 +14,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from caviar.evaluate.claims import above
-from caviar.lessons.contract import Choice, Claim, Data, Lesson, Shown, Variant
-from caviar.lessons.rows import folds
-from caviar.lessons.seen import Lab, Seen, pairs
+from caviar.teaching.contract import Choice, Claim, Data, Lesson, Shown, Variant
+from caviar.teaching.rows import folds
+from caviar.teaching.seen import Lab, Seen, pairs
 
 CLASSES = 3
 FOLDS = 5

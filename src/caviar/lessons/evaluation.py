@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.preprocessing import StandardScaler
 
 from caviar.evaluate.claims import above, below
-from caviar.lessons.contract import (
+from caviar.teaching.contract import (
     Bars,
     Choice,
     Claim,
@@ -21,8 +21,8 @@ from caviar.lessons.contract import (
     Variant,
     Winner,
 )
-from caviar.lessons.rows import folds, holdout, table
-from caviar.lessons.seen import Lab, Seen, classes
+from caviar.teaching.rows import folds, holdout, table
+from caviar.teaching.seen import Lab, Seen, classes
 
 LOGS = ("loss", "accuracy", "val_loss", "val_accuracy")
 EPOCHS, FOLDS = 150, 10

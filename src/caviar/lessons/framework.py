@@ -15,7 +15,7 @@ from caviar.diagnose.evidence import Evidence
 from caviar.evaluate.claims import above
 from caviar.evaluate.compare import rope_of
 from caviar.evaluate.variance import spread
-from caviar.lessons.contract import (
+from caviar.teaching.contract import (
     Choice,
     Claim,
     Data,
@@ -29,8 +29,8 @@ from caviar.lessons.contract import (
     Variant,
     Winner,
 )
-from caviar.lessons.rows import circles, folds
-from caviar.lessons.seen import Lab, Seen
+from caviar.teaching.rows import circles, folds
+from caviar.teaching.seen import Lab, Seen
 
 TOGETHER = 3
 """Seeds that are looked at together: a problem of prediction shows in no single training."""

@@ -13,9 +13,9 @@ import numpy as np
 
 from caviar.errors import ModelError
 from caviar.evaluate.claims import above, exactly
-from caviar.lessons.contract import Choice, Claim, Lesson, Variant
-from caviar.lessons.rows import circles
-from caviar.lessons.seen import Lab, Seen
+from caviar.teaching.contract import Choice, Claim, Lesson, Variant
+from caviar.teaching.rows import circles
+from caviar.teaching.seen import Lab, Seen
 
 TRAINING = ("jax", "torch", "tensorflow")
 """Backends on which Keras trains; on NumPy it only predicts."""

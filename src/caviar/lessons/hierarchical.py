@@ -9,10 +9,10 @@ import keras
 import numpy as np
 
 from caviar.evaluate.claims import above, below
-from caviar.lessons.contract import Choice, Claim, Data, Drawing, Lesson, Lines, Shown, Variant
-from caviar.lessons.rows import first_rows
-from caviar.lessons.seen import Lab, Seen
-from caviar.lessons.timing import in_turns
+from caviar.teaching.contract import Choice, Claim, Data, Drawing, Lesson, Lines, Shown, Variant
+from caviar.teaching.rows import first_rows
+from caviar.teaching.seen import Lab, Seen
+from caviar.teaching.timing import in_turns
 
 GROUPS = 32
 SIZE = 32

@@ -7,10 +7,10 @@ import keras
 import numpy as np
 
 from caviar.evaluate.claims import above, between, exactly
-from caviar.lessons.contract import Bars, Choice, Claim, Drawing, Lesson, Variant
-from caviar.lessons.rows import circles
-from caviar.lessons.seen import Lab, Seen
 from caviar.recipe.hyperparameters import HyperParameters
+from caviar.teaching.contract import Bars, Choice, Claim, Drawing, Lesson, Variant
+from caviar.teaching.rows import circles
+from caviar.teaching.seen import Lab, Seen
 from caviar.tune.parameter import Parameter
 from caviar.tune.space import discover
 

@@ -12,7 +12,7 @@ from sklearn.model_selection import KFold
 from sklearn.preprocessing import PowerTransformer
 
 from caviar.evaluate.claims import above, below, between, exactly
-from caviar.lessons.contract import (
+from caviar.teaching.contract import (
     Bars,
     Choice,
     Claim,
@@ -26,8 +26,8 @@ from caviar.lessons.contract import (
     Untold,
     Variant,
 )
-from caviar.lessons.rows import folds, holdout, table
-from caviar.lessons.seen import Lab, Seen, classes
+from caviar.teaching.rows import folds, holdout, table
+from caviar.teaching.seen import Lab, Seen, classes
 
 LABELS = ("-1", "1")
 FEWER, FEWEST = 10, 3

@@ -11,8 +11,8 @@ from sklearn.datasets import make_regression
 from sklearn.model_selection import RepeatedKFold
 
 from caviar.evaluate.claims import above, below, between, exactly
-from caviar.lessons.contract import Choice, Claim, Data, Drawing, Lesson, Lines, Reported, Shown, Variant
-from caviar.lessons.seen import Lab, Seen
+from caviar.teaching.contract import Choice, Claim, Data, Drawing, Lesson, Lines, Reported, Shown, Variant
+from caviar.teaching.seen import Lab, Seen
 
 DRAWN = {"n_samples": 1000, "n_features": 10, "n_informative": 5, "n_targets": 3, "random_state": 2}
 FOLDS, REPEATS = 10, 3

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from caviar.evaluate.claims import above, between, exactly
-from caviar.lessons.contract import (
+from caviar.teaching.contract import (
     Choice,
     Claim,
     Lesson,
@@ -18,8 +18,8 @@ from caviar.lessons.contract import (
     Winner,
     reported_accuracies,
 )
-from caviar.lessons.rows import circles
-from caviar.lessons.seen import Lab, Seen
+from caviar.teaching.rows import circles
+from caviar.teaching.seen import Lab, Seen
 
 DISTURBANCES = (0.0, 0.05, 0.1, 0.15, 0.2)
 """Standard deviations of what is added to test rows; the data's own noise has 0.1."""

@@ -10,9 +10,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
 from caviar.evaluate.claims import above, below
-from caviar.lessons.contract import Choice, Claim, Data, Lesson, Match, Shown, Untold, Variant, Winner
-from caviar.lessons.rows import first_rows
-from caviar.lessons.seen import Seen
+from caviar.teaching.contract import Choice, Claim, Data, Lesson, Match, Shown, Untold, Variant, Winner
+from caviar.teaching.rows import first_rows
+from caviar.teaching.seen import Seen
 
 SIZE, EPOCHS = 250, 20
 PLATEAU = keras.callbacks.ReduceLROnPlateau("val_loss", factor=0.1, patience=3)

@@ -12,9 +12,9 @@ from scipy.stats import spearmanr
 from sklearn.datasets import make_moons
 
 from caviar.evaluate.claims import above, exactly
-from caviar.lessons.contract import Choice, Claim, Data, Drawing, Lesson, Lines, Shown, Untold, Variant
-from caviar.lessons.rows import first_rows
-from caviar.lessons.seen import Lab, Seen, Training
+from caviar.teaching.contract import Choice, Claim, Data, Drawing, Lesson, Lines, Shown, Untold, Variant
+from caviar.teaching.rows import first_rows
+from caviar.teaching.seen import Lab, Seen, Training
 
 EPOCHS = 40
 BUDGETS = (1, 2, 4, 8, 16)

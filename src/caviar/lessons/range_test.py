@@ -10,10 +10,10 @@ from numpy.lib.stride_tricks import sliding_window_view
 from sklearn.preprocessing import StandardScaler
 
 from caviar.evaluate.claims import above
-from caviar.lessons.contract import Choice, Claim, Data, Drawing, Lesson, Lines, Split, Variant, Winner
-from caviar.lessons.rows import circles, holdout, plausible_pressures, table
-from caviar.lessons.seen import Lab, Seen
 from caviar.recipe.schedules import Cyclical, RangeSweep
+from caviar.teaching.contract import Choice, Claim, Data, Drawing, Lesson, Lines, Split, Variant, Winner
+from caviar.teaching.rows import circles, holdout, plausible_pressures, table
+from caviar.teaching.seen import Lab, Seen
 
 ROWS, BATCH, EPOCHS = 4375, 350, 50
 UPDATES = 10 * EPOCHS

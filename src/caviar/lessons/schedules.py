@@ -9,7 +9,8 @@ import numpy as np
 from keras.optimizers.schedules import ExponentialDecay
 
 from caviar.evaluate.claims import above, below, between
-from caviar.lessons.contract import (
+from caviar.recipe.schedules import StepDecay
+from caviar.teaching.contract import (
     Choice,
     Claim,
     Lesson,
@@ -22,9 +23,8 @@ from caviar.lessons.contract import (
     Winner,
     reported_accuracies,
 )
-from caviar.lessons.rows import circles
-from caviar.lessons.seen import Seen
-from caviar.recipe.schedules import StepDecay
+from caviar.teaching.rows import circles
+from caviar.teaching.seen import Seen
 
 UPDATES = 16 * 300
 """Of a whole training: 500 rows are 16 batches of 32 rows or fewer."""

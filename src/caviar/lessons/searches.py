@@ -11,10 +11,10 @@ from sklearn.datasets import make_classification
 from sklearn.preprocessing import StandardScaler
 
 from caviar.evaluate.claims import above, exactly
-from caviar.lessons.contract import Choice, Claim, Data, Drawing, Lesson, Lines, Shown, Variant
-from caviar.lessons.rows import holdout
-from caviar.lessons.seen import Lab, Seen
 from caviar.recipe.hyperparameters import HyperParameters
+from caviar.teaching.contract import Choice, Claim, Data, Drawing, Lesson, Lines, Shown, Variant
+from caviar.teaching.rows import holdout
+from caviar.teaching.seen import Lab, Seen
 from caviar.tune.coarse import coarse_to_fine_search
 from caviar.tune.draws import random_search
 from caviar.tune.grid import grid_search

@@ -12,7 +12,8 @@ from sklearn.datasets import make_classification
 from sklearn.preprocessing import StandardScaler
 
 from caviar.evaluate.claims import above
-from caviar.lessons.contract import (
+from caviar.recipe.hyperparameters import HyperParameters
+from caviar.teaching.contract import (
     Bars,
     Claim,
     Data,
@@ -25,9 +26,8 @@ from caviar.lessons.contract import (
     Variant,
     Winner,
 )
-from caviar.lessons.rows import holdout
-from caviar.lessons.seen import Lab, Seen, pairs
-from caviar.recipe.hyperparameters import HyperParameters
+from caviar.teaching.rows import holdout
+from caviar.teaching.seen import Lab, Seen, pairs
 from caviar.tune.importance import importances
 from caviar.tune.search import Outcome
 from caviar.tune.space import discover

@@ -11,7 +11,7 @@ from scipy import stats
 
 from caviar.evaluate.claims import above, below, between, exactly
 from caviar.evaluate.repeats import bootstrap_estimate, normality, standard_errors
-from caviar.lessons.contract import (
+from caviar.teaching.contract import (
     Bars,
     Choice,
     Claim,
@@ -24,8 +24,8 @@ from caviar.lessons.contract import (
     Variant,
     Winner,
 )
-from caviar.lessons.rows import circles, first_rows, folds
-from caviar.lessons.seen import Lab, Seen, pairs
+from caviar.teaching.rows import circles, first_rows, folds
+from caviar.teaching.seen import Lab, Seen, pairs
 
 REPEATS = 33
 """Trainings that belong to each seed of the lesson: thirty seeds have 990."""

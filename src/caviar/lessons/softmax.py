@@ -11,9 +11,9 @@ from sklearn.datasets import load_wine
 from sklearn.preprocessing import StandardScaler
 
 from caviar.evaluate.claims import above, exactly
-from caviar.lessons.contract import Choice, Claim, Data, Drawing, Lesson, Regions, Variant, Winner
-from caviar.lessons.rows import folds
-from caviar.lessons.seen import Lab, Seen
+from caviar.teaching.contract import Choice, Claim, Data, Drawing, Lesson, Regions, Variant, Winner
+from caviar.teaching.rows import folds
+from caviar.teaching.seen import Lab, Seen
 
 CLASSES = 3
 EPOCHS = 100

@@ -33,7 +33,7 @@ from caviar.lessons import (
     updates,
     weights,
 )
-from caviar.lessons.contract import Lesson
+from caviar.teaching.contract import Lesson
 
 LESSONS: tuple[Lesson, ...] = (
     framework.LESSON,

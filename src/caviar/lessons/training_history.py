@@ -14,9 +14,9 @@ from caviar.diagnose.evidence import Evidence
 from caviar.diagnose.generalization import overfits
 from caviar.diagnose.learning import learns_too_slowly
 from caviar.evaluate.claims import above, below
-from caviar.lessons.contract import Choice, Claim, Drawing, Lesson, Lines, Match, Shown, Variant
-from caviar.lessons.rows import table
-from caviar.lessons.seen import Lab, Seen
+from caviar.teaching.contract import Choice, Claim, Drawing, Lesson, Lines, Match, Shown, Variant
+from caviar.teaching.rows import table
+from caviar.teaching.seen import Lab, Seen
 
 WIDENING, WIDTH = 10, 5
 

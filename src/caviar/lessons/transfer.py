@@ -8,8 +8,8 @@ import numpy as np
 from sklearn.datasets import load_digits
 
 from caviar.evaluate.claims import above
-from caviar.lessons.contract import Claim, Data, Lesson, Match, Shown, Variant, Winner
-from caviar.lessons.seen import Lab, Seen
+from caviar.teaching.contract import Claim, Data, Lesson, Match, Shown, Variant, Winner
+from caviar.teaching.seen import Lab, Seen
 
 CLASSES = 5
 FEW = 5

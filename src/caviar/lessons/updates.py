@@ -8,9 +8,9 @@ import keras
 import numpy as np
 
 from caviar.evaluate.claims import above, below, between
-from caviar.lessons.contract import Choice, Claim, Lesson, Lines, Shown, Variant, Winner
-from caviar.lessons.rows import circles
-from caviar.lessons.seen import Lab, Seen, along
+from caviar.teaching.contract import Choice, Claim, Lesson, Lines, Shown, Variant, Winner
+from caviar.teaching.rows import circles
+from caviar.teaching.seen import Lab, Seen, along
 
 SMALL, LARGE = (2, 4, 8, 16, 32), (64, 128, 256)
 RATES = (0.001, 0.01, 0.1, 1.0)

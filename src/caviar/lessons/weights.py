@@ -6,9 +6,9 @@ import keras
 import numpy as np
 
 from caviar.evaluate.claims import above, below
-from caviar.lessons.contract import Choice, Claim, Lesson, Match, Reported, Shown, Untold, Variant, Winner
-from caviar.lessons.rows import circles
-from caviar.lessons.seen import Rows, Seen
+from caviar.teaching.contract import Choice, Claim, Lesson, Match, Reported, Shown, Untold, Variant, Winner
+from caviar.teaching.rows import circles
+from caviar.teaching.seen import Rows, Seen
 
 REPORTS: tuple[tuple[str, str, Rows, float, str], ...] = (
     ("mc-l5-l2", "l2", "train", 0.967, "R2"),

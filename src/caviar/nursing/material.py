@@ -13,7 +13,8 @@ from caviar.data.prepare import fit_preparation
 from caviar.data.split import inner_split
 from caviar.errors import OptionError
 from caviar.evaluate.metrics import Metric
-from caviar.given import deciding_metric, make_recipe, read_arrays
+from caviar.measuring.given import deciding_metric, make_recipe, read_arrays
+from caviar.measuring.table import check_numbers, find_metrics, name_of, read_recipe
 from caviar.nursing.log import PandaLog
 from caviar.nursing.stage import Members
 from caviar.population import devices
@@ -21,7 +22,6 @@ from caviar.population.job import Seat
 from caviar.population.template import sketch
 from caviar.recipe.builder import Builder, load_builder
 from caviar.recipe.recipe import Recipe
-from caviar.table import check_numbers, find_metrics, name_of, read_recipe
 
 MOST_MODELS = 100
 """Models that are watched at once: a person reads their curves."""

@@ -12,12 +12,14 @@ import numpy as np
 
 from caviar.data.split import make_splits, split_name
 from caviar.errors import OptionError
+from caviar.estimate import Estimate
 from caviar.evaluate.compare import compare, judge, rope_of, rope_reason
-from caviar.evaluate.estimate import Estimate
 from caviar.evaluate.intervals import mean_estimate
 from caviar.evaluate.reference import no_skill_scores
 from caviar.evaluate.wording import digits, interval
-from caviar.measure import Arm, Bench, measure_all
+from caviar.measuring.measure import Arm, Bench, measure_all
+from caviar.measuring.table import check_numbers, keras_speaks_plainly
+from caviar.measuring.trial import Trial
 from caviar.nursing.log import PandaLog, StageRecord
 from caviar.nursing.material import Material
 from caviar.nursing.settings import set_into
@@ -29,8 +31,6 @@ from caviar.recipe.recipe import Stage as Before
 from caviar.run.files import write_text
 from caviar.run.record import ComparisonRecord
 from caviar.run.studies import Part, TableFacts
-from caviar.table import check_numbers, keras_speaks_plainly
-from caviar.trial import Trial
 
 REPLAY = "replay.json"
 SEEDS, FOLDS = 30, 5

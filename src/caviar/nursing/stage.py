@@ -7,11 +7,11 @@ import numpy as np
 
 from caviar.data.dataset import Dataset
 from caviar.data.prepare import Prepared
-from caviar.fitting import Fitting, make_fitting
 from caviar.nursing.settings import Settings, lifted_numbers, set_into
 from caviar.population.job import Job, MemberValues, Monitor, Seat, Trained
 from caviar.population.train import NotTogether, train
 from caviar.recipe.recipe import Recipe
+from caviar.training.fitting import Fitting, make_fitting
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,13 @@ from types import FrameType
 
 from rich.console import Console
 
+from caviar.measuring.table import keras_speaks_plainly
 from caviar.nursing.course import Course
 from caviar.nursing.live import Live
 from caviar.nursing.server import Server
 from caviar.nursing.terminal import Lines, Prompt
 from caviar.report.panda import Page, render
 from caviar.run.folder import MODEL
-from caviar.table import keras_speaks_plainly
 
 
 @dataclass(frozen=True)

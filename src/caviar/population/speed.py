@@ -16,12 +16,12 @@ import keras
 import numpy as np
 from jax.experimental.compilation_cache import compilation_cache
 
-from caviar.cost import Speed
+from caviar.planning.cost import Speed
+from caviar.planning.updates import shortened
 from caviar.population import devices
 from caviar.population.job import Enough, Job, Monitor
 from caviar.population.template import build_alone, global_seeds_restored
 from caviar.population.train import train
-from caviar.updates import shortened
 
 SECONDS = 2.0
 """How long steady training is watched, of each of the two."""

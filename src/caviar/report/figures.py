@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from caviar.evaluate.estimate import Estimate
+from caviar.estimate import Estimate
 from caviar.report import verdict as found
 from caviar.report import wording
 from caviar.run.record import Record, SpreadRecord

@@ -4,10 +4,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from caviar.cost import Cost
-from caviar.forecast import Forecast
+from caviar.forecasting.forecast import Forecast
+from caviar.planning.cost import Cost
+from caviar.planning.updates import Workload
 from caviar.report import wording
-from caviar.updates import Workload
 
 _LITTLE = 1.05  # nobody notices a smaller factor, and no measurement of seconds shows it
 
@@ -30,7 +30,7 @@ def forecast(plan: Forecast) -> RenderableType:
     """A plan as something a rich console prints.
 
     >>> from rich.console import Console
-    >>> from caviar.updates import workload
+    >>> from caviar.planning.updates import workload
     >>> Console(width=80).print(forecast(Forecast(workload(200, 5, 1000))))
     <BLANKLINE>
     200 rows in batches of 5, 1,000 epochs: mini-batch gradient descent

@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from caviar.evaluate.estimate import Estimate
+from caviar.estimate import Estimate
 from caviar.report import wording
 from caviar.report.text_curves import Line, draw
 from caviar.run.lesson import ClaimLine, LessonRecord, LineFigure, tally

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from caviar.evaluate.estimate import Estimate
-from caviar.range_findings import rate
+from caviar.estimate import Estimate
+from caviar.evaluate.rate_findings import rate
 from caviar.report import wording
 from caviar.report.figures import BLUE, GREEN, INK, ORANGE, QUIET, Figure, escaped, layout
 from caviar.report.page import filled

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from caviar.evaluate.estimate import Estimate
+from caviar.estimate import Estimate
 from caviar.evaluate.median import FEWEST, median_estimate
 from caviar.report.figures import ORANGE, Figure
 from caviar.tune.parameter import Parameter

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from caviar.evaluate.estimate import Estimate
+from caviar.estimate import Estimate
 from caviar.report import wording
 from caviar.report.figures import (
     BLUE,

@@ -8,9 +8,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from caviar.evaluate.estimate import Estimate
+from caviar.estimate import Estimate
+from caviar.evaluate.rate_findings import rate
 from caviar.evaluate.wording import listed
-from caviar.range_findings import rate
 from caviar.report import verdict as found
 from caviar.report import wording
 from caviar.report.search import setting

@@ -4,7 +4,7 @@ import math
 import shlex
 from dataclasses import dataclass
 
-from caviar.evaluate.estimate import Estimate
+from caviar.estimate import Estimate
 from caviar.evaluate.wording import listed
 from caviar.report import wording
 from caviar.run.record import ArmRecord, ComparisonRecord, Record, RowRecord

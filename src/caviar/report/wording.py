@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable
 
-from caviar.evaluate.estimate import Estimate
+from caviar.estimate import Estimate
 
 TIMES = "\N{MULTIPLICATION SIGN}"
 MINUS = "\N{MINUS SIGN}"

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from caviar.errors import RunError
-from caviar.evaluate.estimate import Estimate
+from caviar.estimate import Estimate
 from caviar.run.files import write_text
 
 LESSON = "lesson.json"

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from caviar.evaluate.estimate import Estimate
+from caviar.estimate import Estimate
 from caviar.run.studies import Part, Study
 
 Source = Literal["constant rates", "sweep", "a quarter of the maximum", ""]

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from caviar.evaluate.estimate import Estimate
+from caviar.estimate import Estimate
 
 FORMAT = 1
 

@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict
 
-from caviar.evaluate.estimate import Estimate
+from caviar.estimate import Estimate
 from caviar.run.record import FORMAT, ComparisonRecord, MetricRecord, PlanRecord, SpreadRecord
 
 

@@ -17,7 +17,7 @@ import xarray as xr
 from pydantic import BaseModel, ConfigDict
 
 from caviar.errors import RunError
-from caviar.evaluate.estimate import Estimate
+from caviar.estimate import Estimate
 from caviar.run.files import write_text, write_with
 
 PLAN, TRIALS, OOF, HISTORIES, RESULT = "plan.json", "trials.jsonl", "oof", "histories", "result.json"

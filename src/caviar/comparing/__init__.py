@@ -1,0 +1,1 @@
+"""Recipes beside each other: two of them, the same one with other seeds, and a choice on new data."""

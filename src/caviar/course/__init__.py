@@ -1,0 +1,1 @@
+"""Lessons taken: run, beside each other, asked about, changed, remembered."""

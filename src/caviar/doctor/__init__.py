@@ -1,0 +1,1 @@
+"""What costs a model performance, and which remedy is proven to help."""

@@ -1,0 +1,218 @@
+"""Treat a model: accept what helps, look again, until nothing helps any more; then tell the story."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from caviar.data.dataset import Dataset
+from caviar.diagnose.diagnosis import SENTENCES
+from caviar.doctor.confirmation import Apart, Confirmation, confirm_apart, confirm_nested
+from caviar.doctor.examination import Examination, Findings
+from caviar.errors import ModelError
+from caviar.estimate import Estimate
+from caviar.evaluate.compare import compare, judge
+from caviar.measuring.measure import Arm, fit_all
+from caviar.measuring.trial import Trial, choose, corrected_score
+from caviar.model.finished import FinishedModel
+from caviar.pace import Pace
+from caviar.progress import Clock, OutOfTime
+from caviar.recipe.recipe import Recipe
+from caviar.remedies.contract import NotApplicable
+from caviar.remedies.table import REMEDIES
+from caviar.run.record import ComparisonRecord
+
+MOST_ROUNDS = 4
+"""How often the doctor looks again after an accepted remedy."""
+_CONFIRMING = 0.3
+"""Share of the time that is kept for confirming what was accepted."""
+
+
+@dataclass(frozen=True, eq=False)
+class Treatment:
+    """What a treatment came to.
+
+    Attributes:
+        recipe: The repaired recipe; the person's own where nothing was shown to help.
+        accepted: What it holds, in the order in which it was accepted.
+        comparison: The repaired recipe beside the person's own, on the same folds and seeds; None where they are the
+            same.
+        score: Score of the repaired recipe with its interval, corrected for having been chosen among others.
+        confirmation: How it did on rows that took no part in choosing it; None where nothing was accepted, or time was
+            short.
+        area: What is left: "healthy", "at the ceiling", "no signal", or the area of what still costs performance.
+        story: What was found and done, one sentence each, in order.
+        rounds: Every look: what was seen and tried.
+    """
+
+    recipe: Recipe
+    accepted: list[str]
+    comparison: ComparisonRecord | None
+    score: Estimate
+    confirmation: Confirmation | None
+    area: str
+    story: list[str]
+    rounds: list[Findings]
+    _rows: Dataset
+
+    def __repr__(self) -> str:
+        return "\n".join(self.story)
+
+    def model(self, seed: int = 0) -> FinishedModel:
+        """The repaired recipe trained on all rows, those kept apart too.
+
+        Args:
+            seed: Where its seeds start.
+
+        Returns:
+            The network, or those of an ensemble, with the preparation: `models` are ordinary Keras models,
+            `predict_features(x)` predicts.
+        """
+        prepared, fitting, _, models = fit_all(self._rows, self.recipe, seed)
+        return FinishedModel(models, prepared, fitting.link, self._rows.schema)
+
+
+def treat(whole: Examination, first: Findings, apart: Apart | None = None) -> Treatment:
+    """Treat a model that was looked at.
+
+    What checks asked for comes first. When nothing of it helps any more, the remedies that may help anybody follow.
+    What was accepted is confirmed at the end, for which some of the time is kept.
+
+    Args:
+        whole: Its bench, and the time left.
+        first: What the diagnosis saw and tried.
+        apart: Rows that took no part in it.
+    """
+    clock = whole.clock
+    minutes = None if clock.minutes is None else (1 - _CONFIRMING) * clock.minutes
+    examination = replace(whole, clock=Clock(minutes, clock.began))
+    bench = examination.bench
+    own, now = first.trial.baseline, first
+    arms, rounds, story = Trial(own), [first], [_seen(first)]
+    accepted: list[str] = []
+    general = [remedy for remedy in REMEDIES if not remedy.on_demand]
+    while now.record.area != "no signal" and len(accepted) < MOST_ROUNDS:
+        best = _best(examination, now)
+        if best is None:
+            now = rounds[-1] = examination.tried(now, general)
+            best = _best(examination, now)
+        arms.arms += [arm for arm in now.trial.arms if not any(arm is other for other in arms.arms)]
+        if best is None:
+            break
+        accepted.append(best.recipe.title)
+        verdict = next(c for c in now.comparisons if c.remedy == best.recipe.name)
+        calm = f" It leaves {verdict.steadier:.0%} of the spread between seeds." if verdict.steadier else ""
+        story.append(f"Accepted: {best.recipe.title}. {_sentence(verdict.sentence)}{calm}")
+        try:
+            measured = examination.baseline(replace(best.recipe, name=f"repaired-{len(accepted)}"))
+        except OutOfTime:
+            now = Findings(now.record, Trial(best), [], now.evidence)
+            story.append("The time given was used up before the doctor could look again.")
+            break
+        now = examination.tell(examination.look(measured))
+        rounds.append(now)
+        story.append(_seen(now))
+    last = now.trial.baseline
+    comparison = confirmation = None
+    arms.arms.append(last)
+    if accepted:
+        comparison = _compared(examination, first.trial, own, last, first.evidence.rope)
+        story.append(f"In all: {_sentence(comparison.sentence)}")
+        try:
+            confirmation = _confirmed(whole, apart, first.trial, arms, last)
+            story.append(confirmation.sentence)
+        except OutOfTime:
+            story.append(
+                "The time given did not suffice to confirm it on rows that took no part in choosing it."
+            )
+    corrected = corrected_score(bench, arms)
+    score = corrected[1] if corrected is not None and accepted else last.record.scores[bench.metric.name]
+    area = _left(now)
+    if area == "at the ceiling":
+        story.append(SENTENCES[area])
+    rows = bench.dataset if apart is None else apart.dataset
+    return Treatment(last.recipe, accepted, comparison, score, confirmation, area, story, rounds, rows)
+
+
+def _confirmed(whole: Examination, apart: Apart | None, first: Trial, arms: Trial, last: Arm) -> Confirmation:
+    monitor = Pace(whole.voice, whole.clock, "confirming")
+    if apart is not None:
+        return confirm_apart(whole.bench, apart, first, arms.baseline.recipe, last.recipe, monitor)
+    return confirm_nested(whole.bench, first, [arms.baseline, *arms.arms], arms.baseline, last, monitor)
+
+
+def treat_refused(
+    examination: Examination, recipe: Recipe, why: str, apart: Apart | None = None
+) -> Treatment:
+    """Treat a model that Keras refuses to train: give it a last layer and loss that fit, then treat what that gives.
+
+    Args:
+        examination: Its bench, and the time left.
+        recipe: The person's own.
+        why: What was seen, and what Keras said.
+        apart: Rows that took no part in it.
+    """
+    head = next(remedy for remedy in REMEDIES if remedy.name == "head")
+    try:
+        changed = head.apply(recipe)
+        first = examination.tell(examination.look(examination.baseline(changed)))
+    except NotApplicable as reason:
+        raise ModelError(
+            f"Expected a model that can be given another last layer, but {reason}. {why}"
+        ) from None
+    rest = treat(examination, first, apart)
+    story = [why, f"Accepted: {head.title}.", *rest.story]
+    return replace(rest, accepted=[head.title, *rest.accepted], story=story)
+
+
+def _best(examination: Examination, now: Findings) -> Arm | None:
+    """The remedy, or combination, to accept; None where nothing was shown to help."""
+    name, _ = choose(examination.bench, now.trial, now.comparisons, now.evidence.rope)
+    if name != "baseline":
+        return now.trial.arm(name)
+    if not any(f.area == "prediction" and f.outcome == "found" for f in now.record.findings):
+        return None
+    steady = [c for c in now.comparisons if c.steadier is not None and c.difference.value >= 0]
+    return now.trial.arm(min(steady, key=lambda c: c.steadier or 0.0).remedy) if steady else None
+
+
+def _seen(now: Findings) -> str:
+    found = [
+        f"{f.title.lower()} ({f.fault.replace('_', ' ')})"
+        for f in now.record.findings
+        if f.outcome == "found"
+    ]
+    return now.record.sentence + (f" Found: {'; '.join(found)}." if found else "")
+
+
+def _sentence(verdict: str) -> str:
+    """A verdict as a sentence of a story."""
+    return f"{verdict[0].upper()}{verdict[1:].rstrip('.')}."
+
+
+def _left(now: Findings) -> str:
+    """What is left when nothing helps any more."""
+    if now.record.area != "healthy" or now.evidence.best_reference is None:
+        return now.record.area
+    scores = now.evidence.scores[np.isfinite(now.evidence.scores)]
+    ahead = now.evidence.better_by(scores, now.evidence.best_reference)
+    suspected = any(f.outcome in {"suspected", "harmless"} for f in now.record.findings)
+    tried = bool(now.comparisons)
+    behind = len(ahead) > 0 and float(ahead.mean()) >= -now.evidence.rope
+    return "at the ceiling" if tried and suspected and behind else "healthy"
+
+
+def _compared(examination: Examination, both: Trial, own: Arm, last: Arm, rope: float) -> ComparisonRecord:
+    bench = examination.bench
+    one = compare(
+        "repaired",
+        both.scores(own),
+        both.scores(last),
+        by_seed=both.by_seed(own, last),
+        higher_is_better=bench.metric.higher_is_better,
+        test_share=bench.test_share,
+        n_rows=bench.dataset.n_rows,
+        rope=rope,
+        metric_title=bench.metric.title,
+        can_repeat=True,
+    )
+    return judge([one])[0]

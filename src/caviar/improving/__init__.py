@@ -1,0 +1,1 @@
+"""The one loop: look → measure → diagnose → treat → finish → report."""

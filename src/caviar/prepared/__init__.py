@@ -1,0 +1,1 @@
+"""Prepared experiments, one after the other."""

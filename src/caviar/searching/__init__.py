@@ -1,0 +1,1 @@
+"""`caviar.tune`: a search carried out, kept in its folder, gone on with."""

@@ -1,0 +1,312 @@
+"""How is a search carried out in its folder, gone on with, and told of?"""
+
+import hashlib
+import importlib.metadata
+import inspect
+import json
+import re
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from caviar.errors import CaviarError, OptionError, RunError
+from caviar.evaluate.wording import digits, interval
+from caviar.population.begun import why_not
+from caviar.population.template import sketch
+from caviar.recipe.recipe import Recipe
+from caviar.report.search import write_search
+from caviar.run.call import files, written
+from caviar.run.study import SearchRecord, TrialLine, alike
+from caviar.searching.starting import starts
+from caviar.searching.trials import Study, Winner, conclude, front, outcome, run
+from caviar.tune.importance import importances
+from caviar.tune.journal import Journal
+from caviar.tune.last_round import with_last_round
+from caviar.tune.search import Search
+from caviar.tune.space import Space
+from caviar.tune.table import Method, search_named
+
+_GIVEN = ("objectives", "folds", "over")  # arguments of searches that follow from the rest
+
+
+def method_of(search: str, objectives: int, options: Mapping[str, Any]) -> Method:
+    """The way of searching of that name, which must take so many objectives and these options.
+
+    Raises:
+        OptionError: It does not, or there is none.
+    """
+    method = search_named(search)
+    own = inspect.signature(method.make).parameters.values()
+    known = [one.name for one in own if one.kind is one.KEYWORD_ONLY and one.name not in _GIVEN]
+    for name in options:
+        if name not in known:
+            raise OptionError(
+                f"Expected options of {search!r} ({', '.join(known) or 'it has none'}), got {name!r}. Correct it, or "
+                f"leave it out."
+            )
+    if objectives > 1 and not method.many_objectives:
+        raise OptionError(
+            f"Expected one objective for {search!r}, which looks at one score, got {objectives}. "
+            f"Take tpe or nsga, or one objective."
+        )
+    return method
+
+
+def search_in_folder(
+    study: Study,
+    method: Method,
+    trials: int,
+    start: Any,  # noqa: ANN401
+    options: Mapping[str, Any],
+    storage: str | Path | None,
+    call: dict[str, Any] | None = None,
+    table: dict[str, Any] | None = None,
+) -> tuple[Recipe, SearchRecord, Path, list[TrialLine]]:
+    """Search, and say what came out.
+
+    Args:
+        study: What is searched.
+        method: How.
+        trials: How many settings at most.
+        start: What they begin with.
+        options: Further arguments of the method.
+        storage: Where a copy for Optuna's tools is kept.
+        call: What it takes to go on with this very search.
+        table: What it takes to build its recipes again for another table.
+
+    Returns:
+        The best recipe, the record, the folder, and all trials.
+
+    Raises:
+        CaviarError: One sentence on what was expected, what was seen, and what to do.
+    """
+    before = study.folder.plan()
+    first = [study.space.default()]
+
+    def begin() -> Search:
+        return _search(study, method, trials, first, options)
+
+    try:
+        begun = starts(
+            start,
+            study.space,
+            study.n_inputs,
+            study.bench.dataset.n_outputs,
+            (before or {}).get("sources", {}),
+        )
+        first += [one.settings for one in begun]
+        going, plan = begin(), _plan(study, method.name, trials, first) | {"options": dict(options)}
+        if method.parts == "change":
+            _require_parts(study)
+        if before is not None:
+            _require_same(study.space, before, plan)
+        study = _copying(study, storage, plan)
+    except CaviarError:
+        with suppress(OSError):  # it holds a search already
+            study.folder.path.rmdir()
+        raise
+    plan["table"] = table
+    if call is not None:
+        plan["call"] = {"arguments": written(call), "files": files(call)}
+    plan["sources"] = {one.source: one.settings for one in begun if one.source}
+    for one in begun:
+        if one.sentence:
+            study.voice.note(one.sentence)
+    if before is None:
+        study.folder.begin(plan)
+        lines: list[TrialLine] = []
+    else:
+        lines = study.folder.lines()
+        going = begin().replay([outcome(study, line) for line in lines])
+        study.voice.say(f"  {len(lines)} trials are finished already.")
+        study.copy(lines)
+    try:
+        lines = run(study, going, lines, trials)
+    except KeyboardInterrupt:
+        study.voice.say(f"  Stopped. With {study.folder.path} as its folder, the same search goes on.")
+        raise
+    winner = conclude(study, lines)
+    record = _recorded(study, method.name, winner, lines)
+    study.folder.finish(record)
+    write_search(study.folder.path, record, lines, study.space)
+    return study.recipe(winner.line), record, study.folder.path, lines
+
+
+def _search(
+    study: Study, method: Method, trials: int, start: Sequence[dict[str, Any]], options: Mapping[str, Any]
+) -> Search:
+    """A new search, with a last round about batch size and rate where that suits it."""
+    more = dict(options)
+    if method.many_objectives:
+        more["objectives"] = len(study.objectives)
+    if method.over_folds:
+        more["folds"] = study.bench.shape[1]
+
+    def make(count: int) -> Search:
+        return method.make(study.space, count, study.bench.seed, start, **more)
+
+    if method.refines and len(study.objectives) == 1:
+        return with_last_round(make, study.space, trials)
+    return make(trials)
+
+
+def _require_parts(study: Study) -> None:
+    """Refuse to change settings on the way where training cannot be carried out in parts."""
+    recipe = study.settled(study.space.default(), 0)
+    why = why_not(recipe.callbacks, sketch(recipe.build(study.n_inputs, study.bench.dataset.n_outputs)))
+    if why:
+        raise OptionError(
+            f"Expected members that can be trained in parts, but {why}. Leave that out, or search otherwise."
+        )
+
+
+def _copying(study: Study, storage: str | Path | None, plan: dict[str, Any]) -> Study:
+    """The study with a copy of its trials for Optuna's tools, if one is asked for."""
+    if storage is None:
+        return study
+    journal = Journal(
+        storage,
+        study.folder.path.resolve().name,
+        study.space,
+        len(study.objectives),
+        higher=[metric.higher_is_better for metric in study.objectives],
+        names=[metric.name for metric in study.objectives],
+        search=hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest(),
+    )
+
+    def copy(lines: Sequence[TrialLine]) -> None:
+        notes = {
+            line.number: {"seconds": line.seconds, "why": line.why, "share": line.share} for line in lines
+        }
+        try:
+            journal.add([outcome(study, line) for line in lines], notes)
+        except RunError as error:  # what was trained is on disk, and what is missing is added the next time
+            study.voice.note(str(error))
+
+    return replace(study, copy=copy)
+
+
+def _plan(study: Study, search: str, trials: int, start: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What makes a search the same search, as JSON knows it."""
+    data, bench = study.bench.dataset, study.bench
+    print_of = hashlib.sha256()
+    weight = () if data.weight is None else (data.weight,)
+    for values in (data.features, data.target, *weight, *(split.held_out for split in bench.splits)):
+        print_of.update(np.ascontiguousarray(values).data)
+    return {
+        "search": search,
+        "trials": trials,
+        "seed": bench.seed,
+        "objectives": [metric.name for metric in study.objectives],
+        "start": [dict(one) for one in start],
+        "rows": data.n_rows,
+        "data": print_of.hexdigest(),
+        "model": _told(study),
+        "space": study.space.describe(),
+    }
+
+
+def _told(study: Study) -> str:
+    """What tells one builder and its fit arguments from others, as far as their defaults go."""
+    recipe = study.searched.recipe(study.base, study.space.default(), "default", study.n_inputs)
+    model = sketch(recipe.build(study.n_inputs, study.bench.dataset.n_outputs))
+    try:
+        layers = json.dumps([model.get_config(), model.get_compile_config()], default=str)
+    except NotImplementedError:  # a subclassed model knows no configuration
+        layers = type(model).__name__
+    callbacks = [(type(one).__name__, sorted(map(repr, vars(one).items()))) for one in recipe.callbacks]
+    arguments = (recipe.batch_size, recipe.epochs, callbacks, recipe.preparation, recipe.class_weights)
+    plain = re.sub(r"_\d+|0x[0-9a-f]+", "", f"{layers} {arguments}")  # numbers that Keras gives to names
+    return hashlib.sha256(plain.encode()).hexdigest()
+
+
+def _require_same(space: Space, before: dict[str, Any], now: dict[str, Any]) -> None:
+    space.require_same(before["space"])
+    for name, what in (
+        ("search", "search"),
+        ("trials", "number of trials"),
+        ("seed", "seed"),
+        ("objectives", "objective"),
+        ("start", "settings to start from"),
+        ("options", "options"),
+        ("data", "rows and folds"),
+        ("model", "builder and fit arguments"),
+    ):
+        if before.get(name) != now[name]:
+            shown = "" if name in {"data", "model"} else f" ({before.get(name)}, not {now[name]})"
+            raise OptionError(
+                f"Expected the {what} with which the search in this folder began{shown}, got others. "
+                f"Search in a new folder, or with what it began with."
+            )
+
+
+def in_words(study: Study, winner: Winner, lines: Sequence[TrialLine]) -> str:
+    """The outcome in a few sentences.
+
+    Args:
+        study: What was searched.
+        winner: The best trial.
+        lines: All trials.
+    """
+    title = study.bench.metric.title
+    best = (
+        f"Trial {winner.line.number} of {len(lines)} has the best {title}: {digits(winner.naive)} as it looks"
+    )
+    rows = "on rows that no trial saw" if study.apart is not None else "corrected for having been chosen"
+    said = [f"{best}, {digits(winner.score.value)} {rows} ({interval(winner.score)})."]
+    if winner.ties:
+        several = "s" * (len(winner.ties) > 1)
+        said.append(f"{len(winner.ties)} other trial{several} cannot be told from it.")
+    if winner.gain is not None:
+        sure = winner.gain.low > 0
+        said.append(
+            f"It is {'better' if sure else 'not shown to be better'} than the builder's defaults: by "
+            f"{digits(winner.gain.value)} in {title}, {rows} ({interval(winner.gain)})."
+        )
+        if sure and study.apart is None and 0 in winner.ties:
+            said.append(
+                "That holds for these trainings, on other rows; whether it holds for others is open, for the defaults "
+                "(trial 0) are among those that the folds cannot tell from it."
+            )
+    elif winner.line.settings == study.space.default() and not winner.line.stages:
+        said.append("These are the builder's defaults: no other settings were better.")
+    else:
+        said.append("The builder's defaults failed, so there is nothing to compare it with.")
+    failed = sum(bool(line.why) for line in lines)
+    if failed:
+        said.append(f"{failed} trial{'s' * (failed > 1)} failed.")
+    return " ".join(said)
+
+
+def _recorded(study: Study, search: str, winner: Winner, lines: Sequence[TrialLine]) -> SearchRecord:
+    metric, (repeats, folds) = study.bench.metric, study.bench.shape
+    several = len(study.objectives) > 1
+    return SearchRecord(
+        created=time.strftime("%Y-%m-%d %H:%M:%S"),
+        seconds=study.clock.spent(),
+        versions={"caviar": importlib.metadata.version("caviar")},
+        search=search,
+        objectives=[one.name for one in study.objectives],
+        metric=metric.title,
+        higher_is_better=metric.higher_is_better,
+        folds=folds,
+        repeats=repeats,
+        best=winner.line.number,
+        settings=winner.line.settings,
+        naive_score=winner.naive,
+        score=winner.score,
+        gain=winner.gain,
+        ties=winner.ties,
+        front=[line.number for line in front(study, lines)] if several else [],
+        importance=importances([outcome(study, line) for line in alike(lines)], study.space),
+        trials=len(lines),
+        apart=0 if study.apart is None else len(study.apart),
+        failed=sum(bool(line.why) for line in lines),
+        sentence=in_words(study, winner, lines),
+        messages=list(study.voice.said),
+    )

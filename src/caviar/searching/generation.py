@@ -1,0 +1,122 @@
+"""How is what a search asks for trained: all at once, or a part that goes on with what another candidate has?"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from caviar.errors import CaviarError
+from caviar.measuring.measure import Arm, Bench, Part, measure_in_turn, try_building
+from caviar.pace import Pace
+from caviar.population.job import MemberValues
+from caviar.progress import Clock, Voice
+from caviar.recipe.recipe import Recipe
+from caviar.searching.portions import Within
+
+_MOST_BYTES = 2**30
+"""States that are kept to go on from; what goes on from others is trained anew, and comes to the same."""
+
+
+@dataclass(frozen=True, eq=False)
+class Assignment:
+    """What is to be trained for a candidate.
+
+    Attributes:
+        recipe: Its settings, and those it had before.
+        part: Which epochs; None for all, after which nobody goes on.
+        first: The fold that it begins with.
+        stop: The fold before which it ends.
+        stages: Settings that it trained with before, each up to its epoch.
+    """
+
+    recipe: Recipe
+    part: Part | None
+    first: int
+    stop: int
+    stages: Sequence[tuple[dict[str, Any], int]] = ()
+
+
+class States:
+    """In what states the candidates of the last generations ended: what others may go on from."""
+
+    def __init__(self) -> None:
+        self._of: dict[int, list[MemberValues]] = {}
+        self._depth: dict[int, int] = {}
+
+    def get(self, number: int) -> list[MemberValues] | None:
+        """Those of a candidate's members; None if they are not kept."""
+        return self._of.get(number)
+
+    def put(self, number: int, source: int | None, states: list[MemberValues] | None) -> None:
+        """Keep a candidate's, and drop those that nobody can go on from any more."""
+        depth = self._depth[number] = 0 if source is None else self._depth.get(source, 0) + 1
+        self._of = {one: kept for one, kept in self._of.items() if self._depth[one] >= depth - 1}
+        if states is not None and self._bytes(self._of.values()) + self._bytes([states]) <= _MOST_BYTES:
+            self._of[number] = states
+
+    @staticmethod
+    def _bytes(kept: Iterable[list[MemberValues]]) -> int:
+        return sum(v.nbytes for states in kept for state in states for group in state for v in group)
+
+
+@dataclass(frozen=True, eq=False)
+class Trainer:
+    """Trains candidates; those that fail do not stop the others.
+
+    Attributes:
+        bench: Rows, splits, seeds and scores.
+        clock: The time given.
+        voice: Shows how far it is.
+        arms: Gets what is measured by number, population after population.
+        failed: Gets the reasons of those that fail.
+        tell: Told how many are measured, whenever some are.
+    """
+
+    bench: Bench
+    clock: Clock
+    voice: Voice
+    arms: dict[int, Arm]
+    failed: dict[int, str]
+    tell: Callable[[int], None]
+
+    def train(self, asked: Mapping[int, Assignment]) -> None:
+        """Measure candidates by number.
+
+        Raises:
+            OutOfTime: The time given is used up.
+            TooSlow: Those that train together, two or more, would take longer than the time left.
+        """
+        folds = self.bench.shape[1]
+        for first, stop in dict.fromkeys((one.first, one.stop) for one in asked.values()):
+            some = {number: one for number, one in asked.items() if (one.first, one.stop) == (first, stop)}
+            self._train(self.bench if stop - first == folds else self.bench.of_folds(first, stop), some)
+
+    def _train(self, bench: Bench, asked: Mapping[int, Assignment]) -> None:
+        numbers, recipes = list(asked), [one.recipe for one in asked.values()]
+        parts = [one.part for one in asked.values() if one.part is not None]
+        monitor = (Within if len(asked) > 1 else Pace)(self.voice, self.clock, "trials")
+        try:
+            for some in measure_in_turn(bench, recipes, monitor, parts or None):
+                self.arms.update({numbers[place]: arm for place, arm in some.items()})
+                self.tell(len(self.arms))
+        except CaviarError as error:
+            left = {number: one for number, one in asked.items() if number not in self.arms}
+            if len(left) == 1:
+                self.failed[next(iter(left))] = str(error)
+                return
+        else:
+            return
+        sound: dict[int, Assignment] = {}
+        for number, one in left.items():
+            try:
+                try_building(bench, one.recipe)
+                sound[number] = one
+            except CaviarError as error:
+                self.failed[number] = str(error)
+        for part in [sound] if len(sound) < len(left) else _halves(sound):
+            self._train(bench, part)
+
+
+def _halves(asked: Mapping[int, Assignment]) -> list[dict[int, Assignment]]:
+    numbers = list(asked)
+    middle = len(numbers) // 2
+    return [{number: asked[number] for number in part} for part in (numbers[:middle], numbers[middle:])]

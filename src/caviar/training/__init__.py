@@ -1,0 +1,1 @@
+"""`Model.fit` for a whole population: rows, jobs, what training recorded, and files that callbacks leave."""

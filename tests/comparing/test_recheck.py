@@ -1,0 +1,283 @@
+"""Facts about rechecks: recipes come out as they were, planted truths are told, and nothing is written over."""
+
+import importlib
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+import caviar
+from caviar.comparing.decided import Decision
+from caviar.comparing.recheck import _new_rows, moved_columns, standing
+from caviar.data.load import load, load_again
+from caviar.estimate import Estimate
+from caviar.remedies.table import REMEDIES
+from caviar.run.record import ComparisonRecord, MetricRecord, PlanRecord
+from caviar.run.studies import CompareRecord, RecipeScore, Scale, TableFacts
+from caviar.searching.tune import tune_table
+from tests.command.conftest import caviar as command
+
+__all__ = ["command"]  # the fixture
+
+PLAN = {"folds": 5, "repeats": 2}
+
+
+def rows(n: int, seed: int, scale: float = 1.0, shift: float = 0.0) -> pl.DataFrame:
+    """A label that follows from `a`, which may be measured in other units; `b`, which may be shifted; and a color."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(n, 2))
+    label = np.where(x[:, 0] + 0.5 * rng.normal(size=n) > 0, "yes", "no")
+    color = rng.choice(["r", "g", "b"], n)
+    return pl.DataFrame({"a": scale * x[:, 0], "b": shift + x[:, 1], "color": color, "label": label})
+
+
+def slow(n_inputs: int, n_outputs: int):
+    """Its rate is too low for inputs of spread 1, and as high as can be for inputs of spread 100."""
+    import keras
+
+    model = keras.Sequential([keras.Input((n_inputs,)), keras.layers.Dense(n_outputs, "sigmoid")])
+    model.compile(keras.optimizers.SGD(0.02), "binary_crossentropy")
+    return model
+
+
+def asking(hp, n_inputs: int, n_outputs: int):
+    import keras
+
+    model = keras.Sequential([keras.Input((n_inputs,)), keras.layers.Dense(n_outputs, "sigmoid")])
+    rate = hp.Float("rate", 0.001, 0.5, sampling="log", default=0.005)
+    model.compile(keras.optimizers.SGD(rate), "binary_crossentropy")
+    return model
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory) -> Path:
+    """A run of `improve` on old.csv, which chose a higher rate."""
+    folder = tmp_path_factory.mktemp("recheck")
+    rows(300, 0).write_csv(folder / "old.csv")
+    names = {"higher-rate", "lower-rate", "costly-classes"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        tried = tuple(replace(one, on_demand=False) for one in REMEDIES if one.name in names)
+        patch.setattr(importlib.import_module("caviar.improving.work"), "REMEDIES", tried)
+        caviar.improve("old.csv", "label", model=slow, epochs=15, **PLAN, out="run", quiet=True)
+    return folder
+
+
+@pytest.fixture
+def recheck(home, monkeypatch):
+    monkeypatch.chdir(home)
+
+    def run(data: pl.DataFrame, **options):
+        return caviar.recheck("run", data, **{"model": slow, "quiet": True, **PLAN} | options)
+
+    return run
+
+
+@pytest.mark.thorough
+def test_on_the_runs_own_table_every_recipe_scores_what_it_scored_in_the_run(recheck, home):
+    found = recheck(pl.read_csv(home / "old.csv"))
+    run = caviar.open_run("run").record
+    before = {arm.title: arm.scores["log-loss"].value for arm in (run.baseline, *run.trial.arms)}
+    now = {one.name.removesuffix(", as it was"): one.score.value for one in found.record.recipes}
+    assert now == pytest.approx(before, abs=1e-6)
+    assert len(now) == 4, "costly classes too, which go by the errors that the run's baseline made"
+    assert found.record.verdict == "stands"
+    assert "the run's table itself" in found.record.drift
+
+
+@pytest.mark.thorough
+def test_on_new_rows_of_the_same_source_the_choice_stands_and_no_column_is_named(recheck, home):
+    kept = {path.name: path.read_bytes() for path in (home / "run").iterdir() if path.is_file()}
+    found = recheck(rows(300, 1))
+    assert (found.record.verdict, found.stands, found.moved) == ("stands", True, [])
+    assert "still helps" in found.record.sentence
+    assert json.loads(found.path.read_text())["verdict"] == "stands"
+    assert recheck(rows(300, 1), runners_up=0).path != found.path
+    assert {name: (home / "run" / name).read_bytes() for name in kept} == kept, "nothing was written over"
+
+
+@pytest.mark.thorough
+def test_a_shifted_column_is_named_and_a_choice_that_has_become_harmful_is_told(recheck):
+    shifted = recheck(rows(300, 2, shift=1.0))
+    assert (shifted.record.verdict, shifted.moved) == ("stands", ["b"])
+    large = recheck(rows(1000, 3, scale=100.0))
+    assert (large.record.verdict, large.stands, large.moved) == ("does not stand", False, ["a"])
+    assert "now harms" in large.record.sentence
+    assert "as it was is better" in large.record.sentence
+
+
+@pytest.mark.thorough
+def test_a_builder_that_only_python_knew_must_be_given_again(recheck):
+    with pytest.raises(caviar.CaviarError, match="'slow'"):
+        recheck(rows(100, 1), model=None)
+
+
+@pytest.mark.thorough
+def test_a_search_is_rechecked_with_its_defaults_and_the_best_of_the_others(tmp_path, monkeypatch, command):
+    monkeypatch.chdir(tmp_path)
+    rows(200, 0).write_csv("old.csv")
+    Path("mine.py").write_text(
+        "import keras\n\ndef build(hp, n_inputs, n_outputs):\n"
+        "    model = keras.Sequential([keras.Input((n_inputs,)), keras.layers.Dense(n_outputs, 'sigmoid')])\n"
+        "    rate = hp.Float('rate', 0.001, 0.5, sampling='log', default=0.001)\n"
+        "    model.compile(keras.optimizers.SGD(rate), 'binary_crossentropy')\n    return model\n"
+    )
+    made = {"model": "mine.py:build", "trials": 6, "epochs": 10, "out": "s", "quiet": True}
+    searched = tune_table("old.csv", "label", folds=5, repeats=2, **made)
+    found = caviar.recheck("s", "old.csv", quiet=True, **PLAN)
+    before = {line.number: line.score[0] for line in searched.lines}
+    now = {int(one.name.split()[1].rstrip(",")): one.score.value for one in found.record.recipes}
+    assert found.record.chosen == f"trial {searched.record.best}"
+    assert found.record.own == "trial 0, the defaults"
+    assert len(now) == 5
+    assert now == pytest.approx({number: before[number] for number in now}, abs=1e-6)
+    rows(200, 5, shift=1).write_csv("new.csv")
+    ended = command("recheck", tmp_path / "s", "--data", tmp_path / "new.csv", "--old", tmp_path / "old.csv",
+                    "--folds", 5, "--repeats", 2, "--runners-up", 1)  # fmt: skip
+    assert ended.status == 0, ended.err
+    assert "in the run)" in ended.out
+    assert "b (middle half" in " ".join(ended.out.split())
+
+
+@pytest.mark.thorough
+def test_a_search_of_arrays_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    x = np.random.default_rng(0).normal(size=(60, 3))
+    made = {"trials": 2, "folds": 2, "epochs": 1, "verbose": 0}
+    found = caviar.tune(asking, x, x[:, 0] > 0, folder="s", **made)
+    with pytest.raises(caviar.CaviarError, match="arrays"):
+        caviar.recheck(found.path, (x, x[:, 0] > 0))
+
+
+def test_what_is_no_finished_run_is_one_sentence(command, tmp_path):
+    rows(50, 0).write_csv(tmp_path / "new.csv")
+    assert command("recheck", "nowhere", "--data", "new.csv").is_one_sentence()
+    assert command("recheck", "nowhere").is_one_sentence()
+    assert command("recheck", "nowhere", "--data", "new.csv", "--runners-up", -1).is_one_sentence()
+
+
+def decision(table: pl.DataFrame, source: str = "old.csv", **reading) -> Decision:
+    """A decision of a run on a table."""
+    dataset = load(table, "label", **reading)
+    facts = {"metric": "log-loss", "model": None, "needs_model": False, "gain": None, "rebuild": None}
+    return Decision(schema=dataset.schema, source=source, fingerprint=dataset.fingerprint, **facts)
+
+
+def test_other_columns_and_unknown_or_absent_classes_are_refused_by_name():
+    made = decision(rows(60, 0))
+    for new, word in (
+        (rows(60, 1).drop("b"), "'b'"),
+        (rows(60, 1).with_columns(other=pl.lit(1)), "'other'"),
+        (rows(60, 1).drop("label"), "'label'"),
+        (rows(60, 1).with_columns(label=pl.lit("perhaps")), "'perhaps'"),
+        (rows(60, 1).with_columns(label=pl.lit("no")), "none of 'yes'"),
+        (rows(60, 1).with_columns(a=pl.lit("text")), "'text'"),
+    ):
+        with pytest.raises(caviar.CaviarError, match=word):
+            _new_rows(new, made)
+    both = rows(60, 1).with_columns(label=pl.Series(["perhaps", "never", "no"] * 20))
+    with pytest.raises(caviar.CaviarError, match="'perhaps', 'never'"):
+        _new_rows(both, made)
+
+
+def test_gaps_and_levels_that_the_old_table_did_not_have_are_read():
+    made = decision(rows(60, 0))
+    new = rows(60, 1).with_columns(a=pl.when(pl.col("b") > 0).then(pl.col("a")), color=pl.lit("violet"))
+    found = load_again(new, made.schema)
+    assert [column.has_missing for column in found.schema.columns] == [True, False, True]
+    assert np.isnan(found.features[:, 2]).all()
+
+
+def test_drift_is_told_only_beside_the_very_table_of_the_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    old, new = rows(200, 0), rows(200, 1, shift=1)
+    made = decision(old)
+    now = load_again(new, made.schema)
+    columns, said = moved_columns(made, now, None)
+    assert columns is None
+    assert "not there any more" in said
+    new.write_csv("old.csv")
+    columns, said = moved_columns(made, now, None)
+    assert columns is None
+    assert "has changed since the run" in said
+    columns, said = moved_columns(made, now, old)
+    assert [column.name for column in columns if column.moved] == ["b"]
+    assert said.startswith("1 of 4 columns comes from another distribution than in the run: b (middle half ")
+    with pytest.raises(caviar.CaviarError, match="--old"):
+        moved_columns(made, now, new)
+
+
+def test_rows_that_the_run_has_seen_already_are_told():
+    old, more = rows(200, 0), rows(100, 1)
+    made = decision(old)
+    both = load_again(pl.concat([old, more]), made.schema)
+    assert "67% of the new rows are like rows of the run's table" in moved_columns(made, both, old)[1]
+    assert "like rows" not in moved_columns(made, load_again(more, made.schema), old)[1]
+
+
+def test_rows_of_a_group_count_once():
+    """Twenty copies of each row would turn chance into certainty."""
+    rng = np.random.default_rng(4)
+
+    def grouped(n: int) -> pl.DataFrame:
+        each = pl.DataFrame({"a": rng.normal(size=n), "who": np.arange(n), "label": ["no", "yes"] * (n // 2)})
+        return pl.concat([each] * 20)
+
+    old, new = grouped(30), grouped(30)
+    alike, said = decision(old), decision(old, group="who")
+    found = [
+        [column.moved for column in moved_columns(made, load_again(new, made.schema), old)[0]]
+        for made in (said, alike)
+    ]
+    assert not any(found[0])
+    assert any(found[1])
+
+
+def estimate(value: float) -> Estimate:
+    return Estimate(value=value, low=value - 0.01, high=value + 0.01, method="", n=10)
+
+
+def measured(*others: tuple[str, str, float]) -> CompareRecord:
+    """The choice, and others beside it: name, verdict, how much better."""
+    score = {
+        "score": estimate(0.5), "members": 10, "failed_members": 0, "epochs": 1, "batch_size": 32,
+        "parameters": 3, "engine": "population", "seconds": 1.0,
+    }  # fmt: skip
+    comparisons = [
+        ComparisonRecord(
+            remedy=name, difference=estimate(by), narrow=estimate(by), p=0.5, p_holm=0.5, verdict=verdict,
+            repeats_needed=40 if verdict == "not enough data" else None, sentence="",
+        )
+        for name, verdict, by in others
+    ]  # fmt: skip
+    return CompareRecord(
+        created="", seconds=1.0, versions={}, sentence="",
+        table=TableFacts(name="t", rows=9, columns=1, task="binary"),
+        metric=MetricRecord(name="log-loss", title="log-loss", higher_is_better=False),
+        plan=PlanRecord(folds=5, repeats=2, seeds=1, split=""),
+        scale=Scale(no_skill=0.7, reference=0.4, reference_title="", rope=0.01, reason=""),
+        recipes=[RecipeScore(name=name, **score) for name in ("choice", *(one[0] for one in others))],
+        comparisons=comparisons,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("others", "own", "verdict", "words"),
+    [
+        ([("own", "harms", -0.1), ("b", "not enough data", 0.0)], "own", "stands", "still helps, by 0.1"),
+        ([("own", "helps", 0.1), ("b", "helps", 0.3)], "own", "does not stand", "now harms, by 0.1"),
+        ([("own", "harms", -0.1), ("b", "helps", 0.2), ("c", "helps", 0.3)], "own", "does not stand", "c is better"),
+        ([("own", "no practical difference", 0.0)], "own", "no practical difference", "no practical difference any"),
+        ([("own", "not enough data", 0.0)], "own", "not enough data", "about 40 repeats would decide"),
+        ([("b", "not enough data", 0.0)], None, "stands", "nothing else is shown to be better"),
+        ([("b", "helps", 0.1)], None, "does not stand", "b is better"),
+    ],
+)  # fmt: skip
+def test_a_choice_stands_until_something_else_is_shown_to_be_better(others, own, verdict, words):
+    made = decision(rows(60, 0))
+    found, sentence = standing(measured(*others), own, made)
+    assert found == verdict
+    assert words in sentence

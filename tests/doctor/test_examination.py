@@ -1,0 +1,91 @@
+"""Which remedies an examination tries, and in what order, where not all can be tried."""
+
+import importlib
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from caviar.progress import Clock, Voice
+from caviar.remedies.contract import Remedy
+from caviar.remedies.table import REMEDIES
+
+examination = importlib.import_module("caviar.doctor.examination")
+
+
+def remedy_of(name: str, family: str) -> Remedy:
+    return Remedy(name, name.title(), family, "", "", (), lambda recipe: recipe)
+
+
+@pytest.fixture
+def tried(monkeypatch):
+    """Names that are tried, one list per population; those of a family `unfit` do not apply."""
+    monkeypatch.setattr(examination, "judge_trial", lambda *_: [])
+
+    def run(remedies: list[Remedy], most: int) -> list[list[str]]:
+        populations = []
+
+        def try_some(trial, choices):
+            names = [remedy.name for (remedy,) in choices]
+            populations.append(names)
+            fit = [remedy for (remedy,) in choices if remedy.family != "unfit"]
+            trial.arms += [SimpleNamespace(recipe=SimpleNamespace(name=remedy.name)) for remedy in fit]
+
+        one = examination.Examination(None, Voice(quiet=True), Clock(None))
+        one._try = try_some
+        seen = SimpleNamespace(
+            trial=SimpleNamespace(arms=[], skipped=[]),
+            evidence=SimpleNamespace(rope=0.1),
+            record=SimpleNamespace(findings=[]),
+        )
+        one.tried(seen, remedies, most=most)
+        return populations
+
+    return run
+
+
+def test_a_large_family_leaves_room_for_those_whose_turn_comes_earlier(tried):
+    rates = [remedy_of(f"rate-{i}", "rate") for i in range(4)]
+    others = [remedy_of("scaling", "scaling"), remedy_of("wider", "width")]
+    in_turn = [rates[0], others[0], rates[1], others[1], *rates[2:]]
+    assert tried(in_turn, 4) == [["rate-0", "rate-1"], ["scaling"], ["wider"]]
+    assert tried(in_turn, 6) == [["rate-0", "rate-1", "rate-2", "rate-3"], ["scaling"], ["wider"]]
+
+
+def test_what_does_not_apply_takes_no_room(tried):
+    remedies = [
+        remedy_of("a", "unfit"),
+        remedy_of("b", "unfit"),
+        remedy_of("c", "rate"),
+        remedy_of("d", "width"),
+    ]
+    assert tried(remedies, 2) == [["a", "b"], ["c"], ["d"]]
+    assert tried(remedies[2:], 1) == [["c"]]
+
+
+def arm_ending(*losses: float) -> SimpleNamespace:
+    """Trainings whose loss falls from 1 to these numbers; the last value is missing, as after a stop."""
+    curves = np.array([[1.0, loss, np.nan] for loss in losses])
+    return SimpleNamespace(history=xr.Dataset({"loss": (("member", "epoch"), curves)}))
+
+
+def test_a_better_fit_is_told_from_one_by_chance():
+    base = arm_ending(0.5, 0.52, 0.48, 0.51, 0.49, 0.5)
+    assert examination.fits_better(arm_ending(0.1, 0.2, 0.15, 0.3, 0.1, 0.2), base)
+    assert not examination.fits_better(arm_ending(0.5, 0.53, 0.47, 0.51, 0.48, 0.5), base)
+    assert not examination.fits_better(base, arm_ending(0.1, 0.2, 0.15, 0.3, 0.1, 0.2))
+    assert not examination.fits_better(arm_ending(np.inf), base)
+
+
+@pytest.mark.parametrize("before", [[], ["early-stopping"]])
+def test_what_fits_better_and_scores_worse_is_tried_again_with_training_stopped_in_time(monkeypatch, before):
+    """Stopping alone is tried beside it once, to tell what is due to which."""
+    relu = next(remedy for remedy in REMEDIES if remedy.name == "relu")
+    monkeypatch.setattr(examination, "in_time", lambda *_: [relu])
+    asked = []
+    one = examination.Examination(None, Voice(quiet=True), Clock(None))
+    one._try = lambda _, choices: asked.extend(["+".join(r.name for r in choice) for choice in choices])
+    arms = [SimpleNamespace(recipe=SimpleNamespace(name=name)) for name in before]
+    one._try_in_time(SimpleNamespace(record=None), SimpleNamespace(arms=arms, skipped=[]), [])
+    assert asked == [name for name in ("early-stopping", "relu+early-stopping") if name not in before]

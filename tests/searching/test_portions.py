@@ -1,0 +1,154 @@
+"""Time that ends costs a search little, and a budget that is too short for one is said to be."""
+
+import math
+
+import pytest
+
+import caviar.searching.generation
+from caviar.errors import OptionError
+from caviar.measuring.measure import measure_in_turn
+from caviar.pace import TooSlow
+from caviar.population import devices
+from caviar.progress import Clock, OutOfTime, Voice
+from caviar.run.study import TrialLine
+from caviar.searching.portions import FEWEST, MOST_AT_ONCE, Portions, too_few
+from caviar.tune.search import Candidate, Generations
+from tests.searching.test_tune import L, build, tuned
+
+devices.start()
+import keras  # noqa: E402 - only once JAX is its backend
+
+
+class Planted(Clock):
+    """As much time is left as a test says."""
+
+    seconds = 60.0
+
+    def left(self, reserve: float = 0.0) -> float:
+        return self.seconds - reserve
+
+
+def plan():
+    yield [Candidate(number, {}) for number in range(1000)]
+
+
+def over(number: int, seconds: float) -> TrialLine:
+    return TrialLine(
+        number=number, settings={}, score=[0.0], fold_scores=[[0.0]], generation=0, place=0, seconds=seconds
+    )
+
+
+def portions(minutes: float | None = 1.0, trials: int = 64) -> tuple[Portions, Planted, Voice]:
+    clock, voice = Planted(minutes), Voice(quiet=True)
+    told: list[str] = []
+    voice.say = lambda text, **_: told.append(text)
+    voice.told = told
+    return Portions(Generations(plan()), clock, voice, trials), clock, voice
+
+
+def test_without_a_bound_a_portion_is_as_large_as_it_may_be():
+    assert len(portions(None)[0].take([])) == MOST_AT_ONCE
+
+
+def test_a_portion_takes_a_part_of_the_time_left_and_shrinks_towards_its_end():
+    own, clock, _ = portions()
+    assert len(own.take([])) == 8
+    lines = [over(i, 1.0) for i in range(8)]
+    assert len(own.take(lines)) == 15
+    clock.seconds = 9.0
+    assert len(own.take(lines)) == 2
+    clock.seconds = 0.1
+    assert len(own.take(lines)) == 1
+
+
+def test_what_is_not_over_comes_first_the_next_time():
+    own, _, _ = portions()
+    taken = own.take([])
+    own.put_back(taken[3:])
+    assert own.take([])[: len(taken) - 3] == taken[3:]
+
+
+def test_a_portion_that_is_too_slow_is_begun_again_with_as_many_as_fit():
+    own, _, _ = portions()
+    taken = own.take([])
+    own.too_slow(taken, seconds=120.0)
+    assert own.take([]) == taken[:3]  # half of them, less what smaller populations lose
+    own.too_slow(taken[:3], seconds=1e6)
+    assert own.take([]) == taken[:1]
+
+
+def test_ten_is_where_the_best_of_random_trials_gets_a_fair_chance():
+    assert pytest.approx(0.40, abs=0.005) == 1 - 0.95**FEWEST
+    assert too_few(2, 4.0, 64).count(". ") == 0  # one sentence
+    assert "19 %" in too_few(2, 4.0, 64)
+    assert "about 5 minutes would allow 10 trials, about 32 all 64" in too_few(2, 4.0, 64)
+
+
+@pytest.mark.parametrize(("left", "trials", "said"), [(60.0, 64, True), (60.0, 3, False), (6e3, 64, False)])
+def test_the_panda_way_is_named_once_where_the_time_allows_too_few(monkeypatch, left, trials, said):
+    own, clock, voice = portions(trials=trials)
+    clock.seconds = left
+    monkeypatch.setattr("caviar.searching.portions.time.monotonic", lambda: 20.0)
+    tell = own.forecast(0, began=0.0)
+    tell(1)  # 20 seconds a trial
+    tell(2)
+    assert len([text for text in voice.told if "caviar panda" in text]) == said
+
+
+def test_time_that_is_used_up_is_noted_with_what_it_allowed():
+    own, _, voice = portions()
+    own.out_of_time([over(0, 1.0)])
+    assert "used up" in voice.said[0]
+    assert "1 minute allows about 1 trial," in voice.said[1]
+    own, _, voice = portions()
+    own.out_of_time([over(i, 1.0) for i in range(FEWEST)])
+    assert len(voice.said) == 1
+
+
+def two_kinds(hp):
+    if hp.Choice("kind", ["plain", "deep"]) == "plain":
+        return build(hp)
+    build(hp)
+    model = keras.Sequential([keras.Input((3,)), L.Dense(2, "relu"), L.Dense(1, "sigmoid")])
+    model.compile(keras.optimizers.SGD(0.1), "binary_crossentropy")
+    return model
+
+
+def test_populations_that_were_over_when_the_time_ended_are_kept(tmp_path, monkeypatch):
+    """The second population never ends: the trials of the first one stay, and going on trains the others."""
+
+    def cut(bench, recipes, monitor, parts):
+        yield next(measure_in_turn(bench, recipes, monitor, parts))
+        raise OutOfTime
+
+    monkeypatch.setattr(caviar.searching.generation, "measure_in_turn", cut)
+    monkeypatch.setattr("caviar.searching.portions.Portions.put_back", lambda *_: None)
+    settings = {"folder": tmp_path / "study", "trials": 6, "epochs": 1, "minutes": 9}
+    found = tuned(two_kinds, **settings)
+    assert 0 < len(found.lines) < 6
+    assert {line.settings["kind"] for line in found.lines} == {"plain"}
+    monkeypatch.undo()
+    whole = tuned(two_kinds, **settings)
+    assert [line.number for line in found.lines] == [line.number for line in whole.lines][: len(found.lines)]
+    assert sorted(line.number for line in whole.lines) == list(range(6))
+    assert all(math.isfinite(line.score[0]) for line in whole.lines)
+
+
+def test_trials_that_cannot_all_be_over_in_time_are_begun_in_smaller_portions(tmp_path, monkeypatch):
+    sizes = []
+
+    def slow(bench, recipes, monitor, parts):
+        sizes.append(len(recipes))
+        if len(recipes) > 2:
+            raise TooSlow(1e5)
+        yield from measure_in_turn(bench, recipes, monitor, parts)
+
+    monkeypatch.setattr(caviar.searching.generation, "measure_in_turn", slow)
+    found = tuned(folder=tmp_path / "study", trials=3, epochs=1, minutes=9)
+    assert sizes[:2] == [3, 1]
+    assert [line.number for line in found.lines] == [0, 1, 2]
+
+
+def test_too_little_time_for_one_trial_stays_an_error(tmp_path):
+    with pytest.raises(OptionError, match="one trial"):
+        tuned(folder=tmp_path / "study", minutes=1e-6)

@@ -1,0 +1,385 @@
+"""`caviar.tune`: what a search trains, keeps, chooses and says."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import caviar
+from caviar.errors import CaviarError, ModelError, OptionError
+from caviar.evaluate.selection import corrected_winner
+from caviar.measuring.measure import measure
+from caviar.population import devices
+from caviar.run.study import StudyFolder
+from caviar.searching.tune import tune_table
+
+devices.start()
+import keras  # noqa: E402 - only once JAX is its backend
+
+L = keras.layers
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(90, 3)).astype(np.float32)
+Y = (X[:, 0] + 0.7 * RNG.normal(size=90) > 0).astype(int)
+
+
+def build(hp) -> keras.Model:
+    model = keras.Sequential(
+        [keras.Input((3,)), L.Dropout(hp.Float("drop", 0.0, 0.5)), L.Dense(1, "sigmoid")]
+    )
+    rate = hp.Float("rate", 1e-3, 1.0, sampling="log", default=0.01)
+    model.compile(keras.optimizers.SGD(rate), "binary_crossentropy")
+    return model
+
+
+def other_layers(hp) -> keras.Model:
+    """The same questions about another network."""
+    build(hp)
+    model = keras.Sequential([keras.Input((3,)), L.Dense(2, "relu"), L.Dense(1, "sigmoid")])
+    model.compile("adam", "binary_crossentropy")
+    return model
+
+
+def tuned(builder=build, folder=None, **arguments):
+    settings = {"trials": 6, "epochs": 4, "folds": 3, "verbose": 0, "folder": folder} | arguments
+    return caviar.tune(builder, X, Y, **settings)
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    """A small random search."""
+    return tuned(folder=tmp_path_factory.mktemp("search") / "study")
+
+
+def log_losses(found, line):
+    """Minus log probability of each row's class, as its fold said it (row,)."""
+    (said,) = found._study.folder.oof(line)
+    return -np.log(said[np.arange(len(Y)), Y])
+
+
+def test_the_builders_defaults_are_the_first_trial_and_what_the_best_is_compared_with(found):
+    assert found.lines[0].settings == {"drop": 0.0, "rate": 0.01}
+    losses = np.stack([log_losses(found, line) for line in found.lines])
+    assert losses.mean(axis=1) == pytest.approx([line.score[0] for line in found.lines], abs=1e-6)
+    corrected = corrected_winner(losses - losses[0], groups=found._study.bench.dataset.identical)[1]
+    assert found.record.gain.value == pytest.approx(-corrected.value, abs=1e-9)
+    assert found.record.gain.low == pytest.approx(-corrected.high, abs=1e-9)
+    assert found.naive_score == min(line.score[0] for line in found.lines)
+    assert found.hyperparameters == found.lines[found.record.best].settings
+    assert found.record.best not in found.ties
+
+
+def test_a_trial_is_what_its_recipe_gives_alone(found):
+    """Same folds, same seeds, whether trained with others or not; its predictions are on disk."""
+    line = found.lines[3]
+    study = found._study
+    alone = measure(study.bench, study.recipe(line))
+    np.testing.assert_allclose(line.fold_scores, alone.scores["log-loss"], atol=1e-5)
+    np.testing.assert_allclose(study.folder.oof(line), alone.oof, atol=1e-5)
+    curves = np.load(found.path / "histories" / "000000.npz")
+    np.testing.assert_allclose(curves["3/loss"], alone.history["loss"].values, atol=1e-5)
+
+
+def test_all_trials_are_a_frame_and_the_result_is_json(found):
+    assert found.trials.columns == ["number", "drop", "rate", "log-loss", "seconds", "why"]
+    assert found.trials["log-loss"].to_list() == [line.score[0] for line in found.lines]
+    assert (found.path / "report.html").stat().st_size > 100_000
+    told = json.loads((found.path / "result.json").read_text())
+    assert told["best"] == found.record.best
+    assert told["sentence"] == found.record.sentence
+
+
+def test_the_model_of_the_best_is_an_ordinary_keras_model(found):
+    model = found.model()
+    assert model.models[0].input_shape == (None, 3)
+    assert float(model.models[0].optimizer.learning_rate) == pytest.approx(found.hyperparameters["rate"])
+
+
+def test_resume_says_how_a_search_is_gone_on_with(found):
+    with pytest.raises(CaviarError, match=r"caviar tune.*--out"):
+        caviar.resume(found.path)
+
+
+def test_a_search_that_is_over_is_not_trained_again(found, monkeypatch):
+    monkeypatch.setattr("caviar.searching.generation.measure_in_turn", None)
+    again = tuned(folder=found.path)
+    assert [line.score for line in again.lines] == [line.score for line in found.lines]
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"trials": 7}, "number of trials"),
+        ({"search": "grid"}, "the search"),
+        ({"seed": 3}, "seed"),
+        ({"folds": 4}, "rows and folds"),
+        ({"objective": "val_accuracy"}, "objective"),
+        ({"epochs": 5}, "fit arguments"),
+        ({"builder": other_layers}, "builder"),
+    ],
+)
+def test_a_folder_of_another_search_is_refused(found, changed, words):
+    with pytest.raises(OptionError, match=words):
+        tuned(folder=found.path, **changed)
+
+
+def test_a_folder_of_another_space_is_refused(found):
+    def other(hp):
+        hp.Int("units", 1, 3)
+        return build(hp)
+
+    with pytest.raises(OptionError, match="units"):
+        tuned(other, folder=found.path)
+
+
+PROGRAM = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from tests.searching.test_tune import tuned
+import caviar.searching.portions
+caviar.searching.portions.MOST_AT_ONCE = 2
+tuned(folder=sys.argv[2], trials=12, search="tpe")
+"""
+
+
+@pytest.mark.thorough
+def test_a_killed_search_goes_on_behind_its_last_finished_trial(tmp_path, monkeypatch):
+    root = str(Path(__file__).parents[1])
+    process = subprocess.Popen([sys.executable, "-c", PROGRAM, root, str(tmp_path / "killed")])
+    lines = tmp_path / "killed" / "trials.jsonl"
+    deadline = time.monotonic() + 240
+    while time.monotonic() < deadline and not (lines.exists() and len(lines.read_text().splitlines()) >= 4):
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    before = len(StudyFolder(tmp_path / "killed").lines())
+    assert 4 <= before < 12
+    with lines.open("a") as file:
+        file.write('{"number": 99, "sett')  # what was being written
+    monkeypatch.setattr("caviar.searching.portions.MOST_AT_ONCE", 2)
+    resumed = tuned(folder=tmp_path / "killed", trials=12, search="tpe")
+    whole = tuned(folder=tmp_path / "whole", trials=12, search="tpe")
+    assert [line.settings for line in resumed.lines] == [line.settings for line in whole.lines]
+    np.testing.assert_allclose(
+        [line.score for line in resumed.lines], [line.score for line in whole.lines], atol=1e-5
+    )
+
+
+def test_settings_for_which_the_builder_fails_are_marked_and_the_rest_go_on(tmp_path):
+    def fragile(hp):
+        if hp.Choice("kind", ["plain", "broken"]) == "broken":
+            raise ValueError("no such layer")
+        return build(hp)
+
+    found = tuned(fragile, tmp_path / "study", trials=8)
+    failed = [line for line in found.lines if line.why]
+    assert {line.settings["kind"] for line in failed} == {"broken"}
+    assert 0 < len(failed) < 8
+    assert "no such layer" in failed[0].why
+    assert f"{len(failed)} trial{'s' * (len(failed) > 1)} failed" in found.record.sentence
+    assert found.hyperparameters["kind"] == "plain"
+
+
+def test_a_trial_that_diverges_is_marked_and_not_chosen(tmp_path):
+    def wild(hp):
+        model = keras.Sequential([keras.Input((3,)), L.Dense(1)])
+        model.compile(keras.optimizers.SGD(hp.Choice("rate", [1e-6, 1e8])), "mse")
+        return model
+
+    found = caviar.tune(
+        *(wild, 100 * X, X[:, 0]), trials=2, epochs=40, folds=2, verbose=0, folder=tmp_path / "study"
+    )
+    assert found.hyperparameters == {"rate": 1e-6}
+    assert "diverged" in found.lines[1].why
+
+
+@pytest.mark.thorough
+def test_fit_arguments_may_ask_hp(tmp_path):
+    found = tuned(
+        folder=tmp_path / "study",
+        batch_size=lambda hp: hp.Choice("batch", [8, 16]),
+        epochs=lambda hp: hp.Int("epochs", 2, 3),
+        preparation=lambda hp: hp.Choice("scaling", ["none", "standard"]),
+        balanced=lambda hp: hp.Boolean("balanced"),
+        callbacks=lambda hp: [keras.callbacks.EarlyStopping(patience=hp.Int("patience", 1, 2))],
+        trials=5,
+    )
+    recipe = found.best
+    settings = found.hyperparameters
+    assert (recipe.batch_size, recipe.epochs) == (settings["batch"], settings["epochs"])
+    assert recipe.preparation.scaling == settings["scaling"]
+    assert recipe.class_weights == settings["balanced"]
+    assert recipe.callbacks[0].patience == settings["patience"]
+    assert recipe.watches
+
+
+class Model:
+    """As a KerasTuner HyperModel is written."""
+
+    def build(self, hp):
+        return build(hp)
+
+    def fit(self, hp, model, *args, **kwargs):
+        kwargs["epochs"] = hp.Int("epochs", 1, 2)
+        return model.fit(
+            *args,
+            batch_size=hp.Choice("batch", [8, 16]),
+            **{k: v for k, v in kwargs.items() if k != "batch_size"},
+        )
+
+
+@pytest.mark.thorough
+def test_a_hypermodel_says_itself_how_it_is_trained(tmp_path):
+    found = tuned(Model(), tmp_path / "study", trials=4)
+    assert {"drop", "rate", "epochs", "batch"} == set(found.hyperparameters)
+    assert (found.best.batch_size, found.best.epochs) == (
+        found.hyperparameters["batch"],
+        found.hyperparameters["epochs"],
+    )
+
+
+# ruff: noqa: ARG005 - as KerasTuner calls them
+@pytest.mark.parametrize(
+    ("fit", "words"),
+    [
+        (lambda hp, model, x, y, **rest: model.fit(x[:5], y, **rest), "TypeError"),
+        (lambda hp, model, x, y, **rest: model.fit(y, x, **rest), "other rows"),
+        (lambda hp, model, x, y, **rest: model.evaluate(x, y), "model.evaluate"),
+        (lambda hp, model, x, y, **rest: None, "0 times"),
+        (lambda hp, model, x, y, **rest: model.fit(x, y, shuffle=False, **rest), "shuffle"),
+    ],
+)
+def test_a_hypermodel_that_does_more_than_pass_on_is_refused(tmp_path, fit, words):
+    own = type("Own", (), {"build": staticmethod(build), "fit": staticmethod(fit)})()
+    with pytest.raises(ModelError, match=words):
+        tuned(own, tmp_path / "study")
+
+
+def test_of_several_objectives_the_front_is_shown(tmp_path):
+    found = tuned(folder=tmp_path / "study", search="nsga", objective=["val_loss", "val_accuracy"], trials=10)
+    told = {line.number: line.score for line in found.lines}
+    for number in found.front:
+        loss, accuracy = told[number]
+        beats = [
+            n
+            for n, (low, high) in told.items()
+            if low <= loss and high >= accuracy and (low, high) != (loss, accuracy)
+        ]
+        assert beats == []
+    assert found.record.best in found.front
+    with pytest.raises(OptionError, match="one objective"):
+        tuned(objective=["val_loss", "val_accuracy"])
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("objective", ["val_loss", "val_auc"])
+def test_the_best_of_equals_is_not_believed_to_be_better(objective, tmp_path):
+    """Trials that differ by the luck of their first weights, on labels without a rule."""
+
+    def lucky(hp):
+        first = keras.initializers.RandomNormal(stddev=0.7, seed=hp.Int("seed", 0, 10_000))
+        model = keras.Sequential([keras.Input((3,)), L.Dense(1, "sigmoid", kernel_initializer=first)])
+        model.compile(keras.optimizers.SGD(1e-3), "binary_crossentropy")
+        return model
+
+    coins = np.random.default_rng(3).integers(0, 2, len(Y))
+    found = caviar.tune(
+        *(lucky, X, coins),
+        trials=24,
+        epochs=1,
+        folds=3,
+        objective=objective,
+        verbose=0,
+        folder=tmp_path / "s",
+    )
+    worse = -1 if found.record.higher_is_better else 1
+    assert worse * (found.score.value - found.naive_score) > 0.01
+    assert found.record.gain.low < 0.05
+    assert len(found.ties) > 8
+
+
+def test_defaults_that_fail_are_not_what_the_best_is_compared_with(tmp_path):
+    def wild(hp):
+        model = keras.Sequential([keras.Input((3,)), L.Dense(1)])
+        model.compile(keras.optimizers.SGD(hp.Choice("rate", [1e8, 1e-6, 1e-5])), "mse")
+        return model
+
+    found = caviar.tune(
+        *(wild, 100 * X, X[:, 0]), trials=3, epochs=40, folds=2, verbose=0, folder=tmp_path / "study"
+    )
+    assert found.lines[0].why
+    assert found.record.gain is None
+    assert "defaults failed" in found.record.sentence
+
+
+def test_a_score_that_is_no_mean_over_rows_is_corrected_on_the_rows_held_out(tmp_path):
+    """The error of squares, on validation rows alone: no other row has a prediction."""
+
+    def linear(hp):
+        model = keras.Sequential([keras.Input((3,)), L.Dense(1)])
+        model.compile(keras.optimizers.SGD(hp.Float("rate", 1e-4, 0.1, sampling="log")), "mse")
+        return model
+
+    found = caviar.tune(
+        *(linear, X, X[:, 0]), trials=5, epochs=5, validation_split=0.3, verbose=0, folder=tmp_path / "study"
+    )
+    assert found.record.metric == "root mean squared error"
+    assert found.score.contains(found.naive_score)
+    assert found.record.gain.low > 0  # the lowest rate is the default
+
+
+def test_another_patience_is_another_search(tmp_path):
+    def stopping(patience):
+        return {"callbacks": [keras.callbacks.EarlyStopping(patience=patience)], "trials": 1}
+
+    tuned(folder=tmp_path / "study", **stopping(2))
+    with pytest.raises(OptionError, match="fit arguments"):
+        tuned(folder=tmp_path / "study", **stopping(3))
+
+
+def test_a_table_has_a_space_of_its_own_whose_default_is_the_table_network(tmp_path):
+    rows = tmp_path / "rows.csv"
+    rows.write_text("a,b,y\n" + "\n".join(f"{a},{b},{'yes' if a > b else 'no'}" for a, b in X[:60, :2]))
+    found = tune_table(rows, "y", trials=2, epochs=2, folds=2, quiet=True, out=tmp_path / "study")
+    assert found.lines[0].settings["learning_rate"] == 1e-3
+    assert set(found.lines[0].settings) >= {
+        "batch_size",
+        "initializer",
+        "optimizer",
+        "penalty",
+        "depth",
+        "width",
+        "decay",
+    }
+    with pytest.raises(OptionError, match="--batch-size"):
+        tune_table(rows, "y", batch_size=8, quiet=True, out=tmp_path / "other")
+
+
+BAD = [
+    ({"builder": lambda hp: keras.Sequential()}, "asks hp for something"),
+    ({"builder": lambda hp: hp.Float("rate", 1.0, 0.1)}, "Swap"),
+    ({"builder": lambda hp: hp.Float("rate", 0.0, 0.1, sampling="log")}, "above 0"),
+    ({"builder": 3}, "builder"),
+    ({"search": "luck"}, "random"),
+    ({"trials": 0}, "--trials"),
+    ({"objective": "val_beauty"}, "beauty"),
+    ({"objective": []}, "objective"),
+    ({"epochs": lambda hp: "three"}, "epochs"),
+    ({"start": [{"rate": 7.0}]}, "rate"),
+    ({"start": [{"speed": 7.0}]}, "speed"),
+    ({"minutes": 1e-6}, "time"),
+    ({"preparation": "magic"}, "preparation"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "words"), BAD, ids=[words for _, words in BAD])
+def test_bad_input_is_one_sentence(tmp_path, arguments, words):
+    with pytest.raises(CaviarError, match=words) as told:
+        tuned(**{"folder": tmp_path / "study"} | arguments)
+    assert str(told.value).startswith("Expected")
+    assert not (tmp_path / "study").exists() or "minutes" in arguments
