@@ -41,6 +41,22 @@ def asking(hp, n_inputs):
 
 def needy(width):
     return width
+
+
+def several():
+    image, meta = keras.Input((6, 6, 1), name="image"), keras.Input((3,), name="meta")
+    joined = layers.Concatenate()([layers.Flatten()(image), meta])
+    price, kind = layers.Dense(1, name="price")(joined), layers.Dense(3, activation="softmax", name="kind")(joined)
+    model = keras.Model({"image": image, "meta": meta}, {"price": price, "kind": kind})
+    model.compile("adam", {"price": "mse", "kind": "sparse_categorical_crossentropy"})
+    return model
+
+
+def two_in_a_list():
+    left, right = keras.Input((4,)), keras.Input((2,))
+    model = keras.Model([left, right], layers.Add()([layers.Dense(3)(left), layers.Dense(2)(right)]))
+    model.compile("adam", "mse")
+    return model
 """
 NARROW = "ValueError: Input 0 with name 'None' of layer 'dense_3' is incompatible with the layer: expected axis -1 of "
 NARROW += "input shape to have value 7, but received input with shape (32, 9)"
@@ -114,6 +130,26 @@ def test_where_little_is_enough_two_runs_are(pretended):
     ran = pretended(lambda _: Raised("ValueError", "Invalid dtype: object"))
     made = caviar.smallest_example("mine.py:fine", error=OBJECT, inputs=9, epochs=20)
     assert (made.rows, made.columns, len(ran)) == (4, 1, 2)
+
+
+@pytest.mark.usefixtures("home")
+def test_several_inputs_and_outputs_are_dictionaries_or_lists(pretended):
+    """Each output's target is drawn as its own loss wants it; fewer rows are drawn of all alike."""
+    ran = pretended(lambda _: Raised("ValueError", "Planted: it broke"))
+    made = caviar.smallest_example("mine.py:several", inputs="image=6x6x1 meta=3", outputs="price=1 kind=3")
+    for line in (
+        '"image": rng.normal(size=(4, 6, 6, 1)),',
+        '"meta": rng.normal(size=(4, 3)),',
+        '"price": rng.normal(size=4),',
+        '"kind": rng.integers(0, 3, size=4),',
+    ):
+        assert line in made.text
+    assert made.columns == 39
+    caviar.smallest_example("mine.py:two_in_a_list", inputs="4 2", outputs="3", force=True)
+    assert (
+        "x = [\n    rng.normal(size=(100, 4)),\n    rng.normal(size=(100, 2)),\n]\ny = rng.normal(size=(100, 3))"
+        in ran[-2]
+    )
 
 
 @pytest.mark.usefixtures("home")
@@ -201,6 +237,9 @@ def test_the_loss_tells_the_target_where_nothing_else_does(outputs, task, code, 
         ({"inputs": "many"}, "28x28x1"),
         ({"inputs": 0}, "28x28x1"),
         ({"inputs": 3, "outputs": 0}, "--outputs"),
+        ({"inputs": "a=3 5"}, "a=3 b=5"),
+        ({"inputs": "a=3 a=5"}, "a=3 b=5"),
+        ({"inputs": 3, "outputs": "price=1 kind="}, "a=28x28x1 b=5"),
         ({"inputs": 3, "epochs": 0}, "--epochs"),
         ({"inputs": 3, "batch_size": 0}, "--batch-size"),
         ({"inputs": 3, "task": "magic"}, "--task"),
@@ -248,6 +287,18 @@ def test_text_in_a_table_shows_the_error_that_keras_has_for_it():
     made = caviar.smallest_example("mine.py:fine", error=OBJECT, table="people.csv", target="diagnosis")
     assert (made.outcome, made.columns) == ("shown", 1)
     assert made.raised.headline == OBJECT
+
+
+@pytest.mark.thorough
+@pytest.mark.usefixtures("home")
+def test_models_of_several_inputs_and_outputs_run_on_made_up_data():
+    fine = caviar.smallest_example("mine.py:several", inputs="image=6x6x1 meta=3", outputs="price=1 kind=3")
+    assert fine.outcome == "no error", fine.sentence
+    broken = caviar.smallest_example(
+        "mine.py:several", inputs="image=6x6x1 meta=5", outputs="price=1 kind=3", force=True
+    )
+    assert (broken.outcome, broken.rows) == ("raises", 4)
+    assert "meta" in broken.raised.message
 
 
 @pytest.mark.thorough

@@ -29,6 +29,19 @@ def network(outputs=1, activation="sigmoid", loss="binary_crossentropy", inputs=
     return model
 
 
+def of_two(loss=None, **compiling):
+    """A model that takes two arrays and returns two, all by name."""
+    left, right = keras.Input((4,), name="left"), keras.Input((4,), name="right")
+    joined = layers.Concatenate()([left, right])
+    price, kind = layers.Dense(1, name="price")(joined), layers.Dense(2, "softmax", name="kind")(joined)
+    model = keras.Model({"left": left, "right": right}, {"price": price, "kind": kind})
+    model.compile("adam", loss or {"price": "mse", "kind": "sparse_categorical_crossentropy"}, **compiling)
+    return model
+
+
+BOTH, TARGETS = {"left": X, "right": X}, {"price": X[:, 0], "kind": Y}
+
+
 def what_is_said(trigger) -> str:
     """What a call raises, or warns of where it raises nothing, as a traceback's last line shows it."""
     with warnings.catch_warnings(record=True) as caught:
@@ -203,6 +216,21 @@ TRIGGERS = {
     "no-such-model": [
         lambda: keras.models.load_model("none.keras"),
         lambda: network().load_weights("none.weights.h5"),
+    ],
+    "several-inputs": [
+        lambda: of_two().fit({"left": X}, TARGETS, verbose=0),
+        lambda: of_two().fit(X, TARGETS, verbose=0),
+        lambda: network().predict([X, X], verbose=0),
+    ],
+    "several-outputs": [
+        lambda: of_two({"out": "mse"}).fit(BOTH, TARGETS, verbose=0),
+        lambda: of_two().fit(BOTH, Y, verbose=0),
+        lambda: of_two().fit(BOTH, {"price": Y}, verbose=0),
+        lambda: of_two(metrics=["accuracy"]).fit(BOTH, TARGETS, verbose=0),
+        lambda: of_two(metrics={"sort": "accuracy"}).fit(BOTH, TARGETS, verbose=0),
+        lambda: of_two(loss_weights=[1.0]).fit(BOTH, TARGETS, verbose=0),
+        lambda: of_two().fit(BOTH, TARGETS, sample_weight={"sort": np.ones(12)}, verbose=0),
+        lambda: of_two().fit(BOTH, TARGETS, class_weight={0: 1.0, 1: 2.0}, verbose=0),
     ],
     "optimizer-not-loaded": [other_optimizer],
     "other-weights": [other_weights, lambda: network().set_weights([np.ones(3)])],

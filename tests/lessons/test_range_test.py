@@ -2,19 +2,19 @@
 
 import numpy as np
 
-from caviar.lessons.range_test import EPOCHS, HIGHEST, descend, descents, found
+from caviar.lessons.range_test import EPOCHS, HIGHEST, descend, descents, found, swept
 
 
 def test_the_highest_rate_of_a_cycle_is_where_the_loss_is_lowest():
     epochs = np.arange(EPOCHS)
     losses = np.abs(epochs - 20.0)[None] + np.zeros((3, 1))
-    assert abs(found(losses) - HIGHEST * 20.5 / EPOCHS) < 1.5 * HIGHEST / EPOCHS
+    assert abs(found(losses, swept()) - HIGHEST * 20.5 / EPOCHS) < 1.5 * HIGHEST / EPOCHS
 
 
 def test_a_single_low_epoch_is_not_the_lowest_point():
     losses = np.abs(np.arange(EPOCHS) - 20.0)[None]
     losses[0, 45] = -100.0
-    assert found(losses) < HIGHEST / 2
+    assert found(losses, swept()) < HIGHEST / 2
 
 
 def test_descent_ends_in_a_lowest_point_when_it_begins_near_one():

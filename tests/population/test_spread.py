@@ -143,6 +143,13 @@ def test_sensible_ways_depend_on_products_members_and_devices():
     assert fastest.sensible(narrow, 150, "gpu") == ("vmap",)
     assert fastest.sensible(wide, 150, "cpu") == ("vmap", "map")
     assert fastest.sensible(traced((256, 4), (4, 4)), 150, "cpu") == ("vmap", "map")
+    masked = traced(
+        (16, 60),
+        (60, 60),
+        function=lambda a, b: (jax.random.bernoulli(jax.random.key(0), 0.8, (16, 60)) * (a @ b)).sum(),
+    )
+    assert fastest.sensible(masked, 150, "cpu") == ("vmap", "last")
+    assert fastest.sensible(traced((16, 60), (60, 60)), 150, "cpu") == ("vmap", "map")
     half = traced(
         (32, 10), (10, 20), function=lambda a, b: (a.astype(jnp.bfloat16) @ b.astype(jnp.bfloat16)).sum()
     )

@@ -30,11 +30,18 @@ def explain(
         str | None, typer.Option("--table", help="With --model: the table; none of its rows is copied.")
     ] = None,
     inputs: Annotated[
-        str | None, typer.Option(help="With --model, without a table: columns, or a shape such as 28x28x1.")
+        str | None,
+        typer.Option(
+            help="With --model, without a table: columns, or a shape such as 28x28x1; of several arrays in quotes: "
+            "'image=28x28x1 meta=5', or '28x28x1 5'."
+        ),
     ] = None,
     outputs: Annotated[
-        int | None,
-        typer.Option(help="With --model, without a table: numbers that the network returns; 1 by default."),
+        str | None,
+        typer.Option(
+            help="With --model, without a table: numbers that the network returns, 1 by default; of several outputs "
+            "in quotes: 'price=1 kind=3', or '1 3'."
+        ),
     ] = None,
     epochs: Epochs = None,
     batch_size: BatchSize = None,

@@ -33,7 +33,7 @@ from caviar.report.lesson import COURSE, lesson_page, write_course, write_lesson
 from caviar.run.lesson import LessonRecord, read_lesson, write_lesson
 from caviar.teaching.contract import Data, Lesson, Variant
 from caviar.teaching.found import make_record
-from caviar.teaching.own_rows import own_rows
+from caviar.teaching.own_rows import on_own_rows, own_rows
 from caviar.teaching.seen import Seen
 from caviar.teaching.taught import fit_seconds, teach
 
@@ -138,6 +138,7 @@ def lesson(
         if rows is None:
             raise OptionError(f"Expected a lesson with rows, but “{one.title}” has none. Leave --data out.")
         rows = own_rows(one, rows, load(data, **reading))  # type: ignore[arg-type]
+        one = on_own_rows(one, rows)
     elif any(value not in (None, ()) for value in reading.values()):
         raise OptionError(
             "Expected options of a table together with --data, got them alone. Name your table."

@@ -9,6 +9,7 @@ from scipy import stats
 
 from caviar.estimate import Estimate
 from caviar.evaluate.intervals import proportion_estimate
+from caviar.evaluate.wording import digits
 from caviar.run.lesson import Verdict
 
 EXACT = "the same in every training"
@@ -29,13 +30,14 @@ class Expectation:
     closed: bool = False
 
     def __str__(self) -> str:
+        low, high = (digits(end).replace("-", "\N{MINUS SIGN}") for end in (self.low, self.high))
         if self.low == self.high:
-            return f"equal to {self.low:g}"
+            return f"equal to {low}"
         if math.isinf(self.high):
-            return f"{'at least' if self.closed else 'above'} {self.low:g}"
+            return f"{'at least' if self.closed else 'above'} {low}"
         if math.isinf(self.low):
-            return f"{'at most' if self.closed else 'below'} {self.high:g}"
-        return f"between {self.low:g} and {self.high:g}"
+            return f"{'at most' if self.closed else 'below'} {high}"
+        return f"between {low} and {high}"
 
     def verdict(self, low: float, high: float) -> Verdict:
         """What follows from an interval of the measure.

@@ -67,7 +67,7 @@ def smallest_example(
     error: str = "",
     table: object = None,
     inputs: str | int | tuple[int, ...] | None = None,
-    outputs: int | None = None,
+    outputs: str | int | None = None,
     epochs: int | None = None,
     batch_size: int | None = None,
     out: str | Path = "example.py",
@@ -84,8 +84,10 @@ def smallest_example(
         model: The builder, as file.py:function; the lines that it needs are copied and run.
         error: The message or traceback that the program should show; whatever it raises if not given.
         table: The table, as for `caviar.improve`; its options are taken under the same names.
-        inputs: In place of a table: columns of a row, or its shape such as "28x28x1".
-        outputs: In place of a table: numbers that the network returns; 1 by default.
+        inputs: In place of a table: columns of a row, or its shape such as "28x28x1"; for a network that takes several
+            arrays "28x28x1 5" or, if it takes them by name, "image=28x28x1 meta=5".
+        outputs: In place of a table: numbers that the network returns, 1 by default; of several outputs likewise
+            "1 3" or "price=1 kind=3".
         epochs: Passes over the data; 1 by default.
         batch_size: Rows per gradient step; Keras' own by default.
         out: Where to write it.

@@ -75,24 +75,66 @@ class Target:
 
 
 @dataclass(frozen=True)
+class Part:
+    """One of several arrays that a network takes, or returns.
+
+    Attributes:
+        name: Its key in a dictionary; empty where they are a list.
+        shape: Of one row.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Targets of a network that returns several arrays.
+
+    Attributes:
+        each: The target of each output, by the output's name; names are empty where they are a list.
+    """
+
+    each: tuple[tuple[str, Target], ...]
+
+    @property
+    def kind(self) -> str:
+        """The kinds of all."""
+        return ", ".join(target.kind for _, target in self.each)
+
+    def code(self, rows: int) -> str:
+        """Python that draws so many of each."""
+        return _together([(name, target.code(rows)) for name, target in self.each])
+
+
+def _together(each: Sequence[tuple[str, str]]) -> str:
+    """Python for a list of several arrays, or for a dictionary where they have names."""
+    is_named = bool(each[0][0])
+    lines = [f'    "{name}": {code},' if is_named else f"    {code}," for name, code in each]
+    return "\n".join(["{" if is_named else "[", *lines, "}" if is_named else "]"])
+
+
+@dataclass(frozen=True)
 class Likeness:
     """What a table or arrays look like.
 
     Attributes:
         rows: How many there are, at most 1,000.
         columns: The inputs; empty where rows have another shape.
-        row_shape: Shape of one row of numbers, as a network would get it.
+        row_shape: Shape of one row of numbers, as a network would get it; of several arrays, all their numbers.
         n_outputs: How many numbers a network must return.
         targets: Forms that the target may have had, the most likely first.
         private: Names of columns and levels, which no example may hold.
+        parts: The arrays that a network takes, where they are several.
     """
 
     rows: int
     columns: tuple[Column, ...]
     row_shape: tuple[int, ...]
     n_outputs: int
-    targets: tuple[Target, ...]
+    targets: tuple[Target | Targets, ...]
     private: frozenset[str] = frozenset()
+    parts: tuple[Part, ...] = ()
 
     @property
     def has_text(self) -> bool:
@@ -176,12 +218,13 @@ def _quantities(width: int) -> tuple[Target, ...]:
     return (Target("values", width=width),)
 
 
-def of_shape(inputs: str | int | Sequence[int], outputs: int, task: str | None, code: str) -> Likeness:
+def of_shape(inputs: str | int | Sequence[int], outputs: int | str, task: str | None, code: str) -> Likeness:
     """What data look like of which only the shape is known.
 
     Args:
-        inputs: Columns of a row, or its shape, such as "28x28x1".
-        outputs: How many numbers the network returns.
+        inputs: Columns of a row, or its shape, such as "28x28x1"; of several arrays "28x28x1 5" or, where they have
+            names, "image=28x28x1 meta=5".
+        outputs: How many numbers the network returns; of several arrays likewise "1 3" or "price=1 kind=3".
         task: "classification" or "regression" (or a finer one); told by the loss that `code` names if None.
         code: The builder's code.
 
@@ -190,28 +233,100 @@ def of_shape(inputs: str | int | Sequence[int], outputs: int, task: str | None, 
 
     >>> of_shape("28x28x1", 10, None, "sparse_categorical_crossentropy").row_shape
     (28, 28, 1)
+    >>> code = "model.compile('adam', {'price': 'mse', 'kind': 'hinge'})"
+    >>> print(of_shape(3, "price=1 kind=3", None, code).targets[0].code(9))
+    {
+        "price": rng.normal(size=9),
+        "kind": rng.integers(0, 3, size=9),
+    }
     """
-    shape = _shape(inputs)
-    if outputs < 1:
-        raise OptionError(f"Expected --outputs to be a whole number of at least 1, got {outputs}. Raise it.")
+    parts, ends = _parts(inputs, "--inputs"), _parts(outputs, "--outputs")
     tasks = ("classification", "binary", "multiclass", "regression", "multi-output regression")
     if task is not None and task not in tasks:
         raise OptionError(f"Expected --task to be one of {', '.join(tasks)}, got {task!r}. Choose one.")
-    has_classes = "regression" not in task if task else _is_for_classes(code)
-    columns = tuple(Column("float") for _ in range(shape[0])) if len(shape) == 1 else ()
-    targets = _classes(max(2, outputs)) if has_classes else _quantities(outputs)
-    return Likeness(_ROWS, columns, shape, outputs, targets)
+    shape = parts[0].shape if len(parts) == 1 else (sum(prod(part.shape) for part in parts),)
+    is_row = len(parts) == 1 and len(shape) == 1
+    columns = tuple(Column("float") for _ in range(shape[0])) if is_row else ()
+    width = sum(prod(end.shape) for end in ends)
+    return Likeness(
+        _ROWS,
+        columns,
+        shape,
+        width,
+        _targets_of_shape(ends, task, code),
+        parts=parts if len(parts) > 1 or parts[0].name else (),
+    )
 
 
-def _shape(inputs: str | int | Sequence[int]) -> tuple[int, ...]:
-    words = inputs.lower().replace(",", "x").split("x") if isinstance(inputs, str) else inputs
+def _targets_of_shape(ends: Sequence[Part], task: str | None, code: str) -> tuple[Target | Targets, ...]:
+    """Forms that the targets of a network's outputs may have had."""
+    forms: list[tuple[Target, ...]] = []
+    for place, end in enumerate(ends):
+        has_classes = (
+            "regression" not in task if task else _is_for_classes(_loss_of(code, end.name, place, len(ends)))
+        )
+        width = prod(end.shape)
+        forms.append(_classes(max(2, width)) if has_classes else _quantities(width))
+    if len(ends) == 1 and not ends[0].name:
+        return forms[0]
+    most = max(map(len, forms))
+    return tuple(
+        Targets(
+            tuple((end.name, some[min(form, len(some) - 1)]) for end, some in zip(ends, forms, strict=True))
+        )
+        for form in range(most)
+    )
+
+
+def _loss_of(code: str, name: str, place: int, outputs: int) -> str:
+    """The part of a builder's code that names an output's loss; all of it where no part does.
+
+    >>> _loss_of("m.compile('adam', {'a': 'mse', 'b': 'hinge'})", "b", 1, 2)
+    "'hinge'"
+    >>> _loss_of("m.compile('adam', loss=['mse', 'hinge'])", "", 1, 2)
+    "'hinge'"
+    """
+    calls = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Call)]
+    for call in calls:
+        if not (isinstance(call.func, ast.Attribute) and call.func.attr == "compile"):
+            continue
+        named = [keyword.value for keyword in call.keywords if keyword.arg == "loss"]
+        for loss in (*named, *call.args[1:2]):
+            if isinstance(loss, ast.Dict):
+                for key, value in zip(loss.keys, loss.values, strict=True):
+                    if isinstance(key, ast.Constant) and key.value == name:
+                        return ast.unparse(value)
+            if isinstance(loss, ast.List | ast.Tuple) and len(loss.elts) == outputs:
+                return ast.unparse(loss.elts[place])
+    return code
+
+
+def _parts(given: str | int | Sequence[int], option: str) -> tuple[Part, ...]:
+    """One array or several, from words such as "28x28x1", "28x28x1 5" or "image=28x28x1 meta=5"."""
+    if not isinstance(given, str):
+        return (Part("", _shape([given] if isinstance(given, int) else given, given, option)),)
+    found = []
+    for word in given.replace(", ", " ").split() or [""]:
+        name, _, shape = word.rpartition("=")
+        found.append(Part(name, _shape(shape.lower().replace(",", "x").split("x"), given, option)))
+    names = [part.name for part in found]
+    if any(names) and (not all(names) or len(set(names)) < len(names)):
+        raise OptionError(
+            f"Expected {option} to give each of several arrays a name of its own or none a name, got {given!r}. "
+            f"Write a=3 b=5, or 3 5."
+        )
+    return tuple(found)
+
+
+def _shape(words: Sequence[Any], given: object, option: str) -> tuple[int, ...]:
     try:
-        shape = (int(words),) if isinstance(words, int) else tuple(int(word) for word in words)
+        shape = tuple(int(word) for word in words)
     except ValueError:
         shape = ()
     if not shape or min(shape) < 1:
         raise OptionError(
-            f"Expected --inputs as a number or a shape such as 28x28x1, got {inputs!r}. Write it so."
+            f"Expected {option} as a number or a shape such as 28x28x1, of several arrays as a=28x28x1 b=5, got "
+            f"{given!r}. Write it so."
         )
     return shape
 
@@ -236,14 +351,16 @@ class Draft:
         row_shape: Shape of a row of numbers.
         target: The target's form.
         n_outputs: How many numbers the network is to return.
+        parts: The arrays that are drawn, where they are several.
     """
 
     inputs: str
     rows: int
     columns: tuple[Column, ...]
     row_shape: tuple[int, ...]
-    target: Target
+    target: Target | Targets
     n_outputs: int
+    parts: tuple[Part, ...] = ()
 
     @property
     def n_inputs(self) -> int:
@@ -253,7 +370,10 @@ class Draft:
     def code(self, x: str, y: str) -> list[str]:
         """Python that draws inputs and target, and calls them `x` and `y`."""
         lines = ["rng = np.random.default_rng(0)"]
-        if self.inputs == "numbers":
+        if self.parts:
+            drawn = [(part.name, f"rng.normal(size={(self.rows, *part.shape)})") for part in self.parts]
+            lines.append(f"{x} = {_together(drawn)}")
+        elif self.inputs == "numbers":
             whole = bool(self.columns) and all(column.kind in {"int", "bool"} for column in self.columns)
             size = (self.rows, *self.row_shape)
             lines.append(
@@ -293,7 +413,7 @@ def drafts(likeness: Likeness, *, as_it_stands: bool) -> list[Draft]:
     if as_it_stands and likeness.has_text:
         tries = [(inputs, likeness.columns, forms[0]) for inputs in ("frame", "objects")] + tries
     return [
-        Draft(inputs, likeness.rows, columns, likeness.row_shape, target, likeness.n_outputs)
+        Draft(inputs, likeness.rows, columns, likeness.row_shape, target, likeness.n_outputs, likeness.parts)
         for inputs, columns, target in tries
     ]
 

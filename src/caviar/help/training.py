@@ -133,7 +133,7 @@ TRAINING = (
     KnownError(
         name="class-weight",
         title="class_weight that is no dict of class numbers",
-        pattern=r"'str' object has no attribute 'get'|.class_weight. (must|should|is only)|class_weight.{0,60}(dict"
+        pattern=r"'str' object has no attribute 'get'|.class_weight. (must|should)|class_weight.{0,60}(dict"
         r"|keys)",
         means="fit wants class_weight as a dict from class number to weight; 'balanced' is scikit-learn's word.",
         do="Compute the weights, and give every class one.",

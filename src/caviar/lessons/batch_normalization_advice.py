@@ -31,9 +31,11 @@ def build(
     momentum: float = 0.99,
     hidden: Sequence[int] = (16, 16),
     activation: str = "relu",
+    n_inputs: int = 64,
+    n_outputs: int = 10,
 ) -> keras.Model:
-    """A network for ten classes, normalized nowhere, before or after each hidden activation, or before softmax."""
-    model = keras.Sequential([keras.Input((64,))])
+    """A network for classes, normalized nowhere, before or after each hidden activation, or before softmax."""
+    model = keras.Sequential([keras.Input((n_inputs,))])
     for units in hidden:
         model.add(dense(units, width, decay))
         if place == "before":
@@ -41,7 +43,7 @@ def build(
         model.add(keras.layers.Activation(activation))
         if place == "after":
             model.add(keras.layers.BatchNormalization(momentum=momentum))
-    model.add(dense(10, width, decay))
+    model.add(dense(n_outputs, width, decay))
     if place == "last":
         model.add(keras.layers.BatchNormalization(momentum=momentum))
     model.add(keras.layers.Activation("softmax"))
@@ -448,5 +450,4 @@ LESSON = Lesson(
     figures=figures,
     learned="A benefit that is said of a method is a difference that can be measured on your own rows: with and "
     "without it, at its best rate each, with batches of the size that you use.",
-    own_rows="it compares networks for ten classes of 64 inputs",
 )

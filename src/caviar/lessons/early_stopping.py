@@ -26,6 +26,7 @@ from caviar.teaching.seen import Lab, Seen
 PATIENCE = 200
 FRESH = 2000
 """Rows of the same kind that no training has seen, to tell the truth with."""
+DRAWN = "only of circles fresh rows can be drawn"
 AMENDED = (
     "Watched rows were only compared with fresh ones, from which test rows that nobody watched turned out to differ "
     "too."
@@ -74,6 +75,8 @@ def also(lab: Lab, seen: Seen) -> dict[str, np.ndarray]:
     A training that watches the seventy test rows is told when to stop by rows that it is then scored on. One that
     watches ten of its thirty training rows is not.
     """
+    if seen.rows.is_own:  # nobody can draw more rows of that kind
+        return {}
     variant = replace(seen.trainings["best"].variant, name="best")
     x, y = make_circles(n_samples=FRESH, noise=0.1, random_state=2)
     scores: dict[str, list[np.ndarray]] = {}
@@ -123,6 +126,8 @@ def by_watching(seen: Seen, score: str) -> np.ndarray:
 
 def figures(seen: Seen) -> list[Bars]:
     """What the draws say about flattery."""
+    if seen.rows.is_own:
+        return []
     return [
         Bars(
             "How much better the test rows look than fresh ones",
@@ -199,6 +204,7 @@ LESSON = Lesson(
             between(-1 / 70, 1 / 70),
             "test accuracy, best weights minus last ones; one row of seventy is 0.014",
             who="caviar",
+            only_here="one row is another share of its test rows",
         ),
         Claim(
             "Watching rows makes their loss flatter.",
@@ -209,6 +215,7 @@ LESSON = Lesson(
             "weights, over draws",
             who="caviar",
             amended=AMENDED,
+            only_here=DRAWN,
         ),
         Claim(
             "It makes their accuracy flatter too.",
@@ -219,6 +226,7 @@ LESSON = Lesson(
             "others were, best weights, over draws",
             who="caviar",
             amended=AMENDED,
+            only_here=DRAWN,
         ),
         Claim(
             "Test rows that nobody watched do not flatter.",
@@ -228,6 +236,7 @@ LESSON = Lesson(
             "accuracy on the test rows minus accuracy on fresh rows, over draws, ten training rows watched; seventy "
             "rows tell an accuracy to 0.05, thirty draws of them to 0.01, and 0.03 leaves room for that",
             who="caviar",
+            only_here=DRAWN,
         ),
         Claim(
             "Ten of thirty rows to watch are missed in training: the true accuracy is lower.",
@@ -238,6 +247,7 @@ LESSON = Lesson(
             above(0),
             "accuracy on fresh rows, all thirty trained on minus twenty, over draws",
             who="caviar",
+            only_here=DRAWN,
         ),
     ),
     reported=(
@@ -274,5 +284,4 @@ LESSON = Lesson(
     learned="Stopping paid here, in test accuracy and in test loss. The best weights are those with the lowest "
     "watched loss: the last ones had a higher loss, and yet more test rows right. How far a score on watched rows "
     "flatters is told by rows that nobody watched, beside them.",
-    own_rows="fresh circles are drawn to tell how far a score on watched rows flatters",
 )

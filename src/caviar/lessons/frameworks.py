@@ -32,7 +32,7 @@ import json, sys, time
 import numpy as np
 import keras
 asked = json.load(sys.stdin)
-model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(50, activation="relu"),
+model = keras.Sequential([keras.Input((len(asked["x"][0]),)), keras.layers.Dense(50, activation="relu"),
                           keras.layers.Dense(1, activation="sigmoid")])
 model.compile(keras.optimizers.SGD(0.01, momentum=0.9), loss="binary_crossentropy")
 model.set_weights([np.array(w, "float32") for w in asked["weights"]])
@@ -185,5 +185,4 @@ LESSON = Lesson(
     ),
     learned="With Keras the framework is a setting: the same weights predict the same. What it costs in time must be "
     "measured on your machine.",
-    own_rows="its script is written for two inputs",
 )

@@ -256,7 +256,6 @@ LESSON = Lesson(
     figures=figures,
     learned="A hierarchy saves time where scores are what costs, as with 16,384 classes, and keeps the accuracy where "
     "groups mean something; count products before choosing it.",
-    most=10,
     own_rows="its groups are those of its own classes",
 )
 """The lesson."""

@@ -11,19 +11,21 @@ from sklearn.preprocessing import StandardScaler
 
 from caviar.evaluate.claims import above
 from caviar.recipe.schedules import Cyclical, RangeSweep
-from caviar.teaching.contract import Choice, Claim, Drawing, Lesson, Lines, Split, Variant, Winner
+from caviar.teaching.contract import Choice, Claim, Data, Drawing, Lesson, Lines, Split, Variant, Winner
 from caviar.teaching.rows import circles, holdout, plausible_pressures, table
 from caviar.teaching.seen import Lab, Seen
 
 ROWS, BATCH, EPOCHS = 4375, 350, 50
 UPDATES = 10 * EPOCHS
+"""Of a whole training on these rows."""
+
 RATES = tuple(float(f"{rate:.1g}") for rate in np.geomspace(1e-4, 10, 11))
 LOWEST, HIGHEST = min(RATES), max(RATES)
 FOOT = 4
 """The foot of a cycle is a quarter of its top (Smith 2017, section 3.3)."""
 
-STEP = UPDATES // 10
-"""Updates of a climb: five epochs, so that five cycles end where the rate is low."""
+CLIMBS = 10
+"""Of five epochs each, so that five cycles end where the rate is low."""
 
 NEAR_SADDLE, SADDLE_UPDATES = 1e-6, 500
 
@@ -46,9 +48,15 @@ def network(rate: Any) -> Callable[..., keras.Model]:  # noqa: ANN401
     return build
 
 
-def sweep() -> RangeSweep:
+def sweep(updates: int = UPDATES) -> RangeSweep:
     """From the lowest to the highest rate on a straight line, as the source says."""
-    return RangeSweep(LOWEST, HIGHEST, UPDATES, "linear")
+    return RangeSweep(LOWEST, HIGHEST, updates, "linear")
+
+
+def swept(updates: int = UPDATES) -> np.ndarray:
+    """The sweep's mean rate in each epoch (epoch,)."""
+    rates = np.asarray(sweep(updates)(np.arange(updates)), np.float64)
+    return np.asarray(rates.reshape(EPOCHS, -1).mean(axis=1))
 
 
 SWEEP = Variant(
@@ -77,29 +85,30 @@ def some_rows(y: np.ndarray) -> list[Split]:
     return [(drawn[train], drawn[test])]
 
 
-def found(losses: np.ndarray) -> float:
-    """The highest rate for a cycle, from a sweep's training losses (seed, epoch).
+def found(losses: np.ndarray, rates: np.ndarray) -> float:
+    """The highest rate for a cycle, from a sweep's training losses (seed, epoch) and its rates (epoch,).
 
     Where the median of three epochs is lowest: beyond it the loss grows or gets ragged. The median over seeds.
     """
     middles = np.median(sliding_window_view(losses, 3, axis=1), axis=2)
-    rates = np.asarray(sweep()(np.arange(UPDATES)), np.float64).reshape(EPOCHS, -1).mean(axis=1)
     return float(np.median(rates[middles.argmin(axis=1) + 1]))
 
 
-def cycled(peak: float) -> Variant:
-    """A training whose rate cycles below a peak."""
-    schedule = Cyclical(base=peak / FOOT, peak=peak, step_size=STEP)
-    return replace(SWEEP, name=f"cycle to {peak:.3g}", title="cyclical", build=network(schedule))
+def cycled(like: Variant, peak: float, updates: int) -> Variant:
+    """A training whose rate cycles below a peak, otherwise like another."""
+    schedule = Cyclical(base=peak / FOOT, peak=peak, step_size=updates // CLIMBS)
+    return replace(like, title=f"cycle to {peak:.3g}", epochs=EPOCHS, build=network(schedule))
 
 
 def also(lab: Lab, seen: Seen) -> Mapping[str, Any]:
     """Cycles between tested bounds, and between those of another table; and descent from a saddle."""
     other = circles(ROWS, train=ROWS * 4 // 5)(None)
     elsewhere = lab.train(replace(SWEEP, prepare=None, rows=None), data=other).log("sweep", "loss")
-    peaks = found(seen.log("sweep", "loss")), found(elsewhere)
+    here, updates = seen.trainings["sweep"].variant, int(seen.trainings["sweep"].updates) * EPOCHS
+    peaks = found(seen.log("sweep", "loss"), swept(updates)), found(elsewhere, swept())
     ours, theirs = (
-        replace(cycled(peak), name=name) for peak, name in zip(peaks, ("own", "other"), strict=True)
+        replace(cycled(here, peak, updates), name=name)
+        for peak, name in zip(peaks, ("own", "other"), strict=True)
     )
     trained = lab.train(ours, theirs)
     values: dict[str, Any] = {"peak": peaks[0], "peak elsewhere": peaks[1], "loss elsewhere": elsewhere}
@@ -110,6 +119,13 @@ def also(lab: Lab, seen: Seen) -> Mapping[str, Any]:
     for name, rates in descents().items():
         values[f"saddle {name}"] = descend(rates, starts[:, 0], NEAR_SADDLE * starts[:, 1])
     return values
+
+
+def on_other_rows(lesson: Lesson, data: Data) -> Lesson:
+    """The lesson on all rows of another table, with a sweep as long in epochs."""
+    updates = -(-len(data.splits[0][0]) // BATCH) * EPOCHS
+    every = [replace(one, rows=None) for one in lesson.variants]
+    return replace(lesson, variants=(replace(every[0], build=network(sweep(updates))), *every[1:]))
 
 
 def descents() -> dict[str, np.ndarray]:
@@ -159,13 +175,13 @@ def figures(seen: Seen) -> list[Drawing]:
     """The range test, the fixed rates' ends, and the descents from the saddle."""
     losses = seen.log("sweep", "loss")
     epochs = losses.shape[1]
-    rates = np.asarray(sweep()(np.arange(UPDATES)), np.float64).reshape(EPOCHS, -1).mean(axis=1)[:epochs]
+    rates = swept(int(seen.trainings["sweep"].updates) * EPOCHS)[:epochs]
     ends = np.stack([seen.final(at(rate), "val_loss") for rate in RATES], axis=1)
     return [
         Lines(
             "Range test: training loss while the rate climbs",
             rates,
-            {"cardio": losses, "circles": seen["loss elsewhere"][:, :epochs]},
+            {"these rows": losses, "circles": seen["loss elsewhere"][:, :epochs]},
             "learning rate",
             "training loss",
         ),
@@ -289,5 +305,5 @@ LESSON = Lesson(
     learned="Whether the bounds of a range test come within a hundredth of the best fixed rate could not be told, nor "
     "whether bounds of another table are any worse: try fixed rates beside it, as `caviar lr-range` does. Beside a "
     "saddle a fixed rate as high as the cycle's mean freed as well: try one before crediting a cycle.",
-    own_rows="its rows are chosen by their blood pressures",
+    own_rows=on_other_rows,
 )

@@ -60,19 +60,19 @@ def network(hidden: int, outputs: int, activation: str | None, loss: Any) -> ker
 SPARSE = keras.losses.SparseCategoricalCrossentropy
 
 
-def linear() -> keras.Model:
+def linear(n_outputs: int = CLASSES) -> keras.Model:
     """Softmax regression: linear scores."""
-    return network(0, CLASSES, None, SPARSE(from_logits=True))
+    return network(0, n_outputs, None, SPARSE(from_logits=True))
 
 
-def two_layers() -> keras.Model:
+def two_layers(n_outputs: int = CLASSES) -> keras.Model:
     """Scores from two dense layers."""
-    return network(32, CLASSES, None, SPARSE(from_logits=True))
+    return network(32, n_outputs, None, SPARSE(from_logits=True))
 
 
-def twice() -> keras.Model:
+def twice(n_outputs: int = CLASSES) -> keras.Model:
     """The mistake: softmax in the model, and again in a loss that takes logits."""
-    return network(32, CLASSES, "softmax", SPARSE(from_logits=True))
+    return network(32, n_outputs, "softmax", SPARSE(from_logits=True))
 
 
 def one_class() -> keras.Model:
@@ -117,18 +117,19 @@ def accuracy_of_rest(seen: Seen, name: str, data: Data) -> np.ndarray:
 def also(lab: Lab, seen: Seen) -> dict[str, Any]:
     """One model per class, on all three data sets; other data for the one model; and what large scores do."""
     found: dict[str, Any] = {}
-    arms = seen.data or spirals()
-    for title, data, scale, one, rest in (
-        ("arms", arms, None, two_layers, one_class_two_layers),
-        ("row", clouds_in_a_row(), None, linear, one_class),
-        ("wine", wine(), StandardScaler, linear, one_class),
-    ):
+    tables: list[tuple[Any, ...]] = [("here", seen.rows, None, two_layers, one_class_two_layers)]
+    if not seen.rows.is_own:
+        tables += [
+            ("row", clouds_in_a_row(), None, linear, one_class),
+            ("wine", wine(), StandardScaler, linear, one_class),
+        ]
+    for title, data, scale, one, rest in tables:
         apart = lab.train(
             Variant("rest", "one per class", rest, 32, EPOCHS, prepare=scale), data=one_against_rest(data)
         )
         found[f"models {title}"] = len(apart.trainings["rest"].members[0]) // len(data.splits)
         found[f"rest {title}"] = accuracy_of_rest(apart, "rest", data)
-        if title != "arms":
+        if title != "here":
             whole = lab.train(Variant("one", "softmax", one, 32, EPOCHS, prepare=scale), data=data)
             found[f"one {title}"] = whole.accuracy("one")
     scales = np.array([1.0, 10.0, 50.0, 100.0, 500.0])
@@ -201,14 +202,14 @@ LESSON = Lesson(
         Claim(
             "One softmax model takes the place of one model per class.",
             ["sm-softmax-regression/0"],
-            lambda seen: seen["models arms"] == CLASSES and seen["models wine"] == CLASSES,
+            lambda seen: seen["models here"] == seen.rows.classes,
             exactly(1),
             "whether the other way trains as many models as there are classes",
         ),
         Claim(
-            "On the arms of a spiral it is no less accurate than one model per class, both of two layers.",
+            "It is no less accurate than one model per class, both of two layers.",
             ["sm-softmax-regression/0"],
-            lambda seen: seen.accuracy("two-layers") - seen["rest arms"],
+            lambda seen: seen.accuracy("two-layers") - seen["rest here"],
             above(-0.02),
             "test accuracy, softmax minus one model per class",
         ),
@@ -218,6 +219,7 @@ LESSON = Lesson(
             lambda seen: seen["one wine"] - seen["rest wine"],
             above(-0.02),
             "accuracy on held-out folds, softmax minus one model per class",
+            only_here="it is about wine",
         ),
         Claim(
             "Linear scores part three clouds in a row; linear models of one class against the rest cannot.",
@@ -226,6 +228,7 @@ LESSON = Lesson(
             above(0.05),
             "test accuracy, softmax minus one model per class",
             who="caviar",
+            only_here="its clouds are drawn in a row",
         ),
         Claim(
             "Regions with straight borders, as the drawing shows them, miss the arms that two layers follow.",
@@ -234,6 +237,7 @@ LESSON = Lesson(
             above(0.1),
             "test accuracy, two layers minus linear",
             who="caviar",
+            only_here="it is about the arms of a spiral",
         ),
         Claim(
             "Softmax before a loss that takes logits slows learning down.",
@@ -256,9 +260,9 @@ LESSON = Lesson(
         Claim(
             "With softmax twice the loss has a floor: log(e + classes - 1) - 1, that of probabilities 1 and 0.",
             [],
-            lambda seen: seen.best("twice", "loss") >= floor(CLASSES) - 1e-4,
+            lambda seen: seen.best("twice", "loss") >= floor(seen.rows.classes) - 1e-4,
             above(0.5),
-            "share of seeds whose loss never falls below 0.551",
+            "share of seeds whose loss never falls below the floor, which is 0.551 of three classes",
             who="caviar",
         ),
         Claim(
@@ -284,6 +288,5 @@ LESSON = Lesson(
     figures=figures,
     learned="Train one model of all classes, leave softmax to a loss that takes logits, and draw the regions: straight "
     "borders around bent classes say that a layer is missing.",
-    own_rows="its second half draws three classes of its own",
 )
 """The lesson."""

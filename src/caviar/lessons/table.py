@@ -71,13 +71,13 @@ LESSONS: tuple[Lesson, ...] = (
 """The course."""
 
 SECONDS: dict[str, float] = {
-    "dropout": 221,
+    "dropout": 260,
+    "cyclical-rates": 95,
     "batch-normalization-advice": 84,
     "seven-hyperparameters": 62,
     "transfer": 61,
     "mammography": 51,
     "updates": 50,
-    "cyclical-rates": 42,
     "multi-output": 40,
     "batch-normalization": 40,
     "noise": 39,
@@ -94,10 +94,10 @@ SECONDS: dict[str, float] = {
     "searches": 21,
     "weight-regularization": 21,
     "skill": 18,
+    "hierarchical-softmax": 18,
     "early-stopping": 17,
     "training-history": 14,
     "framework": 13,
-    "hierarchical-softmax": 13,
     "frameworks": 10,
     "log-scale": 8,
     "batch-and-epoch": 7,

@@ -25,6 +25,8 @@ from caviar.run.files import write_text
 
 # Written out, a product of two 32 x 32 matrices was about as fast as the library's, larger ones slower.
 _SMALL_PRODUCT = 2**15
+# Random bits written out take a quarter of the library's time, which makes up for products of this size.
+_SMALL_PRODUCT_WITH_BITS = 2**17
 # Another way takes seconds to compile, which shorter runs cannot win back.
 _WORTH_SECONDS = 10.0
 # A trial takes an epoch or two of each way: at most a tenth of so many.
@@ -57,19 +59,20 @@ def sensible(step: ClosedJaxpr, members: int, kind: str) -> tuple[str, ...]:
         return (FIRST,)
     operations = list(_operations(step.jaxpr))
     products = [eqn for eqn in operations if eqn.primitive.name == "dot_general"]
-    convolves = any(eqn.primitive.name == "conv_general_dilated" for eqn in operations)
-    if convolves or not all(map(_is_small, products)):
+    names = {eqn.primitive.name for eqn in operations}
+    most = _SMALL_PRODUCT_WITH_BITS if "random_bits" in names else _SMALL_PRODUCT
+    if "conv_general_dilated" in names or not all(_is_small(product, most) for product in products):
         return (FIRST, ALONE)
     return (FIRST, LAST) if 2 * members >= VECTOR else (FIRST,)
 
 
-def _is_small(product: JaxprEqn) -> bool:
+def _is_small(product: JaxprEqn, most: int) -> bool:
     summed = members_last.terms(product)
     result = product.outvars[0].aval
     multiplications = summed * math.prod(result.shape)
     # What XLA rounds between operations in half precision depends on how it fuses them.
     exact = result.dtype == np.float32
-    return exact and summed <= members_last.LONGEST_SUM and multiplications <= _SMALL_PRODUCT
+    return exact and summed <= members_last.LONGEST_SUM and multiplications <= most
 
 
 def _operations(jaxpr: Jaxpr) -> Iterator[JaxprEqn]:

@@ -18,8 +18,9 @@ WAYS = {
 # The fastest of them for a model and machine, found by measuring (fastest.py).
 AUTO = "auto"
 
-# Members whose states and batches fit into a core's own cache together, and fill whole vectors of any processor.
+# Members whose states fit into a core's own cache together, and fill whole vectors of any processor.
 _TILE = 80
+_CACHE_BYTES = 1.5 * 2**20
 VECTOR = 16
 
 
@@ -67,7 +68,7 @@ def in_tiles(way: str, function: Callable[..., Any], *own: Any) -> Any:  # noqa:
     Args:
         way: One of `WAYS`.
         function: Takes trees of arrays with a leading member axis, and returns such.
-        own: Its arguments, for all members of a device.
+        own: Its arguments, for all members of a device; the first is what a step reads and writes.
 
     >>> in_tiles("map", lambda a: a + len(a), jnp.arange(3)).tolist()
     [1, 2, 3]
@@ -75,7 +76,7 @@ def in_tiles(way: str, function: Callable[..., Any], *own: Any) -> Any:  # noqa:
     members = jax.tree.leaves(own)[0].shape[0]
     if way == FIRST:
         return function(*own)
-    width = tile(members) if way == LAST else 1
+    width = tile(members, _bytes_each(own[0])) if way == LAST else 1
     tiles = -(-members // width)
 
     def cut(array: Any) -> Any:  # noqa: ANN401
@@ -89,11 +90,21 @@ def in_tiles(way: str, function: Callable[..., Any], *own: Any) -> Any:  # noqa:
     return jax.tree.map(lambda a: a.reshape(tiles * width, *a.shape[2:])[:members], answer)
 
 
-def tile(members: int) -> int:
+def tile(members: int, bytes_each: int) -> int:
     """How many members stand side by side on the last axis: whole vectors, in equal tiles.
 
-    >>> tile(150), tile(10)
-    (80, 16)
+    Args:
+        members: How many there are.
+        bytes_each: Of one member's state.
+
+    >>> tile(150, 1000), tile(10, 1000), tile(150, 44_000)
+    (80, 16, 32)
     """
-    tiles = -(-members // _TILE)
+    most = int(min(_TILE, max(VECTOR, _CACHE_BYTES / bytes_each // VECTOR * VECTOR)))
+    tiles = -(-members // most)
     return -(-members // (tiles * VECTOR)) * VECTOR
+
+
+def _bytes_each(states: Any) -> int:  # noqa: ANN401
+    """Bytes of the arrays of one member, of trees of arrays with a leading member axis."""
+    return max(1, sum(leaf.size // leaf.shape[0] * leaf.dtype.itemsize for leaf in jax.tree.leaves(states)))

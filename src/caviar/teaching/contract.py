@@ -30,6 +30,7 @@ class Data:
         splits: One for a holdout, several for folds.
         classes: How many classes; 0 for quantities.
         origin: Where they come from.
+        is_own: Whether they are a person's own table in the lesson's place.
     """
 
     title: str
@@ -38,6 +39,7 @@ class Data:
     splits: Sequence[Split]
     classes: int = 2
     origin: str = ""
+    is_own: bool = False
 
     @property
     def outputs(self) -> int:
@@ -61,7 +63,7 @@ class Variant:
         prepare: Makes a scikit-learn transformer, which is fitted on each split's training rows; None for rows as
             they are.
         rows: Which rows it sees, training and test rows alike, as truths (row,); None for all.
-        class_weight: Weight of each class in training.
+        class_weight: Weight of each class in training, or what tells it from the rows.
         probe: Look inside every so many epochs; 0 for never.
         seeds: Its own seeds; the lesson's if not given.
         numbers: Numbers that differ between its seeds, one for each: by the key that `caviar.population.lift.numbers`
@@ -79,7 +81,7 @@ class Variant:
     callbacks: Sequence[keras.callbacks.Callback] = ()
     prepare: Callable[[], Any] | None = None
     rows: Callable[[Data], np.ndarray] | None = None
-    class_weight: Mapping[int, float] | None = None
+    class_weight: Mapping[int, float] | Callable[[Data], Mapping[int, float]] | None = None
     probe: int = 0
     seeds: Sequence[int] | None = None
     numbers: Mapping[str, Sequence[float]] = field(default_factory=dict)
@@ -99,6 +101,7 @@ class Claim:
         about: What the measure is, in words.
         who: Who says it: "author", "reader", or "caviar" for what we add.
         amended: What was changed after a full run had been seen, and why, in a sentence; empty if nothing was.
+        only_here: Why it is not judged on a person's own table, in a clause; empty if it is.
     """
 
     says: str
@@ -108,6 +111,7 @@ class Claim:
     about: str
     who: str = "author"
     amended: str = ""
+    only_here: str = ""
 
 
 @dataclass(frozen=True)
@@ -338,7 +342,8 @@ class Lesson:
         fewest: Seeds below which the lesson says nothing.
         most: Seeds beyond which more would only cost time: of lessons whose single training is long.
         times: Whether it measures seconds: then nothing else is trained beside it.
-        own_rows: Whether it can be run on a person's own table; otherwise why not, in a clause.
+        own_rows: Whether it can be run on a person's own table, or what makes it of this one and the rows, where it
+            is another there; otherwise why not, in a clause.
     """
 
     name: str
@@ -360,4 +365,4 @@ class Lesson:
     fewest: int = 2
     most: int = 30
     times: bool = False
-    own_rows: Literal[True] | str = field(default=True)
+    own_rows: "Literal[True] | str | Callable[[Lesson, Data], Lesson]" = True

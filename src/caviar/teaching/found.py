@@ -84,7 +84,8 @@ def make_record(
     columns = (
         lesson.shows or _SHOWN["quantities" if seen.data is not None and not seen.data.classes else "classes"]
     )
-    claims, level = _claims(lesson.claims, seen)
+    judged = [claim for claim in lesson.claims if not (is_own and claim.only_here)]
+    claims, level = _claims(judged, seen)
     return LessonRecord(
         key=key,
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -92,7 +93,7 @@ def make_record(
         title=lesson.title,
         area=lesson.area,
         why=lesson.why,
-        learned=lesson.learned,
+        learned="" if is_own else lesson.learned,  # other rows may teach otherwise
         rows=_rows_in_words(seen.data),
         origin="" if seen.data is None else seen.data.origin,
         is_own=is_own,
@@ -103,7 +104,7 @@ def make_record(
         variants=_variants(lesson, seen, columns),
         claims=claims,
         reported=[] if is_own or share != 1 else [_reported(one, seen) for one in lesson.reported],
-        untold=list(dict.fromkeys(one.why for one in lesson.untold)),
+        untold=_only_here(lesson.claims) if is_own else list(dict.fromkeys(one.why for one in lesson.untold)),
         figures=[
             *_curves(lesson, seen),
             *(_drawn(one) for one in (lesson.figures(seen) if lesson.figures else ())),
@@ -166,6 +167,15 @@ def _claims(claims: Sequence[Claim], seen: Seen) -> tuple[list[ClaimLine], float
             )
         )
     return lines, level
+
+
+def _only_here(claims: Sequence[Claim]) -> list[str]:
+    """Claims that a person's own table does not decide, and why."""
+    return [
+        f"“{claim.says}” This is about the lesson's own rows: {claim.only_here}."
+        for claim in claims
+        if claim.only_here
+    ]
 
 
 def _reported(reported: Reported, seen: Seen) -> ReportedLine:

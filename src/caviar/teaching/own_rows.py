@@ -23,7 +23,7 @@ def own_rows(lesson: Lesson, data: Data, table: Dataset, seed: int = 0) -> Data:
     Raises:
         OptionError: The lesson cannot be run on this table; the message says why.
     """
-    if lesson.own_rows is not True:
+    if isinstance(lesson.own_rows, str):
         raise OptionError(
             f"Expected a lesson that runs on any table, but “{lesson.title}” does not, because {lesson.own_rows}. "
             f"Leave --data out, or take another lesson."
@@ -47,7 +47,13 @@ def own_rows(lesson: Lesson, data: Data, table: Dataset, seed: int = 0) -> Data:
         _splits(data, y, seed),
         classes=len(table.schema.classes) if data.classes else 0,
         origin="your own table",
+        is_own=True,
     )
+
+
+def on_own_rows(lesson: Lesson, data: Data) -> Lesson:
+    """A lesson as it is on a person's own rows."""
+    return lesson.own_rows(lesson, data) if callable(lesson.own_rows) else lesson
 
 
 def _kind(table: Dataset) -> str:

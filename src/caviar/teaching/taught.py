@@ -229,7 +229,8 @@ def _targets(data: Data) -> np.ndarray:
 def _weights(variant: Variant, data: Data) -> np.ndarray | None:
     if variant.class_weight is None:
         return None
-    weights = np.array([variant.class_weight.get(k, 1.0) for k in range(data.classes)])
+    given = variant.class_weight(data) if callable(variant.class_weight) else variant.class_weight
+    weights = np.array([given.get(k, 1.0) for k in range(data.classes)])
     return weights[data.y.astype(int).ravel()][None].astype(np.float32)
 
 

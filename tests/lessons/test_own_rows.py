@@ -1,0 +1,78 @@
+"""Lessons on a person's own table: they run, and say which claims are about their own rows only."""
+
+from importlib import import_module
+
+import numpy as np
+import polars as pl
+import pytest
+
+import caviar
+from caviar.lessons.class_weights import balanced
+from caviar.lessons.table import LESSONS
+from caviar.population.template import sketch
+from caviar.recipe.builder import call_with
+from caviar.teaching.contract import Data
+
+BY_NAME = {lesson.name: lesson for lesson in LESSONS}
+MANY_CLASSES = ("softmax", "class-weights", "ensembles", "confidence", "batch-normalization-advice")
+CLASSES = {
+    "framework": 2,
+    "cyclical-rates": 2,
+    "range-test": 2,
+    "frameworks": 2,
+    "backpropagation": 2,
+    "early-stopping": 2,
+    "panda-or-caviar": 2,
+    "class-weights": 4,
+    "softmax": 4,
+}
+
+
+def table(classes: int, inputs: int = 3, rows: int = 240) -> pl.DataFrame:
+    """Clouds around a centre for each class, in the order of their classes."""
+    rng = np.random.default_rng(0)
+    y = np.sort(np.arange(rows) % classes)
+    x = rng.normal(size=(rows, inputs)) + 2 * rng.normal(size=(classes, inputs))[y]
+    return pl.DataFrame({f"x{i}": x[:, i] for i in range(inputs)} | {"label": [f"class {k}" for k in y]})
+
+
+@pytest.mark.thorough
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", CLASSES)
+def test_a_lesson_on_another_table_judges_what_is_not_about_its_own_rows(name, tmp_path, monkeypatch):
+    monkeypatch.setattr(import_module("caviar.course.lesson"), "QUICK_SHARE", 0.02)
+    lesson = BY_NAME[name]
+    taught = caviar.lesson(
+        name, seeds=2, quick=True, data=table(CLASSES[name]), target="label", out=tmp_path, quiet=True
+    )
+    elsewhere = [claim for claim in lesson.claims if not claim.only_here]
+    assert [line.says for line in taught.record.claims] == [claim.says for claim in elsewhere]
+    assert len(taught.record.untold) == len(lesson.claims) - len(elsewhere)
+    assert all(np.isfinite(line.estimate.value) for line in taught.record.claims if line.estimate.n > 1)
+    assert "240 rows; 3 inputs" in taught.record.rows
+    assert (taught.record.learned, taught.record.reported) == ("", [])
+
+
+def test_weights_in_inverse_proportion_to_shares_make_classes_count_alike():
+    y = np.array([0] * 6 + [1] * 2 + [2])
+    weights = balanced(Data("nine rows", np.zeros((9, 1)), y, [], classes=3))
+    assert [weights[k] * (y == k).sum() for k in range(3)] == pytest.approx([3, 3, 3])
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, lesson in BY_NAME.items() if not isinstance(lesson.own_rows, str)]
+)
+def test_networks_take_rows_of_any_width(name):
+    """The first variant of each lesson on seven inputs, and on four classes where its rows have more than two."""
+    lesson = BY_NAME[name]
+    outputs = 4 if name in MANY_CLASSES else 1
+    model = sketch(lambda: call_with(lesson.variants[0].build, 7, outputs))
+    if model.built:
+        assert model.input_shape == (None, 7)
+        assert model.output_shape == (None, outputs)
+
+
+def test_claims_that_hang_on_own_rows_give_a_reason_that_ends_the_sentence():
+    reasons = [claim.only_here for lesson in LESSONS for claim in lesson.claims if claim.only_here]
+    assert reasons
+    assert not [reason for reason in reasons if reason.endswith(".") or reason[0].isupper()]
