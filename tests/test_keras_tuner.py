@@ -96,6 +96,21 @@ class MyHyperModel(keras_tuner.HyperModel):
         return model.fit(*args, **{**kwargs, "epochs": hp.Int("epochs", 2, 3)})
 
 
+class ItsOwnBatches(MyHyperModel):
+    """As KerasTuner's guide writes it: what it sets stands beside the arguments that it gets."""
+
+    def fit(self, hp, model, *args, **kwargs):
+        return model.fit(*args, batch_size=hp.Choice("batch_size", [8, 16]), **kwargs)
+
+
+def test_a_hypermodel_sets_its_batch_size_beside_what_it_gets(capsys):
+    tuner = keras_tuner.RandomSearch(ItsOwnBatches(), objective="val_loss", max_trials=2)
+    tuner.search_space_summary()
+    assert "Question" not in capsys.readouterr().out
+    tuner.search(X, Y, validation_split=0.2, epochs=1, verbose=0)
+    assert tuner.get_best_hyperparameters()[0]["batch_size"] in {8, 16}
+
+
 def test_a_hypermodel_sets_its_epochs():
     tuner = keras_tuner.RandomSearch(MyHyperModel(), objective="val_loss", max_trials=2)
     tuner.search(X, Y, validation_split=0.2, verbose=0)

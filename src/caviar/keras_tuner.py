@@ -9,7 +9,7 @@ but those that validate.
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from shutil import rmtree
 from types import MappingProxyType
@@ -24,6 +24,7 @@ from caviar.recipe.hypermodel import HyperModel
 from caviar.recipe.hyperparameters import HyperParameters
 from caviar.searching.tune import Tuned, tune
 from caviar.tune.halving import schedule_size
+from caviar.tune.parameter import Parameter
 from caviar.tune.space import Space, discover
 
 __all__ = [
@@ -135,7 +136,7 @@ class _Tuner:
         """Print what is searched."""
         space = self._space()
         said = ["Search space summary"]
-        said += [f"{parameter.name}: {parameter.question}" for parameter in space.parameters]
+        said += [_described(parameter) for parameter in space.parameters]
         _say(said)
 
     def results_summary(self, num_trials: int = 10) -> None:
@@ -158,6 +159,13 @@ class _Tuner:
         if self._found is None:
             raise OptionError("Expected a search that has been run, got none. Call search(x, y, …) first.")
         return self._found
+
+
+def _described(parameter: Parameter) -> str:
+    """A parameter as KerasTuner prints it: its name and kind, and what was said of it."""
+    told = {name: value for name, value in asdict(parameter.question).items() if value not in (None, ())}
+    kind = str(told.pop("kind")).capitalize()
+    return f"{parameter.name} ({kind}): {told}"
 
 
 class RandomSearch(_Tuner):

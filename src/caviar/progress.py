@@ -26,6 +26,7 @@ class Clock:
         minutes: The budget; None for no bound.
         began: What `time.monotonic()` said when the time began to count; the moment it is made by default.
         stopped: Whether Ctrl-C was pressed while `listening`.
+        kept: Seconds of the budget that are kept for what comes later.
 
     >>> Clock(None).left() > 1e9
     True
@@ -34,14 +35,17 @@ class Clock:
     minutes: float | None
     began: float = field(default_factory=time.monotonic)
     stopped: bool = False
+    kept: float = 0.0
 
     def spent(self) -> float:
         """Seconds since the start."""
         return time.monotonic() - self.began
 
     def left(self, reserve: float = 0.0) -> float:
-        """Seconds left before the budget, less a reserve, is used up; very many without a budget."""
-        return float("inf") if self.minutes is None else self.minutes * 60 - self.spent() - reserve
+        """Seconds left before the budget, less a reserve and what is kept, is used up; very many without a budget."""
+        return (
+            float("inf") if self.minutes is None else self.minutes * 60 - self.spent() - self.kept - reserve
+        )
 
     def check(self, reserve: float = 0.0) -> None:
         """Raise `OutOfTime` if nothing is left, and `KeyboardInterrupt` if somebody asked to stop."""

@@ -15,6 +15,8 @@ from caviar.comparing.recheck import _new_rows, moved_columns, standing
 from caviar.data.load import load, load_again
 from caviar.estimate import Estimate
 from caviar.remedies.table import REMEDIES
+from caviar.report.recheck import difference_rows, render, score_rows
+from caviar.run.rechecked import RecheckRecord
 from caviar.run.record import ComparisonRecord, MetricRecord, PlanRecord
 from caviar.run.studies import CompareRecord, RecipeScore, Scale, TableFacts
 from caviar.searching.tune import tune_table
@@ -95,6 +97,7 @@ def test_on_new_rows_of_the_same_source_the_choice_stands_and_no_column_is_named
     assert (found.record.verdict, found.stands, found.moved) == ("stands", True, [])
     assert "still helps" in found.record.sentence
     assert json.loads(found.path.read_text())["verdict"] == "stands"
+    assert found.record.sentence in found.page.read_text()
     assert recheck(rows(300, 1), runners_up=0).path != found.path
     assert {name: (home / "run" / name).read_bytes() for name in kept} == kept, "nothing was written over"
 
@@ -142,14 +145,88 @@ def test_a_search_is_rechecked_with_its_defaults_and_the_best_of_the_others(tmp_
     assert "b (middle half" in " ".join(ended.out.split())
 
 
+def arrays(n: int, seed: int, shift: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+    """Three columns, of which the last may be shifted, and the classes that follow from the first."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(n, 3))
+    return x + np.array([0.0, 0.0, shift]), (x[:, 0] + 0.5 * rng.normal(size=n) > 0).astype(int)
+
+
+def epochs_of(hp) -> int:
+    return hp.Int("epochs", 5, 10, default=5)
+
+
+@pytest.fixture(scope="module")
+def of_arrays(tmp_path_factory):
+    """A search of arrays, with a function of `hp` that only Python knows."""
+    made = {"trials": 6, "folds": 5, "repeats": 2, "epochs": epochs_of, "batch_size": 16, "verbose": 0}
+    return caviar.tune(asking, *arrays(200, 0), folder=tmp_path_factory.mktemp("arrays") / "s", **made)
+
+
 @pytest.mark.thorough
-def test_a_search_of_arrays_is_refused(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    x = np.random.default_rng(0).normal(size=(60, 3))
-    made = {"trials": 2, "folds": 2, "epochs": 1, "verbose": 0}
-    found = caviar.tune(asking, x, x[:, 0] > 0, folder="s", **made)
-    with pytest.raises(caviar.CaviarError, match="arrays"):
-        caviar.recheck(found.path, (x, x[:, 0] > 0))
+def test_a_search_of_arrays_is_rechecked_on_new_arrays(of_arrays):
+    again = {"model": asking, "epochs": epochs_of, "quiet": True, **PLAN}
+    found = caviar.recheck(of_arrays.path, arrays(200, 0), old=arrays(200, 0), **again)
+    before = {line.number: line.score[0] for line in of_arrays.lines}
+    now = {int(one.name.split()[1].rstrip(",")): one.score.value for one in found.record.recipes}
+    assert len(now) == 5
+    assert now == pytest.approx({number: before[number] for number in now}, abs=1e-6)
+    assert "the run's table itself" in found.record.drift
+    new = caviar.recheck(of_arrays.path, arrays(200, 1, shift=1.0), old=arrays(200, 0), **again, runners_up=0)
+    assert new.moved == ["x3"]
+    assert new.page.name in [path.name for path in of_arrays.path.iterdir()]
+    x, y = arrays(200, 1)
+    untold = caviar.recheck(of_arrays.path, (x, y, np.ones(200)), **again, runners_up=0)
+    assert "old=(x, y) gives them" in untold.record.drift
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize(
+    ("data", "changes", "word"),
+    [
+        (rows(60, 0), {}, "as \\(x, y\\)"),
+        (arrays(60, 0)[:1], {}, "as \\(x, y\\)"),
+        ((arrays(60, 0)[0][:, :2], arrays(60, 0)[1]), {}, "shape"),
+        ((arrays(60, 0)[0], arrays(60, 0)[1] + 1), {}, "classes 0, 1"),
+        ((arrays(60, 0)[0], np.zeros(60)), {}, "classes 0, 1"),
+        ((arrays(60, 0)[0], arrays(50, 0)[1]), {}, "60 rows of x"),
+        (arrays(60, 0), {"model": None}, "'asking'"),
+        (arrays(60, 0), {"model": slow}, "'rate' is gone"),
+        (arrays(60, 0), {"epochs": None}, "epochs to be given again"),
+        (arrays(60, 0), {"batch_size": 8}, "builder and fit arguments"),
+        (arrays(60, 0), {"old": arrays(60, 1)}, "others"),
+        ("new.csv", {}, "as \\(x, y\\)"),
+    ],
+)
+def test_arrays_that_do_not_go_with_a_search_are_one_sentence(of_arrays, data, changes, word):
+    with pytest.raises(caviar.CaviarError, match=word):
+        caviar.recheck(
+            of_arrays.path, data, **{"model": asking, "epochs": epochs_of, "quiet": True} | changes
+        )
+
+
+@pytest.mark.thorough
+def test_images_are_rechecked_and_their_pixels_are_no_columns(tmp_path):
+    def of_images(hp):
+        import keras
+
+        layers = [keras.layers.Flatten(), keras.layers.Dense(1, "sigmoid")]
+        model = keras.Sequential([keras.Input((3, 3, 1)), *layers])
+        model.compile(keras.optimizers.SGD(hp.Float("rate", 0.01, 0.5)), "binary_crossentropy")
+        return model
+
+    x = np.random.default_rng(0).normal(size=(80, 3, 3, 1))
+    y = (x[:, 0, 0, 0] > 0).astype(int)
+    made = caviar.tune(of_images, x, y, trials=3, folds=2, epochs=2, folder=tmp_path / "s", verbose=0)
+    found = caviar.recheck(made.path, (x, y), model=of_images, folds=2, repeats=1, old=(x, y), quiet=True)
+    assert found.record.columns is None
+    assert "no rows of columns" in found.record.drift
+
+
+@pytest.mark.thorough
+def test_fit_arguments_belong_to_a_search_of_arrays(recheck):
+    with pytest.raises(caviar.CaviarError, match="epochs only for a search of arrays"):
+        recheck(rows(100, 1), epochs=3)
 
 
 def test_what_is_no_finished_run_is_one_sentence(command, tmp_path):
@@ -281,3 +358,35 @@ def test_a_choice_stands_until_something_else_is_shown_to_be_better(others, own,
     found, sentence = standing(measured(*others), own, made)
     assert found == verdict
     assert words in sentence
+
+
+def test_a_page_says_what_was_found_and_shows_names_letter_by_letter():
+    columns = [
+        {"name": name, "distance": by, "p": 0.5, "p_holm": 0.5, "moved": moved, "words": "up"}
+        for name, by, moved in (("calm", 0.9, False), ("<b>far</b>", 0.4, True), ("near", 0.2, True))
+    ]  # fmt: skip
+    made = measured(("own", "harms", -0.1), ("<i>b</i>", "not enough data", 0.01))
+    record = RecheckRecord(
+        **made.model_dump(exclude={"sentence"}), sentence="All is well.", run="r", chosen="choice", own="own",
+        verdict="stands", columns=columns, drift="Two have moved.",
+    )  # fmt: skip
+    page = render(record, "recheck-1.json")
+    body = page[: page.index('id="figure-data"')]
+    for said in (
+        "The choice stands",
+        "All is well.",
+        "Two have moved.",
+        "(the choice)",
+        "(before)",
+        "recheck-1.json",
+    ):
+        assert said in body
+    assert "<b>far" not in body
+    assert "<i>b" not in body
+    assert body.index("far&lt;/b&gt;") < body.index(">near<") < body.index(">calm<"), (
+        "what has moved comes first"
+    )
+    assert [row.title for row in score_rows(record).rows] == ["choice", "own", "<i>b</i>"]
+    assert [row.title for row in difference_rows(record).rows] == ["<i>b</i>", "own"]
+    without = record.model_copy(update={"columns": None, "drift": "Nobody knows."})
+    assert "Nobody knows." in render(without, "recheck-1.json")

@@ -216,6 +216,54 @@ def test_models_that_cannot_train_as_a_population_are_steered_alike(nursed, rows
     np.testing.assert_allclose(losses(one), losses(nursed), atol=1e-5)
 
 
+def falling(epoch: int, rate: float) -> float:
+    return rate * 0.7 if epoch % 2 else rate
+
+
+def test_a_schedule_of_rates_is_carried_out_as_in_one_fit_however_epochs_are_divided(rows):
+    x, y = rows
+    scheduled = caviar.panda(
+        build, *rows, seed=SEED, callbacks=[keras.callbacks.LearningRateScheduler(falling)]
+    )
+    for epochs in (1, 3, 4):
+        scheduled.train(epochs)
+    keras.utils.set_random_seed(SEED)
+    model = build()
+    schedule = keras.callbacks.LearningRateScheduler(falling)
+    fitted = model.fit(x[:FIT], y[:FIT], batch_size=32, epochs=8, callbacks=[schedule], verbose=0)
+    np.testing.assert_allclose(losses(scheduled), fitted.history["loss"], atol=2e-6)
+    assert "learning_rate" not in scheduled.settings
+    scheduled.rewind(2)
+    scheduled.set(dropout=0.5)
+    scheduled.train(1)
+    with pytest.raises(OptionError, match="a callback sets it"):
+        scheduled.set(learning_rate=0.1)
+    with pytest.raises(OptionError, match="LearningRateScheduler"):
+        caviar.panda(build, *rows, seed=SEED).follow(scheduled.log)
+
+
+def test_a_training_ends_where_its_loss_is_no_number_if_a_callback_asks_for_that(rows):
+    stopping = caviar.panda(build, *rows, seed=SEED, callbacks=keras.callbacks.TerminateOnNaN())
+    stopping.train(2)
+    stopping.set(learning_rate=1e30)
+    stopping.train(3)
+    assert np.isfinite(losses(stopping)[:2]).all()
+    assert not np.isfinite(losses(stopping)[3:]).any()
+    stopping.rewind(2)
+    stopping.set(learning_rate=0.01)
+    stopping.train(1)
+    assert np.isfinite(losses(stopping)).all()
+
+
+@pytest.mark.parametrize(
+    "callback",
+    [keras.callbacks.EarlyStopping(), keras.callbacks.ReduceLROnPlateau(), keras.callbacks.Callback()],
+)
+def test_callbacks_that_may_remember_earlier_epochs_are_refused_by_name(rows, callback):
+    with pytest.raises(OptionError, match=f"{type(callback).__name__} may remember"):
+        caviar.panda(build, *rows, callbacks=[callback])
+
+
 def test_averaged_weights_are_refused_because_pauses_would_show(rows):
     def averaged():
         model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(1, "sigmoid")])

@@ -48,6 +48,14 @@ if table == "sample:bad":
 print("All is well.")
 """
 
+# In the place of the rehearsal.
+FORETELLER = """
+import sys
+
+known = sys.argv[-1] == "sample:good" and sys.argv[2] == "tune"
+print('{"seconds": 180.0}' if known else '{"why": "it is a secret."}')
+"""
+
 DRIVER = """
 import sys
 from pathlib import Path
@@ -68,8 +76,9 @@ def home(tmp_path, monkeypatch) -> Path:
 
 @pytest.fixture
 def quick(monkeypatch, home):
-    """Experiments are done by the program above."""
+    """Experiments are done by the program above, and foretold by one that tells of `sample:good` alone."""
     monkeypatch.setattr(queues, "_ATTACHED", (sys.executable, "-P", str(home / "program.py")))
+    monkeypatch.setattr(queues, "_FORETOLD", (sys.executable, "-c", FORETELLER))
     return home
 
 
@@ -216,8 +225,12 @@ def test_a_queue_that_is_done_is_not_gone_on_with(quick):
 def test_the_time_is_foretold_from_minutes_and_from_what_the_same_took_before(quick, capsys):
     queues.start(written(quick, "sample:good", minutes=2), COMMANDS)
     assert "1 experiment: at most about 2 min" in capsys.readouterr().err
+    queues.start(written(quick, "sample:bad"), COMMANDS)
+    said = " ".join(capsys.readouterr().err.split())
+    assert "1 experiment: how long that takes is not known. Not known for a: it is a secret." in said
     queues.start(written(quick, "sample:good"), COMMANDS, out=quick / "runs" / "earlier")
-    assert "how long that takes is not known" in capsys.readouterr().err
+    said = " ".join(capsys.readouterr().err.split())
+    assert "1 experiment: about 3 min 0 s. By a short rehearsal on this machine: a." in said
     folder, record = queues.start(
         written(quick, "sample:good", "sample:bad", seed=3), COMMANDS, out=quick / "runs" / "later"
     )
@@ -229,6 +242,84 @@ def test_the_time_is_foretold_from_minutes_and_from_what_the_same_took_before(qu
     again = queues.forecast(QueueFolder(folder), record)
     assert before > 0
     assert "As long as the same took before: a." in again
+
+
+def test_what_cannot_be_rehearsed_is_named_and_the_rest_is_added_up(quick, capsys):
+    files = written(quick, "sample:good", "sample:good", "sample:good", "sample:bad")
+    files[2].write_text('command = "improve"\ntable = "sample:good"\n')
+    files[3].write_text(files[3].read_text() + "minutes = 1\n")
+    queues.start(files, COMMANDS)
+    said = " ".join(capsys.readouterr().err.split())
+    assert "4 experiments: about 7 min 0 s for 3 of them; how long the others take is not known." in said
+    assert "By a short rehearsal on this machine: a, b." in said
+    assert "Not known for c: what improve trains depends on what it finds." in said
+
+
+def test_a_rehearsal_that_fails_or_does_not_end_keeps_nothing_from_starting(quick, capsys, monkeypatch):
+    for trials, program, why in (
+        (1, "raise SystemExit(1)", "its rehearsal failed"),
+        (2, "import time; time.sleep(60)", "takes more than 1 s"),
+    ):
+        monkeypatch.setattr(queues, "_FORETOLD", (sys.executable, "-c", program))
+        monkeypatch.setattr(queues, "_PATIENCE", 1.0)
+        _, record = queues.start(written(quick, "sample:good", trials=trials), COMMANDS)
+        assert why in " ".join(capsys.readouterr().err.split())
+        assert [one.status for one in record.experiments] == ["done"]
+
+
+SEARCHED = """
+import keras
+
+def build(hp, n_inputs, n_outputs):
+    model = keras.Sequential([keras.Input((n_inputs,)), keras.layers.Dense(n_outputs, "sigmoid")])
+    rate = hp.Float("rate", 0.001, 0.5, sampling="log")
+    model.compile(keras.optimizers.SGD(rate), "binary_crossentropy")
+    return model
+"""
+
+
+@pytest.mark.thorough
+@pytest.mark.timeout(600)
+def test_a_rehearsal_tells_how_long_real_experiments_take(home, capsys):
+    """Within a factor of six: the machine may have other work to do in one of both."""
+    (home / "table.csv").write_text("a,b,color,y\n" + "\n".join(rows_of_two_classes(200)) + "\n")
+    (home / "m.py").write_text(CLASSIFIER + SEARCHED.replace("def build", "def searched"))
+    plan = 'table = "table.csv"\nepochs = 300\nfolds = 3\nrepeats = 2\n'
+    (home / "a.toml").write_text(f'command = "compare"\nbuilders = ["m.py:build", "m.py:build"]\n{plan}')
+    (home / "b.toml").write_text(f'command = "stability"\nmodel = "m.py:build"\n{plan}')
+    (home / "c.toml").write_text(f'command = "tune"\nmodel = "m.py:searched"\ntrials = 20\n{plan}')
+    files = [home / f"{name}.toml" for name in "abc"]
+    record = queues.QueueRecord(
+        created="2026-01-01 00:00:00",
+        experiments=[
+            queues._experiment(n, read_prepared(file, COMMANDS)) for n, file in enumerate(files, start=1)
+        ],
+    )
+    foretold = [queues._foretold(one) for one in record.experiments]
+    assert all(isinstance(one, float) for one in foretold), foretold
+    assert not (home / "runs").exists(), "a rehearsal leaves nothing behind"
+    _, done = queues.start(files, COMMANDS, out=home / "q")
+    assert "By a short rehearsal on this machine: a, b, c." in " ".join(capsys.readouterr().err.split())
+    for seconds, one in zip(foretold, done.experiments, strict=True):
+        assert one.status == "done", one.said
+        assert one.seconds / 6 < seconds < 6 * one.seconds, one.name
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (["--trials=30"], "programs or more"),
+        (["--search=halving", "--trials=9"], "depends on their scores"),
+        (["--target=nope"], "nope"),
+    ],
+)
+def test_why_a_search_cannot_be_foretold_is_said(home, options, why):
+    (home / "table.csv").write_text("a,b,color,y\n" + "\n".join(rows_of_two_classes(40)) + "\n")
+    one = queues.Experiment(
+        name="a", command="tune", arguments=[*options, "table.csv"], home=str(home), out=None, log="a.log"
+    )
+    assert why in queues._foretold(one)
 
 
 def test_results_go_beside_the_log_unless_the_file_names_a_folder(quick):

@@ -7,32 +7,40 @@ import pytest
 from caviar.estimate import Estimate
 from caviar.searching.folder import Winner, in_words
 
-OPEN = "whether it holds for others is open"
+OPEN = "whether others would be is open"
 
 
-def said(ties: list[int], low: float, *, apart: object = None, failed: int = 0) -> str:
+def said(
+    low: float, *, ties: tuple[int, ...] = (), is_clear: bool = True, apart: object = None, failed: int = 0
+) -> str:
     gain = Estimate(value=0.2, low=low, high=0.4, method="planted", n=90)
     best = SimpleNamespace(number=3, settings={"rate": 0.1}, stages=[], why="")
     others = [SimpleNamespace(why="it diverged")] * failed
     study = SimpleNamespace(bench=SimpleNamespace(metric=SimpleNamespace(title="log-loss")), apart=apart)
-    return in_words(study, Winner(best, 0.5, gain, gain, ties), [best, *others])
+    return in_words(study, Winner(best, 0.5, gain, gain, list(ties), is_clear), [best, *others])
 
 
 @pytest.mark.parametrize(
-    ("ties", "low", "apart", "is_open"),
+    ("low", "is_clear", "apart", "is_better", "is_open"),
     [
-        ([0, 2], 0.1, None, True),
-        ([2], 0.1, None, False),
-        ([0, 2], -0.1, None, False),
-        ([0, 2], 0.1, "rows kept apart, and other seeds", False),
+        (0.1, True, None, True, False),
+        (0.1, False, None, False, True),
+        (-0.1, True, None, False, False),
+        (-0.1, False, None, False, False),
+        (0.1, False, "rows kept apart, and other seeds", True, False),
     ],
 )
-def test_a_gain_over_defaults_that_are_a_tie_is_called_open(ties, low, apart, is_open):
-    """One line must not call the best trial better than the defaults, and the next the defaults a tie."""
-    assert (OPEN in said(ties, low, apart=apart)) == is_open
+def test_the_best_is_called_better_only_where_rows_and_trainings_say_so(
+    low, is_clear, apart, is_better, is_open
+):
+    """Drawing rows again knows nothing of a training's luck: that alone would call equal trials better."""
+    sentence = said(low, is_clear=is_clear, apart=apart)
+    assert ("It is better than" in sentence) == is_better
+    assert ("not shown to be better" in sentence) != is_better
+    assert (OPEN in sentence) == is_open
 
 
 def test_one_is_counted_as_one():
-    assert "1 other trial cannot be told from it." in said([2], 0.1)
-    assert "1 trial failed." in said([2], 0.1, failed=1)
-    assert "2 trials failed." in said([2], 0.1, failed=2)
+    assert "1 other trial cannot be told from it." in said(0.1, ties=(2,))
+    assert "1 trial failed." in said(0.1, failed=1)
+    assert "2 trials failed." in said(0.1, failed=2)

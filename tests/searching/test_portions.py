@@ -6,7 +6,7 @@ import pytest
 
 import caviar.searching.generation
 from caviar.errors import OptionError
-from caviar.measuring.measure import measure_in_turn
+from caviar.measuring.measure import measure, measure_in_turn
 from caviar.pace import TooSlow
 from caviar.population import devices
 from caviar.progress import Clock, OutOfTime, Voice
@@ -152,3 +152,49 @@ def test_trials_that_cannot_all_be_over_in_time_are_begun_in_smaller_portions(tm
 def test_too_little_time_for_one_trial_stays_an_error(tmp_path):
     with pytest.raises(OptionError, match="one trial"):
         tuned(folder=tmp_path / "study", minutes=1e-6)
+
+
+@pytest.fixture
+def slow_machine(monkeypatch):
+    """A clock that training alone moves: a trial takes 3 seconds, whoever is judged on rows kept apart takes 20."""
+    seconds = [0.0]
+    monkeypatch.setattr(Clock, "spent", lambda _: seconds[0])
+    monkeypatch.setattr("caviar.searching.portions.MOST_AT_ONCE", 1)
+
+    def trial(*arguments):
+        for arms in measure_in_turn(*arguments):
+            seconds[0] += 3.0
+            yield arms
+
+    def judged(bench, recipe, **options):
+        seconds[0] += 20.0
+        return measure(bench, recipe, **options)
+
+    monkeypatch.setattr(caviar.searching.generation, "measure_in_turn", trial)
+    monkeypatch.setattr("caviar.searching.trials.measure", judged)
+    return seconds
+
+
+def modest(hp):
+    """The defaults hardly learn, so that something else wins."""
+    model = keras.Sequential([keras.Input((3,)), L.Dense(1, "sigmoid")])
+    rate = hp.Float("rate", 1e-6, 1.0, sampling="log", default=1e-6)
+    model.compile(keras.optimizers.Adam(rate), "binary_crossentropy")
+    return model
+
+
+@pytest.mark.thorough
+def test_judging_on_rows_kept_apart_is_planned_for_and_ends_in_time(tmp_path, slow_machine):
+    """The defaults are judged first; the search ends early enough for the best trial to be judged as well."""
+    found = tuned(modest, folder=tmp_path / "study", search="pbt", trials=6, epochs=4, minutes=1.5)
+    assert 3.0 * len(found.lines) + 2 * 20.0 == slow_machine[0]
+    assert 80 < slow_machine[0] <= 90
+    assert "used up" in " ".join(found.record.messages)
+    assert found.record.gain is not None
+
+
+@pytest.mark.thorough
+def test_without_a_bound_the_whole_search_is_carried_out_and_judged(tmp_path, slow_machine):
+    found = tuned(modest, folder=tmp_path / "study", search="halving", trials=3, epochs=3)
+    assert len(found.lines) == 4
+    assert slow_machine[0] == 3.0 * 4 + 2 * 20.0

@@ -68,6 +68,17 @@ def _reading(
     }
 
 
+def taken_out(given: dict[str, Any]) -> Read:
+    """Take the options that say how a table is read out of those that a command was given.
+
+    >>> given = {"epochs": 3, "sep": ";"}
+    >>> taken_out(given)["sep"], given
+    (';', {'epochs': 3})
+    """
+    shared = inspect.signature(_reading).parameters
+    return _reading(**{name: given.pop(name) for name in shared if name in given})
+
+
 def reads_a_table(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options that say how a table is read, in place of its parameter `read`.
 
@@ -87,8 +98,8 @@ def reads_a_table(command: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(command)
     def with_options(**given: Any) -> None:  # noqa: ANN401 - what Typer has read
-        reading = {name: given.pop(name) for name in shared if name in given}
-        command(**given, read=_reading(**reading))
+        read = taken_out(given)
+        command(**given, read=read)
 
     with_options.__signature__ = inspect.Signature(every)  # type: ignore[attr-defined]
     with_options.__annotations__ = {one.name: one.annotation for one in every}

@@ -2,9 +2,10 @@
 
 import time as clock
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from caviar.data.load import load
 from caviar.data.split import make_splits
@@ -111,27 +112,66 @@ def compare(
             f"Expected two builders or more to compare, got {models if isinstance(models, str) else len(models)}. "
             f"Name another one, for example other.py:build."
         )
-    dataset = load(
-        source, target, task=task, header=header, sep=sep, drop=drop, group=group, time=time, weight=weight
-    )
+    with keras_speaks_plainly(), limit.listening():
+        bench, recipes, why = bench_and_recipes(
+            models,
+            source,
+            target,
+            metric=metric,
+            epochs=epochs,
+            batch_size=batch_size,
+            folds=folds,
+            repeats=repeats,
+            seed=seed,
+            reading={
+                "task": task,
+                "header": header,
+                "sep": sep,
+                "drop": drop,
+                "group": group,
+                "time": time,
+                "weight": weight,
+            },
+        )
+        if why:
+            voice.note(why)
+        return compare_recipes(bench, recipes, seeds, rope, limit, voice, may_be_fewer=repeats is None)
+
+
+def bench_and_recipes(
+    models: Sequence[str | Builder],
+    source: object,
+    target: str | int | Sequence[str | int] | None,
+    *,
+    metric: str | None,
+    epochs: int | None,
+    batch_size: int | None,
+    folds: int | None,
+    repeats: int | None,
+    seed: int,
+    reading: Mapping[str, Any],
+) -> tuple[Bench, list[Recipe], str]:
+    """What recipes are compared on, the recipes under names of their own, and why there are fewer folds than usual.
+
+    Raises:
+        CaviarError: A recipe does not fit the table, or one of them cannot be read.
+    """
+    dataset = load(source, target, **reading)
     deciding, _ = find_metrics(dataset, metric)
     names = _told_apart([name_of(model) for model in models])
     plan = first_plan(dataset, folds, repeats)
-    with keras_speaks_plainly(), limit.listening():
-        recipes = [
-            replace(
-                read_recipe(dataset, model, epochs, batch_size, absolute=deciding.name == "mae"),
-                name=name,
-                title=name,
-            )
-            for name, model in zip(names, models, strict=True)
-        ]
-        bench = Bench(dataset, make_splits(dataset, plan.folds, plan.repeats, seed), deciding, (), seed)
-        for recipe in recipes:
-            try_fitting(bench, recipe)
-        if plan.why:
-            voice.note(plan.why)
-        return compare_recipes(bench, recipes, seeds, rope, limit, voice, may_be_fewer=repeats is None)
+    recipes = [
+        replace(
+            read_recipe(dataset, model, epochs, batch_size, absolute=deciding.name == "mae"),
+            name=name,
+            title=name,
+        )
+        for name, model in zip(names, models, strict=True)
+    ]
+    bench = Bench(dataset, make_splits(dataset, plan.folds, plan.repeats, seed), deciding, (), seed)
+    for recipe in recipes:
+        try_fitting(bench, recipe)
+    return bench, recipes, plan.why
 
 
 def compare_recipes(

@@ -4,21 +4,27 @@ A remedy is applied again by its name, settings are given to the builder again, 
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import ValidationError
 
+from caviar.data.dataset import Dataset
+from caviar.data.load import load_again
 from caviar.data.schema import Schema
-from caviar.errors import RunError
+from caviar.errors import DataError, OptionError, RunError
 from caviar.estimate import Estimate
+from caviar.measuring.given import make_recipe, read_arrays
 from caviar.measuring.measure import Bench
 from caviar.measuring.table import read_recipe
 from caviar.measuring.trial import treated
 from caviar.model.finished import load_schema
-from caviar.recipe.builder import Builder
+from caviar.population import devices
+from caviar.recipe.builder import Builder, call_with, load_builder
+from caviar.recipe.hyperparameters import HyperParameters
 from caviar.recipe.recipe import Recipe
 from caviar.recipe.settled import Searched
 from caviar.recipe.table_space import searched_table
@@ -27,6 +33,8 @@ from caviar.remedies.table import REMEDIES
 from caviar.run.folder import MODEL, RunFolder
 from caviar.run.record import ArmRecord, Record
 from caviar.run.study import SearchRecord, StudyFolder, TrialLine, complete
+from caviar.searching.folder import told
+from caviar.searching.trials import space_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +66,7 @@ class Decision:
         model: The builder as `file.py:function`; None for Caviar's own networks.
         needs_model: Whether the builder was a function that only Python knew.
         gain: How much better than the recipe as it was the choice seemed; None where that is not known.
+        of_arrays: Whether its rows were arrays in Python, which nobody has kept.
         rebuild: `(bench, builder, how many others) -> candidates`.
     """
 
@@ -69,17 +78,69 @@ class Decision:
     needs_model: bool
     gain: Estimate | None
     rebuild: Callable[[Bench, str | Builder | None, int], Candidates]
+    of_arrays: bool = False
+
+    def read(self, data: Any) -> Dataset:  # noqa: ANN401
+        """Other rows, read as those of the run were.
+
+        Raises:
+            CaviarError: They have other columns or classes, or are no rows.
+        """
+        return _arrays_again(data, self.schema) if self.of_arrays else load_again(data, self.schema)
 
 
-def decided_in(path: Path) -> Decision:
+def decided_in(path: Path, fit: Mapping[str, Any] = MappingProxyType({})) -> Decision:
     """What a finished run of `improve` or a search of `tune` decided.
+
+    Args:
+        path: Its folder.
+        fit: Of a search of arrays: fit arguments that only Python knows, by name.
 
     Raises:
         RunError: There is none, or it is not finished.
+        OptionError: Fit arguments are given that it knows itself, or are missing.
     """
     study = StudyFolder(path)
     plan = study.plan()
-    return _of_run(path) if plan is None else _of_search(study, plan)
+    arrays = None if plan is None else plan.get("arrays")
+    if fit and arrays is None:
+        raise OptionError(
+            f"Expected {_listed(fit)} only for a search of arrays, but {path} holds another one, which knows its own. "
+            f"Leave {'it' if len(fit) == 1 else 'them'} out."
+        )
+    if plan is None:
+        return _of_run(path)
+    return _of_search(study, plan) if arrays is None else _of_arrays(study, plan, arrays, fit)
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(names)
+
+
+def _arrays_again(data: Any, schema: Schema) -> Dataset:  # noqa: ANN401
+    """Arrays `(x, y)` or `(x, y, sample_weight)` with the columns and classes of a search."""
+    if not isinstance(data, tuple) or len(data) not in {2, 3}:
+        raise OptionError(
+            f"Expected the new rows as (x, y), because the search was one of arrays, got {type(data).__name__}. Call "
+            f"caviar.recheck(folder, (x, y), model=build) in Python."
+        )
+    kind = "classification" if schema.is_classification else "regression"
+    dataset, _ = read_arrays(data[0], data[1], kind, *data[2:])
+    then, now = (one.row_shape or (len(one.columns),) for one in (schema, dataset.schema))
+    if then != now or len(schema.targets) != len(dataset.schema.targets):
+        shapes = [
+            f"{shape} and {len(one.targets)} targets"
+            for shape, one in ((then, schema), (now, dataset.schema))
+        ]
+        raise OptionError(
+            f"Expected rows as the search had them, of shape {shapes[0]}, got {shapes[1]}. Pass such arrays."
+        )
+    if schema.classes != dataset.schema.classes:
+        raise DataError(
+            f"Expected rows of the classes {_listed(schema.classes)}, as the search had them, got "
+            f"{_listed(dataset.schema.classes)}. Pass rows of the same classes."
+        )
+    return dataset
 
 
 def _is_reference(model: str) -> bool:
@@ -178,8 +239,8 @@ def _of_search(study: StudyFolder, plan: dict[str, Any]) -> Decision:
         )
     if table is None:
         raise RunError(
-            f"Expected a search of a table, but {study.path} holds one of arrays, and only Python knows how these are "
-            f"trained. Call caviar.tune on the new arrays."
+            f"Expected a search that says how its rows were read, but that in {study.path} was made by an earlier "
+            f"version. Search again."
         )
     try:
         schema = Schema.model_validate(table["schema"])
@@ -215,6 +276,71 @@ def _trials_again(
         if model is None
         else Searched(base.builder, base.batch_size, base.epochs)
     )
+    return _candidates(study, record, searched, base, bench, most)
+
+
+def _of_arrays(
+    study: StudyFolder, plan: dict[str, Any], arrays: dict[str, Any], fit: Mapping[str, Any]
+) -> Decision:
+    record = study.result()
+    if record is None:
+        raise RunError(
+            f"Expected a search that is finished, but {study.path} holds one that is not. The same call of caviar.tune "
+            f"with folder={str(study.path)!r} goes on with it."
+        )
+    missing = [name for name in arrays["given"] if name not in fit]
+    if missing:
+        raise OptionError(
+            f"Expected {_listed(missing)} to be given again, because only Python knows what caviar.tune was given. "
+            f"Pass {'it' if len(missing) == 1 else 'them'} by name."
+        )
+    return Decision(
+        schema=Schema.model_validate(arrays["schema"]),
+        source="",
+        fingerprint=arrays["fingerprint"],
+        metric=record.objectives[0],
+        model=arrays["model"],
+        needs_model=not _is_reference(arrays["model"]),
+        gain=record.gain,
+        rebuild=lambda bench, model, most: _arrays_trials_again(
+            study, record, plan, {"callbacks": (), **arrays["fit"], **fit}, bench, model, most
+        ),
+        of_arrays=True,
+    )
+
+
+def _arrays_trials_again(
+    study: StudyFolder,
+    record: SearchRecord,
+    plan: dict[str, Any],
+    fit: dict[str, Any],
+    bench: Bench,
+    model: str | Builder | None,
+    most: int,
+) -> Candidates:
+    devices.start()  # the person's file may import keras: on JAX, by then
+    searched = Searched(load_builder(model) if isinstance(model, str) else model, **fit)
+    data = bench.dataset
+    n_inputs, n_outputs = data.features.shape[1], data.n_outputs
+
+    def default(n_inputs: int, n_outputs: int) -> Any:  # noqa: ANN401
+        return call_with(searched.build, n_inputs, n_outputs, HyperParameters())
+
+    space = space_of(searched, n_inputs, n_outputs)
+    space.require_same(plan["space"])
+    base = make_recipe(default, data, name="trial-0", batch_size=1, epochs=1, callbacks=())
+    if told(searched, base, space.default(), n_inputs, n_outputs) != plan["model"]:
+        raise OptionError(
+            f"Expected the builder and fit arguments of the search in {study.path}, got others. Pass what caviar.tune "
+            f"was given."
+        )
+    return _candidates(study, record, searched, base, bench, most)
+
+
+def _candidates(
+    study: StudyFolder, record: SearchRecord, searched: Searched, base: Recipe, bench: Bench, most: int
+) -> Candidates:
+    """The best trial of a search, its defaults, and the best of the others."""
     n_inputs = int(bench.inputs(base.preparation).shape[2])
     sign = -1 if record.higher_is_better else 1
     lines = sorted(complete(study.lines()), key=lambda line: (sign * line.score[0], line.number))

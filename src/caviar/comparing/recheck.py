@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from caviar.comparing.compare import compare_recipes, would_decide
 from caviar.comparing.decided import Candidates, Decision, decided_in
 from caviar.data.dataset import Dataset, identical_rows
-from caviar.data.load import load_again
 from caviar.data.named import is_named
 from caviar.data.schema import Column
 from caviar.data.split import make_splits
@@ -30,6 +30,7 @@ from caviar.progress import Clock, Voice
 from caviar.recipe.builder import Builder
 from caviar.recipe.recipe import Recipe
 from caviar.remedies.contract import NotApplicable
+from caviar.report.recheck import page_of, write_recheck
 from caviar.run.files import write_text
 from caviar.run.rechecked import MovedColumn, RecheckRecord, Standing
 from caviar.run.record import ComparisonRecord
@@ -48,7 +49,7 @@ class Rechecked:
 
     Attributes:
         record: What was found.
-        path: Where it is kept, in the run's folder.
+        path: Where it is kept, in the run's folder; the page lies beside it.
     """
 
     record: RecheckRecord
@@ -61,6 +62,11 @@ class Rechecked:
     def stands(self) -> bool:
         """Whether no other recipe is shown to be better than the choice."""
         return self.record.verdict != "does not stand"
+
+    @property
+    def page(self) -> Path:
+        """The same as a page."""
+        return page_of(self.path)
 
     @property
     def moved(self) -> list[str]:
@@ -83,15 +89,21 @@ def recheck(
     seed: int = 0,
     quiet: bool = False,
     began: float | None = None,
+    batch_size: Any = None,  # noqa: ANN401 - or a function of hp
+    epochs: Any = None,  # noqa: ANN401 - or a function of hp
+    callbacks: Any = None,  # noqa: ANN401 - or a function of hp
+    preparation: Any = None,  # noqa: ANN401 - or a function of hp
+    balanced: Any = None,  # noqa: ANN401 - or a function of hp
 ) -> Rechecked:
     """Train what a run decided between on new data, and say whether its choice still stands.
 
     Epochs, batch size and settings are those of the run. Nothing of the run is changed.
 
     Args:
-        run: Folder of a finished run of `improve`, or of a search of `caviar tune`.
-        data: The new rows, with the columns of the run's table and the target.
-        old: The run's table, where it is not to be found any more where it was.
+        run: Folder of a finished run of `improve`, or of a search of `caviar tune` or `caviar.tune`.
+        data: The new rows, with the columns of the run's table and the target. After a search of arrays, `(x, y)` or
+            `(x, y, sample_weight)`.
+        old: The run's table or arrays, where they are not to be found any more; arrays never are.
         model: The builder, where it was no `"file.py:function"`.
         runners_up: How many of the recipes that were not chosen are trained as well, the best first.
         folds: Folds of the cross-validation; 10 if not given.
@@ -103,6 +115,14 @@ def recheck(
         seed: Where all seeds start.
         quiet: Print nothing.
         began: What `time.monotonic()` said when the command began; now if not given.
+        batch_size: After a search of arrays, and only where it was a function of `hp`: as `caviar.tune` was given it.
+        epochs: Likewise.
+        callbacks: Likewise, where there were any.
+        preparation: Likewise.
+        balanced: Likewise.
+
+    Returns:
+        Whether the choice stands, which columns have moved, and where record and page lie.
 
     Raises:
         CaviarError: One sentence on what was expected, what was seen, and what to do.
@@ -115,11 +135,19 @@ def recheck(
     check_numbers(given | {"rope": rope, "minutes": minutes, "seed": seed}, runners_up=0)
     limit, voice = Clock(minutes, clock.monotonic() if began is None else began), Voice(quiet=quiet)
     path = Path(run)
-    decision = decided_in(path)
+    fit = {
+        "batch_size": batch_size,
+        "epochs": epochs,
+        "callbacks": callbacks,
+        "preparation": preparation,
+        "balanced": balanced,
+    }
+    decision = decided_in(path, {name: value for name, value in fit.items() if value is not None})
     if model is None and decision.needs_model:
+        instead = "" if decision.of_arrays else ", or as --model file.py:function"
         raise OptionError(
             f"Expected the builder of {path} to be given again, because only Python knows the function "
-            f"{decision.model!r}. Pass it as model, or as --model file.py:function."
+            f"{decision.model!r}. Pass it as model{instead}."
         )
     dataset = _new_rows(data, decision)
     columns, drift = moved_columns(decision, dataset, old)
@@ -144,11 +172,13 @@ def recheck(
         columns=columns,
         drift=drift,
     )
-    return Rechecked(record, _kept(path, record))
+    kept = _kept(path, record)
+    write_recheck(kept, record)
+    return Rechecked(record, kept)
 
 
 def _new_rows(data: object, decision: Decision) -> Dataset:
-    dataset = load_again(data, decision.schema)
+    dataset = decision.read(data)
     if dataset.is_classification:
         counts = np.bincount(dataset.target, minlength=len(dataset.schema.classes))
         none = [repr(label) for label, count in zip(dataset.schema.classes, counts, strict=True) if not count]
@@ -260,17 +290,24 @@ def moved_columns(
         OptionError: What is given as the run's table is another one.
     """
     source = decision.source if old is None else old
+    if decision.schema.row_shape:
+        return None, "Whether columns have moved cannot be told: the rows are no rows of columns."
+    if decision.of_arrays and old is None:
+        return None, (
+            "Whether columns have moved cannot be told, because a search of arrays does not keep them: old=(x, y) "
+            "gives them."
+        )
     if old is None and not _is_there(decision.source):
         return None, (
             f"Whether columns have moved cannot be told: the run's table ({decision.source}) is not there any more; "
             f"--old names it."
         )
-    before = load_again(source, decision.schema)
+    before = decision.read(source)
     if before.fingerprint != decision.fingerprint:
         if old is not None:
             raise OptionError(
-                "Expected --old to be the table that the run was made with, but its rows are others. Leave it out, "
-                "or find that table."
+                f"Expected {'old' if decision.of_arrays else '--old'} to be the rows that the run was made with, but "
+                f"they are others. Leave it out, or find those."
             )
         return None, (
             f"Whether columns have moved cannot be told: {source} has changed since the run; --old names a copy of "

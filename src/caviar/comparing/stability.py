@@ -2,10 +2,11 @@
 
 import math
 import time as clock
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -137,22 +138,30 @@ def stability(
     """
     given = {"epochs": epochs, "batch_size": batch_size, "folds": folds, "repeats": repeats, "seeds": seeds}
     check_numbers(given | {"rope": rope, "minutes": minutes, "seed": seed}, repeats=_LEAST, seeds=_LEAST)
-    if time is not None:
-        raise OptionError(
-            "Expected rows that can be split anew for every repeat, but the order of time allows only one split. "
-            "Leave out --time if the order does not matter."
-        )
     limit, voice = Clock(minutes, clock.monotonic() if began is None else began), Voice(quiet=quiet)
-    dataset = load(source, target, task=task, header=header, sep=sep, drop=drop, group=group, weight=weight)
-    deciding, _ = find_metrics(dataset, metric)
     with keras_speaks_plainly(), limit.listening():
-        recipe = read_recipe(dataset, model, epochs, batch_size, absolute=deciding.name == "mae")
-        splits = make_splits(
-            dataset, folds or FOLDS, repeats or _repeats(dataset, folds or FOLDS, voice), seed
+        bench, recipe = bench_and_recipe(
+            source,
+            target,
+            model=model,
+            metric=metric,
+            epochs=epochs,
+            batch_size=batch_size,
+            folds=folds,
+            repeats=repeats,
+            seed=seed,
+            voice=voice,
+            reading={
+                "task": task,
+                "header": header,
+                "sep": sep,
+                "drop": drop,
+                "group": group,
+                "time": time,
+                "weight": weight,
+            },
         )
-        bench = Bench(dataset, splits, deciding, (), seed)
-        try_fitting(bench, recipe)
-        folder = make_run_folder(f"{dataset.name}-stability", out)
+        folder = make_run_folder(f"{bench.dataset.name}-stability", out)
         try:
             scale = find_scale(bench, rope, voice, REFERENCE_SHARE * limit.left())
             bench, arm = measure_within(
@@ -173,6 +182,39 @@ def stability(
                 folder.path.rmdir()
             raise
     return Stability(folder.path, record)
+
+
+def bench_and_recipe(
+    source: object,
+    target: str | int | Sequence[str | int] | None,
+    *,
+    model: str | Builder | None,
+    metric: str | None,
+    epochs: int | None,
+    batch_size: int | None,
+    folds: int | None,
+    repeats: int | None,
+    seed: int,
+    voice: Voice,
+    reading: Mapping[str, Any],
+) -> tuple[Bench, Recipe]:
+    """What a recipe is measured on over and over, and the recipe.
+
+    Raises:
+        CaviarError: The recipe does not fit the table, or the table cannot be split anew.
+    """
+    if reading.get("time") is not None:
+        raise OptionError(
+            "Expected rows that can be split anew for every repeat, but the order of time allows only one split. "
+            "Leave out --time if the order does not matter."
+        )
+    dataset = load(source, target, **reading)
+    deciding, _ = find_metrics(dataset, metric)
+    recipe = read_recipe(dataset, model, epochs, batch_size, absolute=deciding.name == "mae")
+    splits = make_splits(dataset, folds or FOLDS, repeats or _repeats(dataset, folds or FOLDS, voice), seed)
+    bench = Bench(dataset, splits, deciding, (), seed)
+    try_fitting(bench, recipe)
+    return bench, recipe
 
 
 def _repeats(dataset: Dataset, folds: int, voice: Voice) -> int:

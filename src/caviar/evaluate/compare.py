@@ -24,6 +24,9 @@ Verdict = Literal["helps", "harms", "no practical difference", "not enough data"
 
 ALPHA = 0.05
 """Share of equal recipes that may be called different, over all comparisons of one trial."""
+CHOSEN_ALPHA = 0.025
+"""The same for one comparison of the best of many recipes, which is partly the luckiest, with a recipe that was named
+beforehand: at 0.05, twice as many were called better as should be (`benchmarks/search_claims.py`)."""
 MOST_REPEATS = 100
 """Repeats beyond which asking for more is no advice."""
 ROPE_SHARE = 0.02

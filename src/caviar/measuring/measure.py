@@ -269,6 +269,23 @@ def measure_in_turn(
         )
 
 
+def jobs_for(
+    bench: Bench, recipes: Sequence[Recipe], *, first_repeat_seeds: int = 1, seeds: int = 1
+) -> list[Job]:
+    """What measuring would train for each recipe, in its first stage.
+
+    Args:
+        bench: Rows, splits and seeds.
+        recipes: What would be trained.
+        first_repeat_seeds: As in `measure`.
+        seeds: Likewise.
+    """
+    if first_repeat_seeds == 1:
+        return [fitting.job for fitting in _fittings(bench, recipes, seeds, show=False)]
+    most = [max(seeds, first_repeat_seeds if split.repeat == 0 else 1) for split in bench.splits]
+    return [_fitting(bench, one, most, ask_fit=False, show=False, probe=False).job for one in recipes]
+
+
 def _fittings(bench: Bench, recipes: Sequence[Recipe], seeds: int, *, show: bool) -> list[Fitting]:
     """What is to be trained for each recipe; equal targets are one array, so that recipes can share a program."""
     fittings: list[Fitting] = []

@@ -16,11 +16,12 @@ from caviar.errors import OptionError
 from caviar.model.finished import FinishedModel
 from caviar.nursing.branches import Branch, BranchFacts, facts
 from caviar.nursing.log import CURVES, LOG, Action, PandaLog
-from caviar.nursing.material import Material
+from caviar.nursing.material import Material, check_same_callbacks
 from caviar.nursing.settings import NAMES, Settings, check, in_words, own_values
 from caviar.nursing.stage import Members, Stage
 from caviar.nursing.states import States
 from caviar.nursing.timed import Timed
+from caviar.population.begun import why_not
 from caviar.population.job import MemberValues, Monitor, Trained
 from caviar.population.template import build_alone, variables
 from caviar.run.files import write_text
@@ -47,8 +48,8 @@ class Course:
     def __post_init__(self) -> None:
         self._began, self._created = time.monotonic(), time.strftime("%Y-%m-%d %H:%M:%S")
         self.members: Members = self.material.members()
-        batch_size = self.material.recipe.batch_size
-        self.settings = Settings(batch_size=batch_size)
+        recipe = self.material.recipe
+        self.settings = Settings(batch_size=recipe.batch_size)
         fitting = self.members.fitting(self.settings)
         model = build_alone(fitting.build, fitting.job.sample(), self.material.seed)
         if getattr(getattr(model.optimizer, "inner_optimizer", model.optimizer), "use_ema", False):
@@ -56,7 +57,12 @@ class Course:
                 "Expected an optimizer without use_ema, because its averages take the weights' place whenever training "
                 "pauses. Leave use_ema out of the builder."
             )
-        self.own = own_values(model, batch_size)
+        if recipe.callbacks and (why := why_not(recipe.callbacks, model)):
+            raise OptionError(
+                f"Expected callbacks of a training that pauses and goes back, but {why}. Leave it out: watching, "
+                f"stopping and going back are yours here."
+            )
+        self.own = own_values(model, recipe)
         self.branches = [Branch("1")]
         self.branch, self.epoch = self.branches[0], 0
         self.actions: list[Action] = []
@@ -300,6 +306,7 @@ class Course:
                 name=data.name, rows=data.n_rows, columns=len(data.schema.columns), task=data.task
             ),
             model=self.material.called,
+            callbacks=self.material.callbacks,
             metric=self.material.metric.name,
             seed=self.material.seed,
             models=self.material.models,
@@ -343,6 +350,7 @@ def follow_log(course: Course, log: PandaLog) -> None:
         raise OptionError(
             "Expected a training that has not begun, but it has. Make a new one to follow a log."
         )
+    check_same_callbacks(log, course.material)
     for stage in log.stages(log.chosen, log.at):
         changed = _changes(course.settings, stage.settings)
         if changed:

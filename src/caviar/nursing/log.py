@@ -80,6 +80,7 @@ class PandaLog(_Part):
         versions: Caviar's version.
         table: What was learned from.
         model: What the person calls the model.
+        callbacks: Kinds of the callbacks that were carried out.
         metric: Name of the score that decides.
         seed: Where the models' seeds start.
         models: How many were watched.
@@ -98,6 +99,7 @@ class PandaLog(_Part):
     versions: dict[str, str]
     table: TableFacts
     model: str
+    callbacks: list[str] = []
     metric: str
     seed: int
     models: int

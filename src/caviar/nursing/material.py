@@ -51,6 +51,11 @@ class Material:
     seed: int
     called: str
 
+    @property
+    def callbacks(self) -> list[str]:
+        """Kinds of the callbacks that are carried out."""
+        return [type(callback).__name__ for callback in self.recipe.callbacks]
+
     def members(self) -> Members:
         """The models that a person watches; the watched rows are also those that are predicted at the end."""
         data, plan = self.dataset, self.recipe.preparation
@@ -75,6 +80,7 @@ def from_arrays(
     task: str | None,
     metric: str | None,
     seed: int,
+    callbacks: Any = (),  # noqa: ANN401
 ) -> Material:
     """Arrays as they are; the last share of the rows is watched, as in `fit`.
 
@@ -86,7 +92,12 @@ def from_arrays(
     builder = read_builder(build)
     dataset, _ = read_arrays(x, y, task, sample_weight)
     recipe = make_recipe(
-        builder, dataset, name=name_of(build), batch_size=int(batch_size), epochs=int(epochs), callbacks=()
+        builder,
+        dataset,
+        name=name_of(build),
+        batch_size=int(batch_size),
+        epochs=int(epochs),
+        callbacks=tuple(callbacks) if isinstance(callbacks, list | tuple) else (callbacks,),
     )
     deciding = deciding_metric(
         sketch(recipe.build(dataset.features.shape[1], dataset.n_outputs)), dataset, metric
@@ -146,6 +157,20 @@ def check_same_table(log: PandaLog, material: Material) -> None:
             f"Expected the table that was nursed, {then.name} with {then.rows:,} rows, {then.columns} inputs and the "
             f"task {then.task}, got {now[0]:,} rows, {now[1]} inputs and the task {now[2]}. Pass the same table with "
             f"the same options."
+        )
+
+
+def check_same_callbacks(log: PandaLog, material: Material) -> None:
+    """Refuse to carry out a log's schedule beside other callbacks than it was made with.
+
+    Raises:
+        OptionError: Their kinds differ.
+    """
+    now = material.callbacks
+    if log.callbacks != now:
+        raise OptionError(
+            f"Expected the callbacks beside which the log was made ({', '.join(log.callbacks) or 'none'}), got "
+            f"{', '.join(now) or 'none'}. Pass the same to caviar.panda."
         )
 
 

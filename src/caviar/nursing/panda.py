@@ -13,7 +13,7 @@ from caviar.model.finished import FinishedModel
 from caviar.nursing.branches import BranchFacts
 from caviar.nursing.course import Course, follow_log
 from caviar.nursing.log import PandaLog, read_log
-from caviar.nursing.material import Material, check_same_table, from_arrays, from_table
+from caviar.nursing.material import Material, check_same_callbacks, check_same_table, from_arrays, from_table
 from caviar.nursing.replay import FOLDS, SEEDS, Asked, ReplayRecord, replay_log
 from caviar.nursing.watch import Watched, watch
 from caviar.progress import Clock, Voice
@@ -211,6 +211,7 @@ def panda(
     *,
     batch_size: int = 32,
     epochs: int = 1,
+    callbacks: Any = (),  # noqa: ANN401 - Keras callbacks
     models: int = 1,
     validation_split: float = 0.2,
     sample_weight: Any = None,  # noqa: ANN401
@@ -231,6 +232,8 @@ def panda(
         y: Target, as `fit` would get it: (row,) or (row, column).
         batch_size: As in `fit`.
         epochs: How many are planned; `train` says how many are trained.
+        callbacks: As in `fit`, those that remember nothing: `LearningRateScheduler`, after which the rate cannot be set
+            by hand, and `TerminateOnNaN`.
         models: How many are trained beside each other, with seeds from `seed` on.
         validation_split: Share of the rows, the last ones as in `fit`, that are watched and never trained on.
         sample_weight: Weight of each row (row,).
@@ -258,6 +261,7 @@ def panda(
             y,
             batch_size=batch_size,
             epochs=epochs,
+            callbacks=callbacks,
             models=models,
             validation_split=validation_split,
             sample_weight=sample_weight,
@@ -381,6 +385,7 @@ def replay_table(
     check_numbers({"minutes": minutes})
     material = _of_table(source, target, **{"metric": log.metric, "seed": log.seed, **arguments})
     check_same_table(log, material)
+    check_same_callbacks(log, material)
     record = replay_log(material, log, Asked(seeds, folds, rope, seed), clock, Voice(quiet=quiet))
     given = Path(path).expanduser()
     beside = given if given.is_dir() else given.parent

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from caviar.errors import OptionError
-from caviar.population.callbacks import rate_variable
+from caviar.population.callbacks import rate_variable, sets_rate
 from caviar.population.lift import numbers
 from caviar.population.template import make_template
 from caviar.recipe.recipe import Recipe, Rewrite
@@ -121,6 +121,11 @@ def set_into(recipe: Recipe, settings: Settings) -> Recipe:
     """
     rewrites: list[Rewrite] = []
     if settings.learning_rate is not None:
+        if sets_rate(recipe.callbacks):
+            raise OptionError(
+                "Expected a learning rate that nothing else sets, but a callback sets it at every epoch. Leave the "
+                "callback out to set it while training."
+            )
         rewrites.append(_with_rate(settings.learning_rate))
     if settings.dropout is not None:
         rewrites.append(_with_dropout(settings.dropout))
@@ -175,15 +180,15 @@ def dropouts(model: keras.Model) -> list[Any]:
     ]
 
 
-def own_values(model: keras.Model, batch_size: int) -> dict[str, float]:
+def own_values(model: keras.Model, recipe: Recipe) -> dict[str, float]:
     """What a builder itself sets, by name; what cannot be set is left out.
 
     Args:
         model: As the builder returns it.
-        batch_size: Of the recipe.
+        recipe: Whose model it is.
     """
     values: dict[str, float] = {}
-    rate = rate_variable(model)
+    rate = None if sets_rate(recipe.callbacks) else rate_variable(model)
     if rate is not None:
         # As it was written, and not as it is in half the digits.
         values["learning_rate"] = float(str(np.float32(keras.ops.convert_to_numpy(rate))))
@@ -193,7 +198,7 @@ def own_values(model: keras.Model, batch_size: int) -> dict[str, float]:
     optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
     return values | {
         "weight_decay": float(getattr(optimizer, "weight_decay", None) or 0.0),
-        "batch_size": batch_size,
+        "batch_size": recipe.batch_size,
     }
 
 

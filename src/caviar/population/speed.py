@@ -8,7 +8,7 @@ import statistics
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -21,6 +21,7 @@ from caviar.planning.updates import shortened
 from caviar.population import devices
 from caviar.population.job import Enough, Job, Monitor
 from caviar.population.template import build_alone, global_seeds_restored
+from caviar.population.together import train_in_turn
 from caviar.population.train import train
 
 SECONDS = 2.0
@@ -135,6 +136,77 @@ def speed_of_population(job: Job, alone: float, *, seconds: float = SECONDS) -> 
     pieces = _joined(later or [(first, until_first - began)])
     beginning = until_first - began - first * statistics.median(pieces)
     return Speed(max(0.0, beginning), tuple(pieces), len(small.seats))
+
+
+@dataclass(frozen=True)
+class Rehearsed:
+    """What training several recipes takes, of which a few seconds were watched.
+
+    Attributes:
+        beginning: Seconds until every population's first epochs are over: compiling, mostly.
+        rest: Seconds of all the others.
+    """
+
+    beginning: float
+    rest: float
+
+
+def rehearsed(jobs: Sequence[Job], *, seconds: float = SECONDS) -> Rehearsed | None:
+    """How long several recipes train; None where one of them would be trained member by member.
+
+    Args:
+        jobs: One per recipe. They train as they would, but for the epochs that are left when enough was seen.
+        seconds: How long each population is watched once it is compiled.
+
+    Raises:
+        ModelError: A builder fails.
+    """
+    watch = _InTurn(seconds)
+    with _programs_not_kept():
+        began = time.perf_counter()
+        try:
+            together = all(is_population for _, is_population in train_in_turn(jobs, watch))
+        except Enough:  # only a loop lets it out
+            return None
+        took = time.perf_counter() - began
+    return Rehearsed(took - watch.seen, watch.seen + watch.left) if together else None
+
+
+class _InTurn(Monitor):
+    """Watches population after population, each for a few seconds.
+
+    Attributes:
+        seen: Seconds of epochs that were watched.
+        left: Seconds that what was not trained any more would have taken.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self.seen = self.left = 0.0
+
+    def begin(self, steps: int) -> None:
+        """A population begins."""
+        self._steps, self._done = steps, 0
+        self._first: tuple[int, float] | None = None
+        self._last = 0.0
+
+    def advance(self, steps: int) -> None:
+        """A block is over."""
+        self._done, self._last = self._done + steps, time.perf_counter()
+        if self._first is None:  # mostly compilation
+            self._first = self._done, self._last
+        if self._last - self._first[1] >= self._seconds:
+            raise Enough
+
+    def end(self) -> None:
+        """The population has ended, or enough was seen of it."""
+        if self._first is None:
+            return
+        done, since = self._first
+        took = self._last - since
+        self.seen += took
+        if self._done > done:
+            self.left += (self._steps - self._done) * took / (self._done - done)
 
 
 def _small(job: Job, alone: float) -> Job:

@@ -104,6 +104,12 @@ def train_in_turn(
         yield trained, whole.engine == "population"
 
 
+def count_populations(jobs: Sequence[Job]) -> int:
+    """How many populations it takes to train several recipes, each a program of its own."""
+    devices.start()
+    return len(_families(jobs))
+
+
 def _families(jobs: Sequence[Job]) -> list[_Family]:
     families: dict[object, _Family] = {}
     known: dict[object, tuple[_Described, object]] = {}

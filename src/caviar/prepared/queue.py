@@ -4,6 +4,7 @@ A queue's folder holds its record, one log per experiment, and what they found. 
 an experiment ends with the process that started it, so that nothing is ever done twice at once.
 """
 
+import json
 import os
 import re
 import signal
@@ -23,6 +24,8 @@ from caviar.run.folder import RunFolder, make_run_folder
 from caviar.run.queued import LOG, QUEUE, Experiment, QueueFolder, QueueRecord
 from caviar.run.study import StudyFolder
 
+REHEARSED = ("compare", "stability", "tune")
+"""Commands whose trainings are known beforehand."""
 VERBS = ("status", "stop", "resume")
 """What can be done with a queue that is there."""
 
@@ -30,6 +33,8 @@ _GRACE = 30.0
 """Seconds that an experiment has to write down what it learned after it was asked to stop."""
 _STARTING = 60.0
 """Seconds that a process in the background may take until it works on its queue."""
+_PATIENCE = 120.0
+"""Seconds that the rehearsal of an experiment may take."""
 _TAIL = 4096
 
 
@@ -174,7 +179,7 @@ def _experiment(number: int, one: Prepared) -> Experiment:
 
 def _begin(folder: QueueFolder, *, background: bool) -> QueueRecord:
     voice, record = Voice(), folder.load()
-    voice.say(forecast(folder, record))
+    voice.say(forecast(folder, record, voice))
     if not background:
         return _work(folder, voice)
     pid = _detach(folder)
@@ -207,6 +212,7 @@ def _detach(folder: QueueFolder) -> int:
 # -P: what lies in the folder where an experiment is run is no module of ours.
 _CAVIAR = (sys.executable, "-P", "-m", "caviar")
 _ATTACHED = (sys.executable, "-P", "-m", "caviar.command.attached")
+_FORETOLD = (sys.executable, "-P", "-m", "caviar.command.foretold")
 
 
 def _waited(is_so: Callable[[], bool], seconds: float) -> bool:
@@ -345,35 +351,77 @@ def _last_line(log: Path) -> str:
     return lines[-1] if lines else "It said nothing."
 
 
-def forecast(folder: QueueFolder, record: QueueRecord) -> str:
+def forecast(folder: QueueFolder, record: QueueRecord, voice: Voice | None = None) -> str:
     """How long what is left will take, as far as anything tells, in a few sentences.
 
     Args:
         folder: The queue's folder; queues beside it tell how long the same experiments took before.
-        record: The queue.
+        record: The queue. What has no minutes and was never finished is rehearsed for a moment, each amount of work
+            once.
+        voice: Shows that something happens meanwhile.
     """
     left = [one for one in record.experiments if one.status != "done"]
     before = _took_before(folder)
     bounded = [one for one in left if one.minutes is not None]
     repeated = [one for one in left if one.minutes is None and _same(one) in before]
-    unknown = [one for one in left if one.minutes is None and _same(one) not in before]
+    others = [one for one in left if one.minutes is None and _same(one) not in before]
+    foretold = _rehearsed(others, voice or Voice(quiet=True))
+    measured = [one for one in others if isinstance(foretold[_same(one)], float)]
+    unknown = [one for one in others if one not in measured]
     total = sum(60 * float(one.minutes or 0) for one in bounded) + sum(before[_same(one)] for one in repeated)
+    total += sum(float(foretold[_same(one)]) for one in measured)
     known = len(left) - len(unknown)
     count = f"{len(left)} experiment{'s' if len(left) != 1 else ''}"
     if not known:
         said = [f"{count}: how long that takes is not known."]
     else:
-        manner = "about" if repeated else "at most about"
+        manner = "about" if repeated or measured else "at most about"
         some = f" for {known} of them; how long the others take is not known" if unknown else ""
         said = [f"{count}: {manner} {duration(total)}{some}."]
     for why, some_of_them in (
         ("Bounded by minutes, which compiling and a final model may overrun a little", bounded),
         ("As long as the same took before", repeated),
-        ("Without minutes, and never finished in a queue beside this one", unknown),
+        ("By a short rehearsal on this machine", measured),
     ):
         if some_of_them:
             said.append(f"{why}: {', '.join(one.name for one in some_of_them)}.")
+    for why in dict.fromkeys(str(foretold[_same(one)]) for one in unknown):
+        names = ", ".join(one.name for one in unknown if foretold[_same(one)] == why)
+        said.append(f"Not known for {names}: {why.rstrip('.')}.")
     return " ".join(said)
+
+
+def _rehearsed(some: Sequence[Experiment], voice: Voice) -> dict[tuple[str, ...], float | str]:
+    """Seconds that experiments should take, or why nobody knows, by what makes them the same amount of work."""
+    found: dict[tuple[str, ...], float | str] = {}
+    with voice.bar("how long will it take? A short rehearsal tells", len(some)):
+        for one in some:
+            if _same(one) not in found:
+                found[_same(one)] = _foretold(one)
+            voice.advance(1)
+    return found
+
+
+def _foretold(one: Experiment) -> float | str:
+    """The same for one experiment, by a process of its own: what it loads and compiles leaves with it."""
+    if one.command not in REHEARSED:
+        return f"what {one.command} trains depends on what it finds"
+    try:
+        done = subprocess.run(  # noqa: S603 - our own program, its words never see a shell
+            [*_FORETOLD, str(os.getpid()), one.command, *one.arguments],
+            cwd=one.home,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_PATIENCE,
+            check=False,
+        )
+        said = json.loads(done.stdout)
+    except subprocess.TimeoutExpired:
+        return f"it takes more than {_PATIENCE:.0f} s to begin"
+    except ValueError:  # it ended before it could say anything
+        return "its rehearsal failed"
+    return float(said["seconds"]) if "seconds" in said else str(said["why"])
 
 
 def _took_before(folder: QueueFolder) -> dict[tuple[str, ...], float]:

@@ -1,5 +1,6 @@
 """KerasTuner's `HyperModel`: an object whose `build(hp)` builds, and whose `fit(hp, model, …)` passes arguments on."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -55,7 +56,7 @@ def passed_on(model: Any, hp: HyperParameters, given: Mapping[str, Any]) -> dict
     """
     stand_in, x, y = _StandIn(), object(), object()
     try:
-        model.fit(hp, stand_in, x, y, **given)
+        _call(model, hp, stand_in, (x, y), dict(given))
     except ModelError:
         raise
     except Exception as error:  # anybody's code
@@ -74,6 +75,26 @@ def passed_on(model: Any, hp: HyperParameters, given: Mapping[str, Any]) -> dict
     if unknown:
         raise _refusal(f"it sets {unknown[0]}")
     return {**given, **{name: value for name, value in kwargs.items() if name in _MEANT}}
+
+
+def _call(
+    model: Any,  # noqa: ANN401
+    hp: HyperParameters,
+    stand_in: _StandIn,
+    rows: tuple[object, object],
+    given: dict[str, Any],
+) -> None:
+    """Call the `fit` of a `HyperModel` with those arguments that it does not set itself beside what it gets.
+
+    KerasTuner passes on only what `search` was given: `model.fit(*args, batch_size=…, **kwargs)` is right there.
+    """
+    try:
+        model.fit(hp, stand_in, *rows, **given)
+    except TypeError as error:
+        twice = re.search(r"multiple values for keyword argument '(\w+)'", str(error))
+        if twice is None or twice[1] not in given:
+            raise
+        _call(model, hp, stand_in, rows, {name: value for name, value in given.items() if name != twice[1]})
 
 
 def _refusal(why: str) -> ModelError:

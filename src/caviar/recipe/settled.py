@@ -14,6 +14,8 @@ from caviar.recipe.hyperparameters import HyperParameters
 from caviar.recipe.recipe import Recipe, Stage
 
 OfHp = Callable[[HyperParameters], Any]
+FIT_ARGUMENTS = ("batch_size", "epochs", "callbacks", "preparation", "balanced")
+"""What `Searched` knows beside the builder."""
 SCALINGS = ("none", "standard", "robust", "quantile", "power")
 """What `preparation` may be."""
 
@@ -105,8 +107,7 @@ class Searched:
         )
 
     def _arguments(self, hp: HyperParameters) -> dict[str, Any]:
-        names = ("batch_size", "epochs", "callbacks", "preparation", "balanced")
-        given = {name: getattr(self, name) for name in names}
+        given = {name: getattr(self, name) for name in FIT_ARGUMENTS}
         given = {name: value(hp) if callable(value) else value for name, value in given.items()}
         if self.trains:
             own = {name: given[name] for name in ("batch_size", "epochs", "callbacks")}

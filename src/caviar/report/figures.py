@@ -21,7 +21,7 @@ ORANGE = "#b84a00"
 GREEN = "#007a59"
 BAND = "#e9edf0"
 
-_VERDICT_MARKS = {
+VERDICT_MARKS = {
     "helps": ("triangle-up", GREEN),
     "harms": ("triangle-down", ORANGE),
     "no practical difference": ("square", QUIET),
@@ -176,7 +176,7 @@ def comparison_facts(record: Record) -> Rows | None:
             found.title_of(record, comparison.remedy),
             comparison.difference,
             f"{comparison.verdict}  {wording.signed(comparison.difference, decimals)}",
-            *_VERDICT_MARKS[comparison.verdict],
+            *VERDICT_MARKS[comparison.verdict],
         )
         for comparison in sorted(known, key=lambda c: -c.difference.value)
     ]

@@ -19,11 +19,12 @@ from caviar.evaluate.wording import digits, interval
 from caviar.population.begun import why_not
 from caviar.population.template import sketch
 from caviar.recipe.recipe import Recipe
+from caviar.recipe.settled import Searched
 from caviar.report.search import write_search
 from caviar.run.call import files, written
 from caviar.run.study import SearchRecord, TrialLine, alike
 from caviar.searching.starting import starts
-from caviar.searching.trials import Study, Winner, conclude, front, outcome, run
+from caviar.searching.trials import Judge, Study, Winner, conclude, front, outcome, run
 from caviar.tune.importance import importances
 from caviar.tune.journal import Journal
 from caviar.tune.last_round import with_last_round
@@ -65,7 +66,7 @@ def search_in_folder(
     options: Mapping[str, Any],
     storage: str | Path | None,
     call: dict[str, Any] | None = None,
-    table: dict[str, Any] | None = None,
+    data: Mapping[str, Any] | None = None,
 ) -> tuple[Recipe, SearchRecord, Path, list[TrialLine]]:
     """Search, and say what came out.
 
@@ -77,7 +78,7 @@ def search_in_folder(
         options: Further arguments of the method.
         storage: Where a copy for Optuna's tools is kept.
         call: What it takes to go on with this very search.
-        table: What it takes to build its recipes again for another table.
+        data: What it takes to build its recipes again for other rows: of a "table", or of "arrays".
 
     Returns:
         The best recipe, the record, the folder, and all trials.
@@ -89,7 +90,7 @@ def search_in_folder(
     first = [study.space.default()]
 
     def begin() -> Search:
-        return _search(study, method, trials, first, options)
+        return make_search(study, method, trials, first, options)
 
     try:
         begun = starts(
@@ -110,7 +111,7 @@ def search_in_folder(
         with suppress(OSError):  # it holds a search already
             study.folder.path.rmdir()
         raise
-    plan["table"] = table
+    plan |= data or {}
     if call is not None:
         plan["call"] = {"arguments": written(call), "files": files(call)}
     plan["sources"] = {one.source: one.settings for one in begun if one.source}
@@ -125,19 +126,20 @@ def search_in_folder(
         going = begin().replay([outcome(study, line) for line in lines])
         study.voice.say(f"  {len(lines)} trials are finished already.")
         study.copy(lines)
+    judge = None if study.apart is None else Judge(study, study.apart)
     try:
-        lines = run(study, going, lines, trials)
+        lines = run(study, going, lines, trials, judge)
     except KeyboardInterrupt:
         study.voice.say(f"  Stopped. With {study.folder.path} as its folder, the same search goes on.")
         raise
-    winner = conclude(study, lines)
+    winner = conclude(study, lines, judge)
     record = _recorded(study, method.name, winner, lines)
     study.folder.finish(record)
     write_search(study.folder.path, record, lines, study.space)
     return study.recipe(winner.line), record, study.folder.path, lines
 
 
-def _search(
+def make_search(
     study: Study, method: Method, trials: int, start: Sequence[dict[str, Any]], options: Mapping[str, Any]
 ) -> Search:
     """A new search, with a last round about batch size and rate where that suits it."""
@@ -206,15 +208,23 @@ def _plan(study: Study, search: str, trials: int, start: Sequence[dict[str, Any]
         "start": [dict(one) for one in start],
         "rows": data.n_rows,
         "data": print_of.hexdigest(),
-        "model": _told(study),
+        "model": told(study.searched, study.base, study.space.default(), study.n_inputs, data.n_outputs),
         "space": study.space.describe(),
     }
 
 
-def _told(study: Study) -> str:
-    """What tells one builder and its fit arguments from others, as far as their defaults go."""
-    recipe = study.searched.recipe(study.base, study.space.default(), "default", study.n_inputs)
-    model = sketch(recipe.build(study.n_inputs, study.bench.dataset.n_outputs))
+def told(searched: Searched, base: Recipe, defaults: Mapping[str, Any], n_inputs: int, n_outputs: int) -> str:
+    """What tells one builder and its fit arguments from others, as far as their defaults go.
+
+    Args:
+        searched: Builder and fit arguments.
+        base: What is known of table and task.
+        defaults: The space's default settings.
+        n_inputs: Columns that a network sees.
+        n_outputs: Numbers that it says of a row.
+    """
+    recipe = searched.recipe(base, defaults, "default", n_inputs)
+    model = sketch(recipe.build(n_inputs, n_outputs))
     try:
         layers = json.dumps([model.get_config(), model.get_compile_config()], default=str)
     except NotImplementedError:  # a subclassed model knows no configuration
@@ -263,15 +273,15 @@ def in_words(study: Study, winner: Winner, lines: Sequence[TrialLine]) -> str:
         several = "s" * (len(winner.ties) > 1)
         said.append(f"{len(winner.ties)} other trial{several} cannot be told from it.")
     if winner.gain is not None:
-        sure = winner.gain.low > 0
+        beyond, is_clear = winner.gain.low > 0, study.apart is not None or winner.is_clear
         said.append(
-            f"It is {'better' if sure else 'not shown to be better'} than the builder's defaults: by "
+            f"It is {'better' if beyond and is_clear else 'not shown to be better'} than the builder's defaults: by "
             f"{digits(winner.gain.value)} in {title}, {rows} ({interval(winner.gain)})."
         )
-        if sure and study.apart is None and 0 in winner.ties:
+        if beyond and not is_clear:
             said.append(
-                "That holds for these trainings, on other rows; whether it holds for others is open, for the defaults "
-                "(trial 0) are among those that the folds cannot tell from it."
+                "These very trainings are better, on other rows too; whether others would be is open, for the folds do "
+                "not clearly tell the best of so many trials from the defaults (trial 0)."
             )
     elif winner.line.settings == study.space.default() and not winner.line.stages:
         said.append("These are the builder's defaults: no other settings were better.")

@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,12 +17,13 @@ from caviar.data.dataset import Dataset
 from caviar.data.split import Split
 from caviar.errors import CaviarError, ModelError, OptionError
 from caviar.estimate import Estimate
-from caviar.evaluate.compare import ALPHA, Comparison, compare, rope_of
+from caviar.evaluate.compare import ALPHA, CHOSEN_ALPHA, Comparison, compare, rope_of
 from caviar.evaluate.confirm import paired_gain, score_apart
 from caviar.evaluate.metrics import Metric
 from caviar.evaluate.reference import no_skill_scores
 from caviar.evaluate.selection import corrected_winner, corrected_winner_by_score
 from caviar.measuring.measure import Arm, Bench, Part, measure
+from caviar.measuring.trial import expected_steps
 from caviar.pace import TooSlow
 from caviar.population.begun import why_not
 from caviar.population.template import sketch
@@ -36,6 +38,7 @@ from caviar.tune.search import Candidate, Outcome, Search
 from caviar.tune.space import Space, discover
 
 _SEEDS_APART = 5  # networks that are scored on rows kept apart
+_MARGIN = 1.3  # the best trial may take a little longer than the defaults with as many steps
 _ROUNDING = 1e-9  # a third of nine epochs is three, in spite of it
 _WORTH_SCORING = 64  # of so many best trials the choice is repeated, where a score is no mean over rows
 
@@ -99,6 +102,7 @@ class Winner:
         gain: How much better it is than the builder's defaults, the first trial, corrected for having been chosen;
             above 0 is better. None where it is these, or where they failed.
         ties: Numbers of trials that cannot be told from it: each by its own paired difference, at 5 %.
+        is_clear: Whether the folds tell it from the defaults, at the level of what was chosen among many.
     """
 
     line: TrialLine
@@ -106,6 +110,7 @@ class Winner:
     score: Estimate
     gain: Estimate | None
     ties: list[int]
+    is_clear: bool
 
 
 def space_of(searched: Searched, n_inputs: int, n_outputs: int) -> Space:
@@ -122,7 +127,79 @@ def space_of(searched: Searched, n_inputs: int, n_outputs: int) -> Space:
     return discover(ask)
 
 
-def run(study: Study, search: Search, lines: list[TrialLine], trials: int) -> list[TrialLine]:
+@dataclass(eq=False)
+class Judge:
+    """Scores the best trial and the builder's defaults on rows that no trial saw.
+
+    Where the time is bounded, the defaults are trained before the search begins: what that takes is kept for the best
+    trial, which is trained after it.
+
+    Attributes:
+        study: What is searched; its `apart` are those rows.
+        seconds: What training the defaults took; 0 before that, or where they fail.
+    """
+
+    study: Study
+    apart: np.ndarray
+    seconds: float = 0.0
+
+    @cached_property
+    def bench(self) -> Bench:
+        """All rows that trials see as training rows, the others held out."""
+        seen = np.setdiff1d(np.arange(self.study.bench.dataset.n_rows, dtype=np.int32), self.apart)
+        return replace(self.study.bench, splits=[Split(0, 0, seen, self.apart)], numbers=(), shown=())
+
+    @cached_property
+    def own(self) -> np.ndarray | None:
+        """What the defaults say of the rows kept apart (seed, row, output); None where they fail."""
+        before = self.study.clock.spent()
+        try:
+            said = self._said(self._defaults)
+        except CaviarError:
+            return None
+        self.seconds = self.study.clock.spent() - before
+        return said
+
+    def keep_time(self, lines: Sequence[TrialLine]) -> None:
+        """Keep the time that judging the best trial so far will take."""
+        clock = self.study.clock
+        if clock.minutes is None or clock.left() <= 0 or self.own is None:
+            return
+        best = best_of(self.study, lines)
+        recipe = self._defaults if best is None else self.study.recipe(best)
+        steps = [expected_steps(self.bench, one) for one in (recipe, self._defaults)]
+        clock.kept = _MARGIN * self.seconds * max(1.0, steps[0] / steps[1])
+
+    def judge(self, best: TrialLine) -> tuple[Estimate, Estimate | None]:
+        """Score of the best trial, and its gain over the builder's defaults; None where it is these, or they fail."""
+        data, metric, apart = self.study.bench.dataset, self.study.bench.metric, self.apart
+        weight = None if data.weight is None else data.weight[apart]
+
+        def score(values: np.ndarray, rows: np.ndarray) -> float:
+            return metric.score(data.target[apart][rows], values, None if weight is None else weight[rows])
+
+        self.study.clock.kept = 0.0
+        units = _units(data)[apart]
+        if best.settings == self.study.space.default() and not best.stages and self.own is not None:
+            return score_apart(score, self.own, units), None
+        new = self._said(self.study.recipe(best))
+        found = score_apart(score, new, units)
+        if self.own is None:
+            return found, None
+        return found, paired_gain(score, self.own, new, units, higher_is_better=metric.higher_is_better)
+
+    @cached_property
+    def _defaults(self) -> Recipe:
+        return self.study.settled(self.study.space.default(), 0)
+
+    def _said(self, recipe: Recipe) -> np.ndarray:
+        arm = measure(self.bench, recipe, first_repeat_seeds=_SEEDS_APART, show=False)
+        return np.asarray((arm.oof if arm.seed_oof is None else arm.seed_oof)[:, self.apart])
+
+
+def run(
+    study: Study, search: Search, lines: list[TrialLine], trials: int, judge: Judge | None = None
+) -> list[TrialLine]:
     """Train what a search asks for, until it asks for nothing more or the time given is used up.
 
     Args:
@@ -130,10 +207,13 @@ def run(study: Study, search: Search, lines: list[TrialLine], trials: int) -> li
         search: Asked and told.
         lines: Trials that are finished already; the search has been told of them.
         trials: How many it may ask for.
+        judge: Keeps the time that it will need; None where nothing is trained after the search.
 
     Returns:
         All trials.
     """
+    if judge is not None:
+        judge.keep_time(lines)
     portions, states = Portions(search, study.clock, study.voice, trials), States()
     with study.voice.bar("trials", 0):
         while asked := portions.take(lines):
@@ -147,6 +227,8 @@ def run(study: Study, search: Search, lines: list[TrialLine], trials: int) -> li
                 break
             lines += new
             study.copy(lines)
+            if judge is not None:
+                judge.keep_time(lines)
             over = {line.number for line in new}
             portions.put_back([one for one in asked if one.number not in over])
             search.tell([outcome(study, line) for line in new])
@@ -315,8 +397,13 @@ def front(study: Study, lines: Sequence[TrialLine]) -> list[TrialLine]:
     return sorted(kept, key=lambda line: outcome(study, line).score)
 
 
-def conclude(study: Study, lines: Sequence[TrialLine]) -> Winner:
+def conclude(study: Study, lines: Sequence[TrialLine], judge: Judge | None = None) -> Winner:
     """Choose the best trial, and say how good it is.
+
+    Args:
+        study: What was searched.
+        lines: All trials.
+        judge: Where rows were kept apart.
 
     Raises:
         ModelError: Not one trial has a score.
@@ -334,36 +421,12 @@ def conclude(study: Study, lines: Sequence[TrialLine]) -> Winner:
     rope = _rope(study, best)
     beside = [_compared(study, best, line, rope) for line in done if line is not best]
     ties = [int(one.remedy) for one in beside if not one.p < ALPHA]
-    if study.apart is not None:
-        return Winner(best, best.score[0], *_judged_apart(study, best, study.apart), ties)
+    is_clear = any(one.remedy == "0" and one.p < CHOSEN_ALPHA for one in beside)
+    if judge is not None:
+        return Winner(best, best.score[0], *judge.judge(best), ties, is_clear)
     own = next((line for line in done if line.number == 0), None)
     gain = None if own is None or own is best else _corrected_gain(study, done, own)
-    return Winner(best, best.score[0], _corrected(study, done), gain, ties)
-
-
-def _judged_apart(study: Study, best: TrialLine, apart: np.ndarray) -> tuple[Estimate, Estimate | None]:
-    """Score of the best trial, and its gain over the builder's defaults, on rows that no trial saw."""
-    data, metric = study.bench.dataset, study.bench.metric
-    seen = np.setdiff1d(np.arange(data.n_rows, dtype=np.int32), apart)
-    bench = replace(study.bench, splits=[Split(0, 0, seen, apart)], numbers=(), shown=())
-    weight = None if data.weight is None else data.weight[apart]
-
-    def said(recipe: Recipe) -> np.ndarray:
-        arm = measure(bench, recipe, first_repeat_seeds=_SEEDS_APART, show=False)
-        return np.asarray((arm.oof if arm.seed_oof is None else arm.seed_oof)[:, apart])
-
-    def score(values: np.ndarray, rows: np.ndarray) -> float:
-        return metric.score(data.target[apart][rows], values, None if weight is None else weight[rows])
-
-    new, units = said(study.recipe(best)), _units(data)[apart]
-    found, defaults = score_apart(score, new, units), study.space.default()
-    if best.settings == defaults and not best.stages:
-        return found, None
-    try:
-        own = said(study.settled(defaults, 0))
-    except CaviarError:
-        return found, None
-    return found, paired_gain(score, own, new, units, higher_is_better=metric.higher_is_better)
+    return Winner(best, best.score[0], _corrected(study, done), gain, ties, is_clear)
 
 
 def _rope(study: Study, best: TrialLine) -> float:

@@ -1,7 +1,7 @@
 """`caviar.tune`: search a builder's settings with cross-validation, in bounded time, and hand over the best."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,7 +25,7 @@ from caviar.progress import Clock, Voice
 from caviar.recipe.builder import Builder, call_with, load_builder
 from caviar.recipe.hyperparameters import HyperParameters
 from caviar.recipe.recipe import Recipe
-from caviar.recipe.settled import Searched
+from caviar.recipe.settled import FIT_ARGUMENTS, Searched
 from caviar.recipe.table_space import searched_table
 from caviar.run.folder import make_run_folder
 from caviar.run.study import SearchRecord, StudyFolder, TrialLine, complete
@@ -33,6 +33,7 @@ from caviar.searching.folder import method_of, search_in_folder
 from caviar.searching.rows import searched_rows
 from caviar.searching.trials import Study, space_of
 from caviar.tune.space import Space
+from caviar.tune.table import Method
 
 FOLDS, TRIALS = 5, 64
 _CALL = (
@@ -259,7 +260,22 @@ def tune(
         bench = Bench(dataset, splits, metrics[0], metrics[1:], seed)
         where = StudyFolder(_folder(folder, "tune"))
         study = Study(searched, first, bench, space, where, clock, voice, apart)
-        return Tuned(*search_in_folder(study, method, trials, start, options, storage), study)
+        fit = {name: getattr(searched, name) for name in FIT_ARGUMENTS}
+        arrays = {
+            "schema": dataset.schema.model_dump(mode="json"),
+            "fingerprint": dataset.fingerprint,
+            "model": build if isinstance(build, str) else name_of(build),
+            # What Python alone knows is to be given again; that there was something is noted.
+            "fit": {name: value for name, value in fit.items() if _is_plain(value)},
+            "given": [name for name, value in fit.items() if not _is_plain(value)],
+        }
+        found = search_in_folder(study, method, trials, start, options, storage, data={"arrays": arrays})
+        return Tuned(*found, study)
+
+
+def _is_plain(value: Any) -> bool:  # noqa: ANN401
+    """Whether a fit argument can be written down as it is."""
+    return value is None or isinstance(value, bool | int | str) or (isinstance(value, tuple) and not value)
 
 
 def _with_validation(
@@ -343,38 +359,81 @@ def tune_table(
     given = {"folds": folds, "repeats": repeats, "minutes": minutes, "seed": seed, "trials": trials}
     check_numbers({**given, "epochs": epochs, "batch_size": batch_size}, trials=1)
     clock, voice = Clock(minutes, began), Voice(quiet=quiet)
-    dataset = load(source, target, **reading)
-    metrics = [
-        find_metric(name, dataset.task) for name in ([metric] if isinstance(metric, str) else metric or [])
-    ]
-    metrics = metrics or [default_metric(dataset.task)]
     with keras_speaks_plainly(), clock.listening():
-        absolute = metrics[0].name == "mae"
-        base = read_recipe(dataset, model, epochs, batch_size, absolute=absolute)
-        if model is None:
-            if batch_size is not None:
-                raise OptionError(
-                    "Expected --batch-size only with a --model of your own, because it is among the settings that are "
-                    "searched. Leave it out."
-                )
-            searched = searched_table(base, absolute=absolute)
-        else:
-            searched = Searched(base.builder, base.batch_size, base.epochs)
-        method = method_of(search, len(metrics), options)
-        splits, apart = searched_rows(dataset, folds, repeats, seed, keep_apart=bool(method.parts))
-        bench = Bench(dataset, splits, metrics[0], tuple(metrics[1:]), seed)
-        space = space_of(searched, bench.inputs(base.preparation).shape[2], dataset.n_outputs)
-        where = StudyFolder(_folder(out, f"{dataset.name}-tune"))
+        study, method = study_of_table(
+            source,
+            target,
+            model=model,
+            search=search,
+            folds=folds,
+            repeats=repeats,
+            metric=metric,
+            epochs=epochs,
+            batch_size=batch_size,
+            options=options,
+            seed=seed,
+            reading=reading,
+            clock=clock,
+            voice=voice,
+            folder=lambda name: StudyFolder(_folder(out, name)),
+        )
+        data = study.bench.dataset
         table = {
-            "schema": dataset.schema.model_dump(mode="json"),
+            "schema": data.schema.model_dump(mode="json"),
             "source": str(source) if isinstance(source, str | Path) else type(source).__name__,
-            "fingerprint": dataset.fingerprint,
+            "fingerprint": data.fingerprint,
             "model": None if model is None else name_of(model),
-            "epochs": base.epochs,
-            "batch_size": base.batch_size,
+            "epochs": study.base.epochs,
+            "batch_size": study.base.batch_size,
         }
-        study = Study(searched, base, bench, space, where, clock, voice, apart)
-        return Tuned(*search_in_folder(study, method, trials, start, options, storage, call, table), study)
+        return Tuned(
+            *search_in_folder(study, method, trials, start, options, storage, call, {"table": table}), study
+        )
+
+
+def study_of_table(
+    source: object,
+    target: str | int | Sequence[str | int] | None,
+    *,
+    model: str | Builder | None,
+    search: str,
+    folds: int,
+    repeats: int,
+    metric: str | Sequence[str] | None,
+    epochs: int | None,
+    batch_size: int | None,
+    options: Mapping[str, Any],
+    seed: int,
+    reading: Mapping[str, Any],
+    clock: Clock,
+    voice: Voice,
+    folder: Callable[[str], StudyFolder],
+) -> tuple[Study, Method]:
+    """What `tune_table` searches, and how; `folder` finds the study's folder, by a name for a new one.
+
+    Raises:
+        CaviarError: Table, builder and search do not go together.
+    """
+    dataset = load(source, target, **reading)
+    wanted = [metric] if isinstance(metric, str) else metric or []
+    metrics = [find_metric(name, dataset.task) for name in wanted] or [default_metric(dataset.task)]
+    absolute = metrics[0].name == "mae"
+    base = read_recipe(dataset, model, epochs, batch_size, absolute=absolute)
+    if model is None:
+        if batch_size is not None:
+            raise OptionError(
+                "Expected --batch-size only with a --model of your own, because it is among the settings that are "
+                "searched. Leave it out."
+            )
+        searched = searched_table(base, absolute=absolute)
+    else:
+        searched = Searched(base.builder, base.batch_size, base.epochs)
+    method = method_of(search, len(metrics), options)
+    splits, apart = searched_rows(dataset, folds, repeats, seed, keep_apart=bool(method.parts))
+    bench = Bench(dataset, splits, metrics[0], tuple(metrics[1:]), seed)
+    space = space_of(searched, bench.inputs(base.preparation).shape[2], dataset.n_outputs)
+    where = folder(f"{dataset.name}-tune")
+    return Study(searched, base, bench, space, where, clock, voice, apart), method
 
 
 def search_options(said: Sequence[str]) -> dict[str, Any]:
