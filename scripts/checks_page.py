@@ -34,10 +34,8 @@ def entry(check: Check) -> list[str]:
     kind = "is bad in itself" if check.evident else "is a suspicion until taking it away is seen to help"
     helping = [r for r in REMEDIES if check.fault in r.answers]
     helping.sort(key=lambda r: r.cures != check.fault)
-    names = (
-        ", ".join(f"{r.title.lower()} (`{r.name}`)" for r in helping)
-        or "no remedy of Caviar's: the data must change"
-    )
+    names = ", ".join(f"{r.title.lower()} (`{r.name}`)" for r in helping)
+    helps = f"{names}." if names else f"No change of the recipe. {check.by_hand}"
     lines = [
         f"### {check.code} {check.title}",
         "",
@@ -49,7 +47,7 @@ def entry(check: Check) -> list[str]:
     lines += ([""] if thresholds else []) + [
         f"**Why it matters.** {check.why}",
         "",
-        f"**What helps.** {names}.",
+        f"**What helps.** {helps}",
         "",
     ]
     return lines

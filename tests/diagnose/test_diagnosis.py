@@ -126,6 +126,22 @@ def test_every_fault_has_a_remedy(check):
     assert [remedy.name for remedy in REMEDIES if check.fault in remedy.answers]
 
 
+@pytest.mark.parametrize("check", CHECKS, ids=[check.code for check in CHECKS])
+def test_no_check_leaves_a_person_without_advice(check):
+    """Either remedies of the table answer it, or it says what to do by hand, in sentences; never both, nor neither."""
+    answered = any(check.fault in remedy.answers for remedy in REMEDIES)
+    assert answered != bool(check.by_hand)
+    assert answered or (check.by_hand[0].isupper() and check.by_hand.endswith("."))
+
+
+def test_what_to_do_by_hand_goes_with_the_finding():
+    record = diagnose(PLANTED["P01"], REMEDIES)
+    assert all(not finding.by_hand for finding in record.findings if finding.outcome == "clear")
+    check = replace(next(c for c in CHECKS if c.code == "P01"), by_hand="Collect more rows.")
+    (finding,) = diagnose(PLANTED["P01"], [], [check]).findings
+    assert finding.by_hand == "Collect more rows."
+
+
 @CHECK
 def test_a_check_fires_on_what_was_planted(check):
     found = check.look(PLANTED[check.code])
@@ -282,6 +298,19 @@ def test_labels_learned_by_heart_are_overfitting_from_the_first_epoch():
     found = look("G01", healthy(loss=curves(MEMORISING), held_out_loss=rising))
     assert isinstance(found, Found)
     assert found.severity == 1
+
+
+def test_a_few_folds_may_lose_all_that_was_learned():
+    """Of thirty rows, one confident mistake costs more than all others gain: three folds in ten hold one out."""
+    costly = some(FALLING + 0.05 * EPOCH, FALLING, 3)
+    found = look("G01", healthy(loss=curves(MEMORISING), held_out_loss=costly))
+    assert isinstance(found, Found)
+    assert found.rate.value == pytest.approx(0.3)
+    assert "On average it ends at" in found.sentence
+    one = some(FALLING + 0.2 * EPOCH, FALLING, 1)
+    assert isinstance(look("G01", healthy(loss=curves(MEMORISING), held_out_loss=one)), Clear)
+    gained = some(FALLING + 0.01 * EPOCH, FALLING, 3)
+    assert isinstance(look("G01", healthy(loss=curves(MEMORISING), held_out_loss=gained)), Clear)
 
 
 def test_a_simple_model_ahead_is_blamed_on_learning_or_on_carrying_over_never_on_both():

@@ -1,9 +1,11 @@
 """What a trial says of what was seen: causes are found, oddities are harmless, symptoms wait for the next look."""
 
+import numpy as np
 import pytest
 
 from caviar.diagnose.diagnosis import diagnose
-from caviar.diagnose.explain import as_cures_of, candidates, explained, in_time, is_clear
+from caviar.diagnose.explain import as_cures_of, candidates, explained, in_time, is_clear, large_enough
+from caviar.diagnose.facts import data_facts
 from caviar.estimate import Estimate
 from caviar.remedies.table import REMEDIES
 from caviar.run.record import ComparisonRecord, DiagnosisRecord
@@ -195,6 +197,40 @@ def test_too_few_units_are_told_from_luck_by_what_widening_gains_beside_averagin
         assert found(explained(unsteady, compared(**gains), REMEDIES)) == {"P01": "seed_variance"}
 
 
+@pytest.mark.parametrize(
+    ("fits", "cause"),
+    [
+        ({"wider": 0.17, "longer": 0.11}, "epochs_too_few"),  # the same network gets there, given time
+        ({"wider": 0.17, "longer": 0.05}, "capacity_too_small"),
+        ({"wider": 0.005, "longer": 0.0}, "epochs_too_few"),  # a larger network fits its rows no better
+        ({"wider": float("nan"), "longer": 0.0}, "epochs_too_few"),
+    ],
+)
+def test_a_network_that_gets_there_with_more_epochs_is_not_too_small(fits, cause):
+    """After a thirtieth of the epochs, four times the units help most: larger networks also learn faster."""
+    tried = compared(wider=0.12, longer=0.08)
+    enough = large_enough(tried, REMEDIES, fits.__getitem__, 0.01)
+    told = explained(seen(L04="underfitting"), tried, REMEDIES, no_cause=enough)
+    assert found(told) == {"L04": cause}
+
+
+def test_what_fits_better_and_does_not_help_says_nothing_about_the_size():
+    tried = compared(wider=0.12, longer=0.0)
+    assert large_enough(tried, REMEDIES, {"wider": 0.17, "longer": 0.17}.__getitem__, 0.01) == set()
+
+
+def test_a_larger_network_that_only_makes_seeds_agree_was_not_missing():
+    """500 units that know 24 rows by heart: 2,000 agree better, and have nothing more to fit."""
+    unsteady = seen(P01="seed_variance")
+    for finding in unsteady.findings:
+        if finding.code == "P01":
+            finding.evidence["standard deviation due to the seed"] = 0.1
+    calm = [c.model_copy(update={"steadier": 0.2}) for c in compared(wider=0.0)]
+    enough = large_enough(calm, REMEDIES, {"wider": 0.0002}.__getitem__, 0.01)
+    assert enough == {"wider"}
+    assert found(explained(unsteady, calm, REMEDIES, no_cause=enough)) == {"P01": "seed_variance"}
+
+
 def test_averaging_seeds_explains_only_where_nothing_else_does():
     both = seen(G01="overfitting", P01="seed_variance")
     told = explained(both, compared(ensemble_5=0.5, early_stopping=0.1), REMEDIES)
@@ -231,3 +267,25 @@ def test_the_same_optimizer_at_another_rate_is_a_matter_of_the_rate():
     ):
         told = explained(stuck, compared(adam=0.5), as_cures_of(REMEDIES, optimizer, rate))
         assert found(told) == {"L02": fault}
+
+
+@pytest.mark.parametrize(
+    ("size", "centre", "fault"),
+    [(1.0, 0.0, "slow_convergence"), (10.0, 0.0, "unscaled_input"), (0.3, 50.0, "unscaled_input")],
+)
+def test_inputs_of_a_usual_size_are_not_called_unscaled(size, centre, fault):
+    """Bending the outliers of standardised inputs helps a little: that is no sign that they were not scaled."""
+    x = np.random.default_rng(0).normal(size=(200, 3))
+    x[:, 0] = centre + size * x[:, 0]
+    data = data_facts(x, x[:, :1], task="regression", n_classes=0)
+    known = as_cures_of(REMEDIES, "Adam", 1e-3, data)
+    told = explained(seen(L03="slow_convergence"), compared(scaling=0.1), known)
+    assert found(told) == {"L03": fault}
+
+
+def test_one_far_value_leaves_standardised_inputs_unscaled():
+    x = np.random.default_rng(0).normal(size=(200, 3))
+    x[0, 0] = 30.0
+    data = data_facts(x, np.zeros(200, int), task="binary", n_classes=2)
+    (scaling,) = [one for one in as_cures_of(REMEDIES, "Adam", 1e-3, data) if one.name == "scaling"]
+    assert scaling.cures == "unscaled_input"

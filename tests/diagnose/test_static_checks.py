@@ -1,6 +1,7 @@
 """Checks of model and data: each fires on what was planted, is silent on a sound model, and abstains without facts."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import keras
 import numpy as np
@@ -64,6 +65,107 @@ SOUND = {
 @pytest.mark.parametrize("code", [check.code for check in (*STATIC, *DATA)])
 def test_a_sound_model_raises_no_suspicion(code, name):
     assert not isinstance(CHECKS[code].look(SOUND[name]), Found), CHECKS[code].look(SOUND[name])
+
+
+INITIALIZERS = {
+    kind.__name__: kind
+    for kind in vars(keras.initializers).values()
+    if isinstance(kind, type) and issubclass(kind, keras.initializers.Initializer)
+}
+SCALED = sorted(
+    name
+    for name, kind in INITIALIZERS.items()
+    if issubclass(kind, keras.initializers.VarianceScaling) or name == "Orthogonal"
+)
+"""Keras' initializers that look at how many inputs and outputs a layer has: usual ones, whatever these are."""
+WIDTHS = ((1, 1, 1), (2, 2, 2), (5, 64, 1), (64, 5, 64), (500, 500, 500))
+
+
+def first_weights(initializer: str, inputs: int, widths, seed: int):
+    """What S08 says of chains of layers with such first weights."""
+    draw = INITIALIZERS[initializer](seed=seed)
+    layers = []
+    for fans in pairwise((inputs, *widths, 1)):
+        kernel = keras.ops.convert_to_numpy(draw(fans))
+        layers.append(
+            replace(
+                SOUND["regression"].model.kernels[0],
+                fans=fans,
+                initializer=initializer,
+                deviation=float(kernel.std()),
+                mean=float(kernel.mean()),
+            )
+        )
+    model = replace(SOUND["regression"].model, layers=tuple(layers))
+    return CHECKS["S08"].look(replace(SOUND["regression"], model=model))
+
+
+def test_the_initializers_that_look_at_fans_are_all_there():
+    assert {"HeNormal", "HeUniform", "GlorotNormal", "GlorotUniform", "LecunNormal", "LecunUniform"} < set(
+        SCALED
+    )
+
+
+@pytest.mark.parametrize("inputs", [1, 2, 3, 10, 100, 1000])
+@pytest.mark.parametrize("initializer", SCALED)
+def test_weights_that_a_scaled_initializer_draws_are_usual_for_any_numbers_of_inputs_and_units(
+    initializer, inputs
+):
+    """Two inputs and 500 units make He's weights 16 times as large as Glorot's, and both are fine."""
+    said = [first_weights(initializer, inputs, widths, seed) for widths in WIDTHS for seed in range(3)]
+    assert [outcome.sentence for outcome in said if isinstance(outcome, Found)] == []
+
+
+def test_few_weights_around_zero_may_lie_on_one_side_by_chance():
+    """Of three numbers around zero the mean exceeds the deviation in a third of all draws."""
+    said = [first_weights("GlorotUniform", 3, (), seed) for seed in range(50)]
+    assert not any(isinstance(outcome, Found) for outcome in said)
+
+
+@pytest.mark.parametrize("deviation", [1.0, 5.0])
+def test_weights_far_larger_than_hes_are_found_at_every_width_where_they_are(deviation):
+    """With a deviation of 1, sums of 64 inputs are 5.7 times as large as with He's weights; those of 2 are not."""
+    told = {}
+    for inputs in (2, 64):
+        x = np.random.default_rng(0).normal(size=(ROWS, inputs))
+        kernel = keras.initializers.RandomNormal(stddev=deviation)
+        seen = evidence(lambda k=kernel, n=inputs: network(2, inputs=n, kernel_initializer=k), x=x)
+        told[inputs] = isinstance(CHECKS["S08"].look(seen), Found)
+    assert told == {2: deviation > 2, 64: True}
+
+
+@pytest.mark.parametrize(("rate", "codes"), [(0.5, set()), (0.8, {"S13"})])
+def test_dropping_most_units_holds_the_network_back_wherever_it_stands(rate, codes):
+    """Too much of it regularises too much; dropout that stands in a wrong place is another fault."""
+    seen = evidence(lambda: network(8, L.Dropout(rate), 8))
+    assert {code for code in ("S12", "S13") if isinstance(CHECKS[code].look(seen), Found)} == codes
+    assert CHECKS["S13"].fault == "over_regularised"
+
+
+@pytest.mark.parametrize(
+    ("size", "layers", "found"),
+    [(1e-4, 1, True), (1e-4, 2, True), (0.05, 1, False), (0.05, 2, False), (0.05, 5, True)],
+)
+def test_small_weights_are_judged_by_what_all_layers_shrink_together(size, layers, found):
+    """For 16 inputs, weights of 0.05 have a fifth of the usual size: five such layers pass 0.0003 on, one much more."""
+    kernel = keras.initializers.RandomNormal(stddev=size)
+    x = np.random.default_rng(0).normal(size=(ROWS, 16))
+    seen = evidence(lambda: network(*[16] * layers, inputs=16, kernel_initializer=kernel), x=x)
+    assert isinstance(CHECKS["S08"].look(seen), Found) is found
+
+
+def test_a_last_layer_of_zeros_is_no_fault():
+    """Its units begin alike, but what reaches them differs; a hidden layer of zeros never learns."""
+    zeros = L.Dense(3, kernel_initializer="zeros")
+    assert isinstance(CHECKS["S08"].look(evidence(lambda: ending(zeros))), Clear)
+    assert isinstance(CHECKS["S08"].look(evidence(lambda: network(8, kernel_initializer="zeros"))), Found)
+
+
+def ending(last: keras.layers.Layer) -> keras.Model:
+    """A compiled network with this last layer."""
+    model = keras.Sequential([keras.Input((4,)), L.Dense(8, "relu"), last])
+    model.compile("adam", "mse")
+    return model
 
 
 @pytest.mark.parametrize("code", CHECKS)
@@ -147,7 +249,7 @@ PLANTED = [
     ("S10", "high", lambda: evidence(lambda: network(8, optimizer=keras.optimizers.Adam(0.1)))),
     ("S10", "high SGD", lambda: evidence(lambda: network(8, optimizer=keras.optimizers.SGD(2.0)))),
     ("S11", "low", lambda: evidence(lambda: network(8, optimizer=keras.optimizers.Adam(1e-6)))),
-    ("S12", "most dropped", lambda: evidence(lambda: network(8, L.Dropout(0.9), 8))),
+    ("S13", "most dropped", lambda: evidence(lambda: network(8, L.Dropout(0.9), 8))),
     (
         "S12",
         "before normalisation",

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from caviar.measuring.trial import Trial
 from caviar.progress import Clock, Voice
 from caviar.remedies.contract import Remedy
 from caviar.remedies.table import REMEDIES
@@ -89,3 +90,27 @@ def test_what_fits_better_and_scores_worse_is_tried_again_with_training_stopped_
     arms = [SimpleNamespace(recipe=SimpleNamespace(name=name)) for name in before]
     one._try_in_time(SimpleNamespace(record=None), SimpleNamespace(arms=arms, skipped=[]), [])
     assert asked == [name for name in ("early-stopping", "relu+early-stopping") if name not in before]
+
+
+@pytest.mark.parametrize(("verdict", "asked"), [("helps", ["longer"]), ("harms", [])])
+def test_where_a_larger_network_helps_the_same_one_is_trained_for_longer(verdict, asked):
+    said = []
+    one = examination.Examination(None, Voice(quiet=True), Clock(None))
+    one._try = lambda _, choices: said.extend([remedy.name for (remedy,) in choices])
+    judged = [SimpleNamespace(remedy="wider", verdict=verdict, steadier=None)]
+    one._try_longer(SimpleNamespace(arms=[], skipped=[]), judged)
+    assert said == asked
+    said.clear()
+    tried = SimpleNamespace(recipe=SimpleNamespace(name="longer"))
+    one._try_longer(SimpleNamespace(arms=[tried], skipped=[]), judged)
+    assert said == []
+
+
+def test_a_better_fit_is_measured_on_the_training_rows():
+    """Their scores point the way of the metric, and no training counts as worse than the worst that counts."""
+    one, other = (SimpleNamespace(fit_scores=np.full((3, 5), value)) for value in (0.5, 0.2))
+    assert examination.fits_by(Trial(one), other) == pytest.approx(0.3)
+    assert examination.fits_by(Trial(one, higher_is_better=True), other) == pytest.approx(-0.3)
+    lost = SimpleNamespace(fit_scores=np.full((3, 5), np.nan))
+    assert examination.fits_by(Trial(lost, worst=1.0), other) == pytest.approx(0.8)
+    assert np.isnan(examination.fits_by(Trial(one), SimpleNamespace(fit_scores=None)))

@@ -222,6 +222,35 @@ def test_what_two_gain_beyond_their_own_gains_is_said(together, words):
     assert "one by one" not in comparisons[0].sentence
 
 
+def test_what_three_gain_beyond_their_own_gains_is_said():
+    """0.05, 0.05 and 0.1 make 0.2; two of the three that do the same thing gain it once."""
+    made, comparisons = trial_of(a=0.05, b=0.05, c=0.1, a_b=0.05, a_c=0.15, b_c=0.15, a_b_c=0.15)
+    assert interaction(BENCH, made, made.arm("a+b+c")).value == pytest.approx(-0.05, abs=0.006)
+    assert "Together the three gain" in comparisons[-1].sentence
+    assert "less than one by one" in comparisons[-1].sentence
+    assert "Together the two gain" in comparisons[3].sentence
+    assert all("cannot be told" in comparison.sentence for comparison in comparisons[4:6])
+
+
+@pytest.mark.parametrize("truth", [0.0, -0.05])
+def test_the_interval_of_an_interaction_holds_the_truth_in_95_of_100_trials(truth):
+    """Folds share most of their training rows, so that scores of one recipe rise and fall together."""
+    rng = np.random.default_rng(0)
+    gains = {"baseline": 0.0, "a": 0.05, "b": 0.1, "a+b": 0.15 + truth}
+    arms = {name: arm_of(gain, name) for name, gain in gains.items()}
+    share, trials, held = BENCH.test_share / (1 + BENCH.test_share), 400, 0
+    for _ in range(trials):
+        drawn = []
+        for name, arm in arms.items():
+            alone = np.sqrt(1 - share) * rng.normal(0, 0.02, (REPEATS, FOLDS))
+            scores = 0.5 - gains[name] + alone + np.sqrt(share) * rng.normal(0, 0.02)
+            drawn.append(replace(arm, scores={"log-loss": scores}, each=scores[:, :, None]))
+        made = Trial(drawn[0], drawn[1:])
+        interval = interaction(BENCH, made, drawn[-1])
+        held += interval.low <= truth <= interval.high
+    assert 0.92 <= held / trials <= 0.98
+
+
 def test_one_helper_alone_needs_no_combination():
     _, comparisons = trial_of(weak=0.05, strong=0.1)
     family = [remedy_of("weak", "one family"), remedy_of("strong", "one family")]

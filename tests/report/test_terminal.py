@@ -51,6 +51,22 @@ def test_what_may_help_is_said_in_words():
     assert "May help: Scale the inputs; gone; Scale the inputs only." in console.file.getvalue()
 
 
+def test_what_no_recipe_can_change_is_said_to_be_done_by_hand():
+    finding = FindingRecord(
+        code="D11",
+        title="An input is an identifier",
+        area="generalization",
+        outcome="suspected",
+        sentence="Whole numbers that count the rows: id.",
+        fault="identifier",
+        by_hand="Leave the column out.",
+    )
+    console = Console(file=io.StringIO(), width=120, color_system=None)
+    record = DiagnosisRecord(area="healthy", sentence="Nothing wrong.", findings=[finding])
+    console.print(diagnosis(record, None, "log-loss", 1.0))
+    assert "By hand: Leave the column out." in console.file.getvalue()
+
+
 def test_the_summary_says_data_scores_diagnosis_remedies_and_model():
     text = printed(full_record(), width=120)
     for fact in (

@@ -59,6 +59,7 @@ class Check:
         evident: Whether finding it shows that it costs performance. Others are suspicions, until taking the cause
             away is seen to help.
         specific: Whether its fault is a cause; if not, the remedy that helps tells the cause.
+        by_hand: What a person can do, in sentences, where no change of the recipe can help; else empty.
     """
 
     code: str
@@ -69,3 +70,4 @@ class Check:
     why: str
     evident: bool = False
     specific: bool = True
+    by_hand: str = ""

@@ -303,6 +303,8 @@ DATA = (
         "train_val_shift",
         shifted,
         why="What is chosen on such rows is chosen for another purpose.",
+        by_hand="Take validation rows at random from the same table as the training rows; or, if they are "
+        "what the model is for, train on rows like them.",
     ),
     Check(
         "D09",
@@ -311,6 +313,7 @@ DATA = (
         "validation_too_small",
         few_validation_rows,
         why="Differences on so few rows are mostly chance.",
+        by_hand="Hold back more rows, or judge by cross-validation, where every row is held out once.",
     ),
     Check(
         "D10",
@@ -327,6 +330,8 @@ DATA = (
         "identifier",
         identifiers,
         why="It says nothing about a new row, but a network can learn the order of the file from it.",
+        by_hand="Leave the column out (`--drop`), unless its order means something that new rows will have "
+        "too, such as time.",
     ),
     Check(
         "D12",
@@ -335,5 +340,7 @@ DATA = (
         "leak",
         leaks,
         why="What is known only together with the target is not known when it is to be predicted.",
+        by_hand="Ask whether the column is known when the target is to be predicted. If it is not, leave it "
+        "out (`--drop`); the score will fall to what it is worth.",
     ),
 )

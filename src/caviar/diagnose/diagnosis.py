@@ -104,7 +104,7 @@ def _finding(check: Check, evidence: Evidence, remedies: Sequence[Remedy]) -> Fi
         record.outcome = "clear"
         return record
     record.outcome, record.fault = ("found" if check.evident else "suspected"), check.fault
-    record.severity, record.rate = outcome.severity, outcome.rate
+    record.severity, record.rate, record.by_hand = outcome.severity, outcome.rate, check.by_hand
     answering = [remedy for remedy in remedies if check.fault in remedy.answers]
     record.remedies = [r.name for r in sorted(answering, key=lambda r: r.cures != check.fault)]
     return record

@@ -7,6 +7,7 @@ import numpy as np
 
 from caviar.diagnose.contract import Check
 from caviar.diagnose.diagnosis import AREAS, CHECKS, concluded
+from caviar.diagnose.facts import DataFacts
 from caviar.remedies.contract import Remedy
 from caviar.run.record import ComparisonRecord, DiagnosisRecord, FindingRecord
 
@@ -15,6 +16,11 @@ _STATIC = "SD"
 """First letters of checks that look at the model and the data, which name causes, not symptoms."""
 STOPPING = "early-stopping"
 """The remedy that stops training in time."""
+LONGER = "longer"
+"""The remedy that trains for more epochs."""
+_TOO_SMALL = "capacity_too_small"
+_LARGER = {"width", "depth", "embedding"}
+"""Families of remedies that change how many weights the network has."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +53,13 @@ def candidates(diagnosis: DiagnosisRecord, remedies: Sequence[Remedy]) -> list[s
     return [name for name in dict.fromkeys(names) if name in known]
 
 
-def as_cures_of(remedies: Sequence[Remedy], optimizer: str, rate: float | None) -> list[Remedy]:
-    """The remedies, of which those that set an optimizer of the class that the model has change its rate alone.
+def as_cures_of(
+    remedies: Sequence[Remedy], optimizer: str, rate: float | None, data: DataFacts | None = None
+) -> list[Remedy]:
+    """The remedies, as what they take away from this model and its data.
+
+    Those that set an optimizer of the class that the model has change its rate alone. Where inputs (or the target) are
+    of a usual size already, scaling them anew may help, but not because they were not scaled.
 
     >>> from caviar.remedies.table import REMEDIES
     >>> sorted({one.cures for one in as_cures_of(REMEDIES, "Adam", 1e-5) if one.name in ("adam", "rmsprop")})
@@ -58,15 +69,43 @@ def as_cures_of(remedies: Sequence[Remedy], optimizer: str, rate: float | None) 
         remedies: All remedies.
         optimizer: Class of the model's optimizer.
         rate: Its learning rate; None where that is no number.
+        data: What the model is given; None where that is not known.
     """
+    scaled = set() if data is None else _scaled(data)
 
     def cures(remedy: Remedy) -> str:
+        if remedy.cures in scaled:
+            return ""
         kind, usual = remedy.optimizer or ("", 0.0)
         if kind != optimizer or rate is None:
             return remedy.cures
         return "learning_rate_low" if rate < usual else "learning_rate_high"
 
     return [replace(remedy, cures=cures(remedy)) for remedy in remedies]
+
+
+def _scaled(data: DataFacts, *, smallest: float = 0.1, largest: float = 3.0, far: float = 10.0) -> set[str]:
+    """Faults of scaling that these data cannot have.
+
+    Args:
+        data: Inputs and target as the network gets them.
+        smallest: Root mean square from which on an input, or the target's deviation, is of a usual size; columns that
+            were brought between 0 and 1 have 0.2 to 0.6.
+        largest: The same from above.
+        far: Distance from its median, in interquartile ranges, that no value of such an input exceeds.
+    """
+    sizes = np.hypot(data.centre, data.deviation)
+    sizes = sizes[data.deviation > 0]
+    inputs = (
+        len(sizes)
+        and smallest <= sizes.min()
+        and sizes.max() <= largest
+        and np.nanmax(data.extreme, initial=0.0) <= far
+    )
+    target = (
+        smallest <= data.target_deviation and max(data.target_deviation, abs(data.target_centre)) <= largest
+    )
+    return {name for name, is_so in (("unscaled_input", inputs), ("unscaled_target", target)) if is_so}
 
 
 def in_time(
@@ -113,6 +152,51 @@ def _gains_in_time(comparisons: Sequence[ComparisonRecord]) -> dict[str, float]:
         if len(parts) == 2 and STOPPING in parts and more:
             gains[next(part for part in parts if part != STOPPING)] = one.difference.value
     return gains
+
+
+def helps_as_larger(
+    comparisons: Sequence[ComparisonRecord], remedies: Sequence[Remedy]
+) -> list[ComparisonRecord]:
+    """What may show that the network is too small: more units or layers, where they help or make seeds agree.
+
+    Args:
+        comparisons: Each remedy tried beside the baseline.
+        remedies: All remedies.
+    """
+    larger = {remedy.name for remedy in remedies if remedy.cures == _TOO_SMALL}
+    return [c for c in comparisons if c.remedy in larger and (c.verdict == "helps" or c.steadier is not None)]
+
+
+def large_enough(
+    comparisons: Sequence[ComparisonRecord],
+    remedies: Sequence[Remedy],
+    fits_by: Callable[[str], float],
+    rope: float,
+    *,
+    share: float = 0.5,
+) -> set[str]:
+    """Names of remedies that make the network larger, where it was large enough for what it was asked.
+
+    A network is too small where a larger one fits the training rows better, by what counts as a difference, and
+    nothing brings one of the same size there. Larger networks also learn faster: after few epochs they are ahead of
+    a network that only needs more of them.
+
+    Args:
+        comparisons: Each remedy tried beside the baseline.
+        remedies: All remedies.
+        fits_by: By a remedy's name, how much better its training rows are scored than the baseline's.
+        rope: Smallest difference that counts, in the score's unit.
+        share: Of what the larger network gains on the training rows, what another remedy that helps must gain there:
+            after 1/30 to 1/10 of the epochs, training three times as long gained 0.67 to 2.7 of it on three tables;
+            with 1 to 4 units that are too few, 0.05 to 0.32.
+    """
+    family = {remedy.name: remedy.family for remedy in remedies}
+    same = [
+        c.remedy for c in comparisons if c.verdict == "helps" and family.get(c.remedy) not in {None, *_LARGER}
+    ]
+    most = max((gain for gain in map(fits_by, same) if np.isfinite(gain)), default=-np.inf)
+    gains = {c.remedy: fits_by(c.remedy) for c in helps_as_larger(comparisons, remedies)}
+    return {name for name, gain in gains.items() if not gain > rope or most >= share * gain}
 
 
 def is_clear(
@@ -176,6 +260,7 @@ def explained(
     remedies: Sequence[Remedy],
     *,
     unfit: Collection[str] = (),
+    no_cause: Collection[str] = (),
     tied: float = 0.15,
 ) -> DiagnosisRecord:
     """The diagnosis after the trial of the remedies it asked for.
@@ -189,10 +274,11 @@ def explained(
         comparisons: Each remedy tried beside the baseline.
         remedies: All remedies.
         unfit: Remedies that had nothing to change here: there is no need to try them.
+        no_cause: Remedies that may help, but what they take away is not what was wrong.
         tied: Share of the best gain that others may lack and still help about equally.
     """
     by_name = {remedy.name: remedy for remedy in remedies}
-    pairs = _pairs(diagnosis, comparisons, by_name)
+    pairs = [p for p in _pairs(diagnosis, comparisons, by_name) if p.remedy.name not in no_cause]
     gains = {pair.remedy.name: pair.gain for pair in pairs}
     main = _main(pairs, tied)
     causes = [main] if main else []

@@ -74,6 +74,8 @@ OUT_OF_FOLD = (
         "duplicates",
         learns_duplicates,
         why="The score is then better than on rows that repeat nothing; copies belong into one group.",
+        by_hand="Keep copies together: name the column that says which rows belong to one thing (`--group`), "
+        "or leave repetitions out.",
     ),
     Check(
         "G06",

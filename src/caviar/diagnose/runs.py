@@ -138,5 +138,7 @@ RUNS = (
         "undersampled_signal",
         depends_on_the_rows,
         why="More seeds do not help then, but more rows do, and more repeats tell differences apart.",
+        by_hand="Collect more rows, above all of the kinds that are rare. Until then repeat the "
+        "cross-validation more often: `caviar stability` says how many repeats suffice.",
     ),
 )

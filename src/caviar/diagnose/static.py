@@ -3,6 +3,7 @@
 from itertools import pairwise
 
 import numpy as np
+from scipy import stats
 
 from caviar.diagnose.contract import Check, Clear, Found, NotApplicable, Outcome
 from caviar.diagnose.evidence import Evidence
@@ -210,19 +211,27 @@ def unusual_hidden_activation(evidence: Evidence, *, deep: int = 4) -> Outcome:
     return Clear("The hidden activations are usual ones.", numbers)
 
 
-def initial_weights(evidence: Evidence, *, small: float = 0.3, large: float = 3.0) -> Outcome:
+def initial_weights(
+    evidence: Evidence, *, small: float = 0.027, large: float = 2.0, chance: float = 1e-3
+) -> Outcome:
     """First weights are all alike, or far from the size that keeps signals alive.
+
+    Usual sizes (root mean squares) lie between 1 / sqrt(inputs or outputs, whichever are more), as orthogonal weights
+    have, and sqrt(2 / inputs), as He's: Glorot's and LeCun's are between them, for every number of inputs and outputs.
 
     Args:
         evidence: What is known.
-        small: Kernels with less than this share of Glorot's deviation, in a network with three hidden layers or
-            more, shrink what passes by that much at every layer.
-        large: Kernels with more than this multiple blow it up. (Glorot & Bengio, 2010; He et al., 2015)
+        small: Share of the smallest usual size below which hidden kernels are too small, all of them multiplied: what
+            passes shrinks by that much in all, as it does where three of them have 0.3 of it each.
+        large: Kernels of more than this multiple of He's size blow it up by that much. (Glorot & Bengio, 2010; He et
+            al., 2015)
+        chance: How often usual weights may be drawn as far off, or as far to one side, as a layer's: few numbers vary.
     """
     if evidence.model is None:
         return _NO_MODEL
     kernels = evidence.model.kernels
-    alike = [layer for layer in kernels if layer.deviation == 0 and np.prod(layer.fans) > 1]
+    # Units of a last layer may begin alike: what they are given differs from the second step on.
+    alike = [layer for layer in kernels[:-1] if layer.deviation == 0 and np.prod(layer.fans) > 1]
     if alike:
         return Found(
             f"All first weights of {_listed([layer.name for layer in alike])} are {alike[0].mean:g}: its units learn "
@@ -231,14 +240,29 @@ def initial_weights(evidence: Evidence, *, small: float = 0.3, large: float = 3.
             None,
             {"layers": float(len(alike))},
         )
-    ratios = np.array([_size(layer) for layer in kernels])
+    drawn = [layer for layer in kernels if layer.deviation > 0]
+    highest, lowest = (
+        [_size(layer) / _he(layer) for layer in drawn],
+        [_size(layer) / _least(layer) for layer in drawn],
+    )
     numbers = {
-        "smallest, times Glorot's": float(ratios.min(initial=1)),
-        "largest": float(ratios.max(initial=1)),
+        "largest, times He's": max(highest, default=1.0),
+        "smallest, times the smallest usual size": min(lowest, default=1.0),
     }
-    off = [layer.name for layer, ratio in zip(kernels, ratios, strict=True) if ratio > large]
-    weak = [layer.name for layer, ratio in zip(kernels, ratios, strict=True) if ratio < small]
-    shifted = [layer.name for layer in kernels if abs(layer.mean) > layer.deviation and layer.fans[0] > 2]
+    off = [
+        layer.name
+        for layer, ratio in zip(drawn, highest, strict=True)
+        if ratio > large and stats.chi2.sf(np.prod(layer.fans) * ratio**2, np.prod(layer.fans)) < chance
+    ]
+    weak = [
+        (layer.name, ratio)
+        for layer, ratio in zip(drawn, lowest, strict=True)
+        if layer is not kernels[-1]
+        and ratio < 1
+        and stats.chi2.cdf(np.prod(layer.fans) * ratio**2, np.prod(layer.fans)) < chance
+    ]
+    shrunk = float(np.prod([ratio for _, ratio in weak]))
+    shifted = [layer.name for layer in drawn if _is_shifted(layer, chance)]
     if shifted:
         return Found(
             f"First weights of {_listed(shifted)} do not lie around zero, so that units begin saturated or alike.",
@@ -246,21 +270,37 @@ def initial_weights(evidence: Evidence, *, small: float = 0.3, large: float = 3.
             None,
             numbers,
         )
-    if off or len(weak) >= 3:
-        which, how = (off, "large") if off else (weak, "small")
-        return Found(
-            f"First weights of {_listed(which)} are too {how} for its numbers of inputs and outputs "
-            f"({ratios.max() if off else ratios.min():.2g} times Glorot's); take he_normal or glorot_uniform.",
-            0.6,
-            None,
-            numbers,
-        )
+    if off or shrunk < small:
+        told = f"{_listed(off)} are too large for its number of inputs (up to {max(highest):.2g} times He's)"
+        if not off:
+            told = (
+                f"{_listed([name for name, _ in weak])} are too small for their numbers of inputs and outputs: what "
+                f"passes shrinks to {shrunk:.2g} of what it would with the smallest usual ones"
+            )
+        return Found(f"First weights of {told}; take he_normal or glorot_uniform.", 0.6, None, numbers)
     return Clear("First weights have a usual size.", numbers)
 
 
 def _size(layer: LayerFacts) -> float:
-    """Root mean square of the first weights, in units of Glorot's."""
-    return float(np.hypot(layer.deviation, layer.mean) / np.sqrt(2 / sum(layer.fans)))
+    """Root mean square of the first weights."""
+    return float(np.hypot(layer.deviation, layer.mean))
+
+
+def _he(layer: LayerFacts) -> float:
+    """The largest usual size of first weights."""
+    return float(np.sqrt(2 / layer.fans[0]))
+
+
+def _least(layer: LayerFacts) -> float:
+    """The smallest usual size of first weights."""
+    return float(np.sqrt(1 / max(layer.fans)))
+
+
+def _is_shifted(layer: LayerFacts, chance: float) -> bool:
+    """Whether the mean of first weights exceeds their deviation, and what so few around zero show by chance."""
+    free = int(np.prod(layer.fans)) - 1
+    by_chance = stats.t.isf(chance / 2, free) / np.sqrt(free) if free else np.inf
+    return bool(abs(layer.mean) > layer.deviation * max(1.0, by_chance))
 
 
 _USUAL_RATES = {"SGD": (1e-4, 0.5), "Adadelta": (1e-2, 10.0), "Adagrad": (1e-3, 0.5), "Ftrl": (1e-4, 0.5)}
@@ -301,25 +341,18 @@ def _rate(evidence: Evidence, *, above: bool) -> Outcome:
     return Clear(f"{sentence}{low:g} to {high:g}.", numbers)
 
 
-def dropout(evidence: Evidence, *, most: float = 0.5) -> Outcome:
-    """Units are dropped where that does harm: more than half of them, right before a batch normalization, at the end.
+def dropout(evidence: Evidence) -> Outcome:
+    """Units are dropped where that does harm: right before a batch normalization, or at the end.
 
-    Args:
-        evidence: What is known.
-        most: Larger rates than this one are unusual (Srivastava et al., 2014). Dropout before batch normalization
-            shifts its variance between training and inference (Li et al., 2019).
+    Dropout before batch normalization shifts its variance between training and inference (Li et al., 2019). How much is
+    dropped is another question: S13.
     """
     if evidence.model is None:
         return _NO_MODEL
     layers = evidence.model.layers
-    heavy = [layer for layer in layers if layer.rate > most]
     pairs = [a.name for a, b in pairwise(layers) if a.rate > 0 and b.kind == "BatchNormalization"]
     last = layers[-1].name if layers and layers[-1].rate > 0 else ""
     clauses = []
-    if heavy:
-        clauses.append(
-            f"{_listed([x.name for x in heavy])} drops {max(x.rate for x in heavy):.0%} of the units"
-        )
     if pairs:
         clauses.append(f"{_listed(pairs)} stands right before a batch normalization")
     if last:
@@ -329,19 +362,28 @@ def dropout(evidence: Evidence, *, most: float = 0.5) -> Outcome:
     return Clear("Dropout stands where it belongs, if there is any.", {})
 
 
-def over_regularised(evidence: Evidence, *, most: float = 0.009) -> Outcome:
-    """Penalties on the weights are strong.
+def over_regularised(evidence: Evidence, *, most: float = 0.009, dropped: float = 0.5) -> Outcome:
+    """Penalties on the weights are strong, or more than half of a layer's units are dropped.
 
     Args:
         evidence: What is known.
         most: Penalty factors up to 0.01 are usual; tutorials and Keras' own default take 0.01 or less.
+        dropped: Larger dropout rates than this one are unusual (Srivastava et al., 2014).
     """
     if evidence.model is None:
         return _NO_MODEL
-    largest = max((layer.penalty for layer in evidence.model.layers), default=0.0)
-    if largest > most:
-        return Found(f"Weights are penalised by {largest:g}.", 0.5, None, {"largest factor": largest})
-    return Clear("Penalties on the weights are small, if there are any.", {"largest factor": largest})
+    layers = evidence.model.layers
+    largest = max((layer.penalty for layer in layers), default=0.0)
+    rate = max((layer.rate for layer in layers), default=0.0)
+    clauses = [f"weights are penalised by {largest:g}"] * (largest > most)
+    if rate > dropped:
+        names = [layer.name for layer in layers if layer.rate > dropped]
+        clauses.append(f"up to {rate:.0%} of the units are dropped ({_listed(names)})")
+    numbers = {"largest factor": largest, "largest rate": rate}
+    if clauses:
+        sentence = "; ".join(clauses)
+        return Found(f"{sentence[0].upper()}{sentence[1:]}.", 0.5, None, numbers)
+    return Clear("Penalties on the weights and dropout are small, if there are any.", numbers)
 
 
 def normalization_at_the_end(evidence: Evidence) -> Outcome:
@@ -518,19 +560,19 @@ STATIC = (
     ),
     Check(
         "S12",
-        "Dropout is misplaced or too strong",
+        "Dropout is misplaced",
         "learning",
         "dropout_misuse",
         dropout,
-        why="Too few units are left to learn with, or inference sees other numbers than training did.",
+        why="Inference then sees other numbers than training did.",
     ),
     Check(
         "S13",
-        "The weights are penalised strongly",
+        "The network is held back strongly",
         "learning",
         "over_regularised",
         over_regularised,
-        why="The penalty then outweighs the loss, and the network stays too simple.",
+        why="A penalty then outweighs the loss, or too few units are left to learn with: the network stays too simple.",
     ),
     Check(
         "S14",
@@ -555,6 +597,8 @@ STATIC = (
         "metric_mismatch",
         metrics_lie,
         why="A constant answer then looks good.",
+        by_hand="Compile with a metric that a constant answer does not make look good: AUC or `F1Score` for a "
+        "rare class, `mean_absolute_error` for quantities. Training stays as it is.",
     ),
     Check(
         "S17",
@@ -563,5 +607,7 @@ STATIC = (
         "redundant_bias",
         cancelled_bias,
         why="It does no harm: its gradient is rounding noise, and it is saved and moved for nothing.",
+        by_hand="Pass `use_bias=False` to the layer before the normalization: fewer numbers are trained and "
+        "saved, and no prediction changes.",
     ),
 )

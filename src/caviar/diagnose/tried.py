@@ -173,6 +173,8 @@ TRIED_LEARNING = (
         "wrong_gradient",
         wrong_gradients,
         why="Training then goes where the loss does not fall.",
+        by_hand="Mend the person's own code: write it with differentiable operations of `keras.ops`, and look "
+        "for stopped gradients, rounding, comparisons and `argmax` on the way to the loss.",
     ),
     Check(
         "L20",
@@ -182,6 +184,8 @@ TRIED_LEARNING = (
         climbs,
         why="Each step then makes worse what it is meant to make better.",
         evident=True,
+        by_hand="Mend the training step: it must apply the gradient of the loss that it reports, and not its "
+        "negative.",
     ),
     Check(
         "L15",

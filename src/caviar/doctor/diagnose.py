@@ -62,8 +62,8 @@ class Diagnosis:
             lines.append(
                 f"{self.metric}: {self.score.value:.4g} ({self.score.low:.4g} to {self.score.high:.4g})"
             )
-        lines += [f"{f.code} {f.title} ({f.fault}): {f.sentence}" for f in self.findings]
-        lines += [f"Note: {f.title}. {f.sentence}" for f in self.notes]
+        lines += [f"{f.code} {f.title} ({f.fault}): {_told(f)}" for f in self.findings]
+        lines += [f"Note: {f.title}. {_told(f)}" for f in self.notes]
         lines += [f"Tried: {e.title}. {e.sentence}" for e in self.record.experiments if e.outcome == "done"]
         return "\n".join(lines)
 
@@ -213,6 +213,10 @@ def diagnose_table(
     recipe = read_recipe(dataset, model, epochs, batch_size, absolute=deciding.name == "mae")
     with keras_speaks_plainly():
         return _diagnosed(_Given(dataset, deciding, recipe, seed), Clock(minutes, began), int(not quiet))
+
+
+def _told(finding: FindingRecord) -> str:
+    return f"{finding.sentence} {finding.by_hand}".rstrip()
 
 
 @dataclass(frozen=True, eq=False)

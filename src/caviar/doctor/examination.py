@@ -8,7 +8,17 @@ from scipy.stats import mannwhitneyu
 from caviar.data.profile import suspect_columns
 from caviar.diagnose.diagnosis import BEFORE_TRAINING, concluded, diagnose
 from caviar.diagnose.evidence import Evidence
-from caviar.diagnose.explain import STOPPING, as_cures_of, candidates, explained, in_time, is_clear
+from caviar.diagnose.explain import (
+    LONGER,
+    STOPPING,
+    as_cures_of,
+    candidates,
+    explained,
+    helps_as_larger,
+    in_time,
+    is_clear,
+    large_enough,
+)
 from caviar.diagnose.facts import DataFacts, ModelFacts, data_facts
 from caviar.doctor.anatomy import model_facts
 from caviar.estimate import Estimate
@@ -120,9 +130,17 @@ class Examination:
         by_name = {remedy.name: remedy for remedy in REMEDIES}
         asked_for = [by_name[name] for name in candidates(seen.record, REMEDIES)]
         tried = self.tried(seen, asked_for, most=most, until_clear=True)
-        model = tried.evidence.model
-        remedies = REMEDIES if model is None else as_cures_of(REMEDIES, model.optimizer, model.rate)
-        record = explained(tried.record, tried.comparisons, remedies, unfit=tried.trial.unfit)
+        model, data = tried.evidence.model, tried.evidence.data
+        remedies = REMEDIES if model is None else as_cures_of(REMEDIES, model.optimizer, model.rate, data)
+        enough = large_enough(
+            tried.comparisons,
+            remedies,
+            lambda name: fits_by(tried.trial, tried.trial.arm(name)),
+            tried.evidence.rope,
+        )
+        record = explained(
+            tried.record, tried.comparisons, remedies, unfit=tried.trial.unfit, no_cause=enough
+        )
         late = sum("--minutes" in skip.why for skip in tried.trial.skipped)
         if record.area == "healthy" and late:
             asked = late + len(tried.trial.arms)
@@ -162,11 +180,18 @@ class Examination:
                 judged = judge_trial(self.bench, trial, rope)
                 if until_clear and is_clear(seen.record, judged, REMEDIES, seen.evidence.distance):
                     break
+            self._try_longer(trial, judge_trial(self.bench, trial, rope))
             self._try_in_time(seen, trial, judge_trial(self.bench, trial, rope))
             for together in combinations(judge_trial(self.bench, trial, rope), REMEDIES):
                 if "+".join(remedy.name for remedy in together) not in done:
                     self._try(trial, [together])
         return Findings(seen.record, trial, judge_trial(self.bench, trial, rope), seen.evidence)
+
+    def _try_longer(self, trial: Trial, judged: list[ComparisonRecord]) -> None:
+        """Where a larger network helps, see whether the same one would too if it were trained for longer."""
+        done = {arm.recipe.name for arm in trial.arms} | {skip.remedy for skip in trial.skipped}
+        if LONGER not in done and helps_as_larger(judged, REMEDIES):
+            self._try(trial, [[remedy for remedy in REMEDIES if remedy.name == LONGER]])
 
     def _try_in_time(self, seen: Findings, trial: Trial, judged: list[ComparisonRecord]) -> None:
         """Try remedies that fit the training rows better, but score worse, with training stopped in time."""
@@ -191,6 +216,7 @@ class Examination:
             self._monitor,
             self._said,
             seeds=SEEDS,
+            ask_fit=True,
             show=False,
         )
 
@@ -328,6 +354,14 @@ def fits_better(arm: Arm, than: Arm, *, p: float = 0.01) -> bool:
     if not all(len(some) for some in ends):
         return False
     return bool(mannwhitneyu(*ends, alternative="less").pvalue < p)
+
+
+def fits_by(trial: Trial, arm: Arm) -> float:
+    """How much better an arm scores its training rows than the baseline does its own; NaN where it is not known."""
+    if arm.fit_scores is None or trial.baseline.fit_scores is None:
+        return float("nan")
+    gains = trial.held(arm.fit_scores) - trial.held(trial.baseline.fit_scores)
+    return float((gains if trial.higher_is_better else -gains).mean())
 
 
 def _last_losses(arm: Arm) -> np.ndarray:

@@ -259,8 +259,8 @@ class Work:
                 if finding.outcome == "found":
                     self.voice.say(f"  {finding.code} {finding.title}: {finding.sentence}")
                 elif finding.outcome == "suspected":
-                    tells = " The trial will tell." if finding.remedies else " No remedy is known."
-                    self.voice.say(f"  {finding.code} {finding.title}: {finding.sentence}{tells}")
+                    tells = "The trial will tell." if finding.remedies else finding.by_hand
+                    self.voice.say(f"  {finding.code} {finding.title}: {finding.sentence} {tells}")
             reason = rope_reason(
                 *_anchors(bench, self.record), bench.metric.title, perfect=_perfect(bench.metric)
             )

@@ -215,6 +215,7 @@ def measure_all(
     recipes: Sequence[Recipe],
     *,
     seeds: int = 1,
+    ask_fit: bool = False,
     show: bool = True,
     monitor: Monitor | None = None,
     keep: Keep | None = None,
@@ -227,13 +228,14 @@ def measure_all(
         bench: Rows, splits, seeds and scores.
         recipes: What to train.
         seeds: Seeds per fold; an ensemble has as many as it needs.
+        ask_fit: Also score the training rows.
         show: Record the held-out rows' curves.
         monitor: Told of progress.
         keep: Where the state is kept while they train.
         what: What each recipe does, for the report.
         sources: Where each idea comes from.
     """
-    fittings = _fittings(bench, recipes, seeds, show=show)
+    fittings = _fittings(bench, recipes, seeds, ask_fit=ask_fit, show=show)
     trained = train_staged([fitting.stages for fitting in fittings], monitor, keep)
     return [
         _arm(bench, recipe, fitting, one, (1, seeds), said, source)
@@ -258,7 +260,7 @@ def measure_in_turn(
     Yields:
         Measured recipes by their places, of those that trained together.
     """
-    fittings = _fittings(bench, recipes, 1, show=False)
+    fittings = _fittings(bench, recipes, 1, ask_fit=False, show=False)
     stages: list[Sequence[Job]] = [fitting.stages for fitting in fittings]
     if parts is not None:
         stages = [_part_of(jobs, part) for jobs, part in zip(stages, parts, strict=True)]
@@ -281,17 +283,19 @@ def jobs_for(
         seeds: Likewise.
     """
     if first_repeat_seeds == 1:
-        return [fitting.job for fitting in _fittings(bench, recipes, seeds, show=False)]
+        return [fitting.job for fitting in _fittings(bench, recipes, seeds, ask_fit=False, show=False)]
     most = [max(seeds, first_repeat_seeds if split.repeat == 0 else 1) for split in bench.splits]
     return [_fitting(bench, one, most, ask_fit=False, show=False, probe=False).job for one in recipes]
 
 
-def _fittings(bench: Bench, recipes: Sequence[Recipe], seeds: int, *, show: bool) -> list[Fitting]:
+def _fittings(
+    bench: Bench, recipes: Sequence[Recipe], seeds: int, *, ask_fit: bool, show: bool
+) -> list[Fitting]:
     """What is to be trained for each recipe; equal targets are one array, so that recipes can share a program."""
     fittings: list[Fitting] = []
     for recipe in recipes:
         most = [recipe.ensemble if recipe.ensemble > 1 else seeds] * len(bench.splits)
-        fitting = _fitting(bench, recipe, most, ask_fit=False, show=show, probe=False)
+        fitting = _fitting(bench, recipe, most, ask_fit=ask_fit, show=show, probe=False)
         same = next((f.job.y for f in fittings if _equal(f.job.y, fitting.job.y)), fitting.job.y)
         fittings.append(replace(fitting, job=replace(fitting.job, y=same)))
     return fittings

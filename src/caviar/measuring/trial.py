@@ -126,6 +126,7 @@ def try_some(
     keep_of: Callable[[Recipe], Keep] | None = None,
     *,
     seeds: int = 1,
+    ask_fit: bool = False,
     show: bool = True,
 ) -> None:
     """Train some remedies; what cannot be tried is noted in the trial with its reason.
@@ -141,6 +142,7 @@ def try_some(
         done: Called with each arm once it is part of the trial.
         keep_of: Says where the state is kept while the first recipe trains; nowhere if left out.
         seeds: Seeds per fold.
+        ask_fit: Also score the training rows.
         show: Record the held-out rows' curves too.
     """
     ready = _applied(bench, trial, choices, budget)
@@ -152,6 +154,7 @@ def try_some(
             bench,
             [recipe for _, recipe in ready],
             seeds=seeds,
+            ask_fit=ask_fit,
             show=show,
             monitor=monitor_of(first),
             keep=None if keep_of is None else keep_of(first),
@@ -239,39 +242,45 @@ def judge_trial(bench: Bench, trial: Trial, rope: float) -> list[ComparisonRecor
         one.model_copy(
             update={
                 "steadier": steadier(trial.each(trial.baseline), trial.each(arm), alpha=alpha),
-                "sentence": f"{one.sentence}{_in_words(interaction(bench, trial, arm))}",
+                "sentence": one.sentence
+                + _in_words(interaction(bench, trial, arm), arm.recipe.name.count("+") + 1),
             }
         )
         for one, arm in zip(judged, trial.arms, strict=True)
     ]
 
 
-def _in_words(beyond: Estimate | None) -> str:
+_MANY = {2: "the two", 3: "the three"}
+
+
+def _in_words(beyond: Estimate | None, parts: int) -> str:
     if beyond is None:
         return ""
     between = f"(95 % interval {beyond.low:.3g} to {beyond.high:.3g})"
+    many = _MANY.get(parts, f"all {parts}")
     if beyond.low <= 0 <= beyond.high:
-        return f" Whether the two gain more or less together than one by one cannot be told {between}."
+        return f" Whether {many} gain more or less together than one by one cannot be told {between}."
     more = "more" if beyond.value > 0 else "less"
-    return f" Together the two gain {abs(beyond.value):.3g} {more} than one by one {between}."
+    return f" Together {many} gain {abs(beyond.value):.3g} {more} than one by one {between}."
 
 
 def interaction(bench: Bench, trial: Trial, arm: Arm) -> Estimate | None:
-    """How much more two remedies gain together than one by one, in the score's unit; None for anything else.
+    """How much more remedies gain together than one by one, in the score's unit; None for anything else.
 
     Args:
         bench: Rows and splits.
         trial: What was tried.
-        arm: The two together.
+        arm: The remedies together.
     """
     parts = arm.recipe.name.split("+")
     tried = {other.recipe.name: other for other in trial.arms}
-    if len(parts) != 2 or not all(part in tried for part in parts):
+    if len(parts) < 2 or not all(part in tried for part in parts):
         return None
-    one, other = (trial.scores(tried[part]) for part in parts)
-    beyond = trial.scores(arm) - one - other + trial.scores(trial.baseline)
+    base = trial.scores(trial.baseline)
+    one_by_one = sum(trial.scores(tried[part]) - base for part in parts)
     sign = 1 if bench.metric.higher_is_better else -1
-    return mean_estimate(sign * beyond, bench.test_share, n_rows=bench.dataset.n_rows)
+    beyond = sign * (trial.scores(arm) - base - one_by_one)
+    return mean_estimate(beyond, bench.test_share, n_rows=bench.dataset.n_rows)
 
 
 def helpers(comparisons: Sequence[ComparisonRecord]) -> list[str]:

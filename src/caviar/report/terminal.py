@@ -282,6 +282,8 @@ def diagnosis(record: DiagnosisRecord, score: Estimate | None, metric: str, seco
             if mark == "!" and finding.remedies:
                 helpful = "; ".join(titles.get(name, name) for name in finding.remedies[:3])
                 parts.append(_line("", f"May help: {helpful}."))
+            elif finding.by_hand:
+                parts.append(_line("", f"By hand: {finding.by_hand}"))
     parts += [
         _line("Tried", f"{one.title}: {one.sentence}") for one in record.experiments if one.outcome == "done"
     ]

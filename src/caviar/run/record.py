@@ -132,7 +132,7 @@ class FindingRecord(_Value):
     """The outcome of one check.
 
     Found: it costs performance. Suspected: it is there, and whether it costs anything was not tried. Harmless: taking
-    it away changed nothing measurable.
+    it away changed nothing measurable. What a person can do by hand is said where no change of the recipe can help.
     """
 
     code: str
@@ -145,6 +145,7 @@ class FindingRecord(_Value):
     rate: Estimate | None = None
     evidence: dict[str, float] = {}
     remedies: list[str] = []
+    by_hand: str = ""
 
 
 class ExperimentRecord(_Value):
