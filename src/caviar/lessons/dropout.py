@@ -179,8 +179,8 @@ LESSON = Lesson(
     "another. On 208 sonar echoes the source sees it do harm, but along with it the learning rate becomes ten times "
     "as large, momentum rises and weights are bound: four changes at once. Beside its three networks stand the same "
     "ones without dropout, or with nothing but dropout; then its advice, one piece at a time, around a network that "
-    "drops a fifth of its hidden units. Twenty seeds, because each takes ten folds: 576,000 updates of all variants, "
-    "about 25 seconds of one core.",
+    "drops a fifth of its hidden units. Ten seeds, because each takes ten folds: 576,000 updates of all variants, "
+    "almost half a minute of one core.",
     data=table("sonar", lambda y: folds(y, 10, seed=7)),
     variants=VARIANTS,
     also=also,
@@ -349,5 +349,5 @@ LESSON = Lesson(
     figures=figures,
     learned="One comparison, one change: what moves along with a technique is easily taken for its effect. A "
     "difference smaller than what folds differ by needs more than one cross-validation to be seen.",
-    most=20,
+    most=10,
 )

@@ -71,7 +71,7 @@ LESSONS: tuple[Lesson, ...] = (
 """The course."""
 
 SECONDS: dict[str, float] = {
-    "dropout": 260,
+    "dropout": 350,
     "cyclical-rates": 95,
     "batch-normalization-advice": 84,
     "seven-hyperparameters": 62,
