@@ -1,4 +1,4 @@
-"""What README promises runs: its Python blocks, and the commands and options it names."""
+"""What README promises runs: its Python blocks, commands and options; what any page names exists."""
 
 import re
 import runpy
@@ -11,6 +11,7 @@ import typer
 from caviar.command.main import app
 
 README = Path(__file__).parent.parent / "README.md"
+PAGES = [README, *sorted((README.parent / "docs").glob("*.md"))]
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
 PYTHON = [code for language, code in BLOCKS if language == "python"]
 COMMANDS = [
@@ -53,10 +54,16 @@ def test_the_two_commands_of_readme_are_there():
         assert (README.parent / script).is_file()
 
 
-def test_every_document_that_readme_links_exists():
-    for target in re.findall(r"\]\(([^)#]+)\)", README.read_text(encoding="utf-8")):
-        if not target.startswith("http"):
-            assert (README.parent / target).exists(), target
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_file_and_command_that_a_page_names_exists(page):
+    text = page.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#]+)\)", text):
+        assert target.startswith("http") or (page.parent / target).exists(), target
+    for name in re.findall(r"(?<![\w/])(?:benchmarks|scripts|tests|src/caviar)/[\w/.-]*\w", text):
+        assert (README.parent / name).exists(), name
+    commands = typer.main.get_command(app).commands
+    for name in re.findall(r"`caviar ([a-z-]+)[^`]*`", text):
+        assert name in commands, name
 
 
 def test_the_page_of_checks_is_that_of_the_tables():
