@@ -1,6 +1,7 @@
 """Two recipes have the same structure if one program serves both, and never otherwise."""
 
 import inspect
+import threading
 
 import jax
 import keras
@@ -519,3 +520,26 @@ def test_equal_descriptions_mean_equal_programs(drawn, another, changed):
     traced, again = (module._steps(t.model, BATCH, places(t.model)) for t in templates)
     if traced != again:
         assert one != other
+
+
+def test_models_that_other_threads_build_meanwhile_get_their_first_values():
+    """A builder is looked at in one thread; a person's other thread builds, and another one looks as well."""
+    beside, looked = [], []
+
+    def build():
+        if threading.current_thread() is threading.main_thread() and not beside:
+            other = threading.Thread(target=lambda: beside.append(L.Dense(2)(np.ones((1, 3)))))
+            other.start()
+            other.join()
+        return network()()
+
+    waiting = threading.Thread(target=lambda: looked.append(sketch_of(network(), BATCH)))
+    with template_module.sketching():
+        waiting.start()
+        sketched = build()
+    waiting.join()
+    assert np.isfinite(np.asarray(beside[0])).all()
+    for model in (sketched, *looked):
+        assert all(np.isnan(one._value).all() for one in model.layers[-1].trainable_variables[:1])
+    fresh = network()()
+    assert np.isfinite(np.asarray(fresh.layers[-1].kernel)).all()

@@ -3,6 +3,7 @@
 import functools
 import random
 import re
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,6 +23,9 @@ Build = Callable[[], keras.Model]
 # any model needs are looked up.
 _DRAWS = 4096
 _TEMPLATE_SEEDS = (20_011, 30_011)
+
+CHANGING_KERAS = threading.RLock()
+"""Held while methods of Keras' classes, which all threads share, are replaced by others."""
 
 
 @dataclass(frozen=True)
@@ -203,24 +207,32 @@ def _initial_values_recorded() -> Iterator[_Recording]:
     """Note each variable's initializer instead of calling it.
 
     Calling initializers eagerly compiles a program each; here a NaN stands in, so that a builder that
-    computes with initial values gives itself away.
+    computes with initial values gives itself away. Models that other threads build meanwhile are left alone.
     """
-    recording = _Recording()
-    original = JaxVariable._initialize_with_initializer
+    with CHANGING_KERAS:
+        mine, original = threading.get_ident(), JaxVariable._initialize_with_initializer
+        recording = _Recording()
 
-    def record(self: JaxVariable, initializer: Callable[..., Any]) -> None:
-        marker = np.zeros(self._shape, jax.dtypes.canonicalize_dtype(self._dtype))
-        if np.issubdtype(marker.dtype, np.floating) or self._dtype == "bfloat16":
-            marker[...] = np.nan
-        self._shape = tuple(self._shape)
-        self._value = marker
-        recording.seen[id(self)] = (self, initializer, marker)
+        def record(self: JaxVariable, initializer: Callable[..., Any]) -> None:
+            if threading.get_ident() == mine:
+                _note_initializer(recording, self, initializer)
+            else:
+                original(self, initializer)
 
-    JaxVariable._initialize_with_initializer = record
-    try:
-        yield recording
-    finally:
-        JaxVariable._initialize_with_initializer = original
+        JaxVariable._initialize_with_initializer = record
+        try:
+            yield recording
+        finally:
+            JaxVariable._initialize_with_initializer = original
+
+
+def _note_initializer(recording: _Recording, variable: JaxVariable, initializer: Callable[..., Any]) -> None:
+    marker = np.zeros(variable._shape, jax.dtypes.canonicalize_dtype(variable._dtype))
+    if np.issubdtype(marker.dtype, np.floating) or variable._dtype == "bfloat16":
+        marker[...] = np.nan
+    variable._shape = tuple(variable._shape)
+    variable._value = marker
+    recording.seen[id(variable)] = (variable, initializer, marker)
 
 
 def _origin(  # noqa: PLR0911 - one answer per case

@@ -19,7 +19,7 @@ from keras.src.models.functional import Functional  # the gate to Keras' interna
 
 from caviar.population.lift import WIDTH, numbers
 from caviar.population.narrow import DRAWN
-from caviar.population.template import Build, call_builder, ready
+from caviar.population.template import CHANGING_KERAS, Build, call_builder, ready
 
 # Zero at zero, so that a unit without weights is silent.
 _SILENT = {
@@ -147,8 +147,6 @@ def _is_plain(layer: Any) -> bool:  # noqa: ANN401
     )
 
 
-# Keras' layers are shared by all threads, so one at a time widens them.
-_WIDENING = threading.Lock()
 # Attributes of Keras' parts that follow from widths.
 _SIZES = {"units", "_shape", "_build_shapes_dict", "axes"}
 
@@ -216,7 +214,7 @@ def widened(build: Build, units: Sequence[int], batch: tuple[Any, ...]) -> Build
             layers.Dense.build = own
 
     def alone() -> keras.Model:
-        with _WIDENING:
+        with CHANGING_KERAS:
             return wide()
 
     return alone
