@@ -96,6 +96,8 @@ def test_a_grid_that_cannot_hold_all_choices_is_refused_with_how_many_it_takes()
     with pytest.raises(OptionError, match=r"^Expected at least 27 trials .+ got 26\. .+\.$"):
         grid_search(space, 26)
     assert len(grid_search(space, 27).ask(100)) == 27
+    with pytest.raises(OptionError, match=r"at least 28 trials .* beside the settings to start with, got 27"):
+        grid_search(space, 27, start=[space.default()])
 
 
 def test_a_journal_that_cannot_be_written_any_more_is_a_sentence(tmp_path):

@@ -29,6 +29,13 @@ def grid_search(space: Space, trials: int, seed: int = 0, start: Sequence[Settin
         OptionError: The trials do not suffice for the values of all choices, or `start` does not fit.
     """
     first = settled(space, trials, start)
+    least = _count(space, [1] * len(space.parameters)) + len(first)
+    if least > trials:
+        beside = " beside the settings to start with" if first else ""
+        raise OptionError(
+            f"Expected at least {least} trials for a grid over all choices{beside}, got {trials}. Allow more, or "
+            f"search at random."
+        )
     return Generations(_plan(space, first, _grids(space, trials - len(first))))
 
 
@@ -41,11 +48,6 @@ def _grids(space: Space, most: int) -> list[list[Any]]:
     """Values per parameter with at most `most` combinations, as many as fit."""
     numeric = [place for place, one in enumerate(space.parameters) if one.is_numeric and one.is_searched]
     levels = [1] * len(space.parameters)
-    if _count(space, levels) > most:
-        raise OptionError(
-            f"Expected at least {_count(space, levels)} trials for a grid over all choices, got {most}. "
-            f"Allow more, or search at random."
-        )
     few, many = 1, max(most, 1)
     while few < many:  # the largest count of values that all numbers can have
         middle = (few + many + 1) // 2
