@@ -71,7 +71,7 @@ LESSONS: tuple[Lesson, ...] = (
 """The course."""
 
 SECONDS: dict[str, float] = {
-    "dropout": 350,
+    "dropout": 380,
     "cyclical-rates": 95,
     "batch-normalization-advice": 84,
     "seven-hyperparameters": 62,
@@ -94,7 +94,7 @@ SECONDS: dict[str, float] = {
     "searches": 21,
     "weight-regularization": 21,
     "skill": 18,
-    "hierarchical-softmax": 18,
+    "hierarchical-softmax": 25,
     "early-stopping": 17,
     "training-history": 14,
     "framework": 13,
