@@ -31,6 +31,11 @@ def test_a_kept_model_is_said_to_be_kept():
     assert verdict(record, "run").headline == (
         "The model was kept as it is: no remedy is proven to make it better."
     )
+    late = SkippedRemedy(
+        remedy="late", title="Late", why="Not tried: the time given (--minutes) did not suffice."
+    )
+    record.trial.skipped = [late]
+    assert "of the remedies that there was time for, none" in verdict(record, "run").headline
 
 
 def test_a_model_without_one_finite_score_is_called_broken():

@@ -204,6 +204,8 @@ def _headline_as_it_is(record: Record, *, is_kept: bool) -> str:
             else "no remedy was tried"
         )
         return f"The model was measured and kept as it is: {why}."
+    if left_untried(record):
+        return "The model was kept as it is: of the remedies that there was time for, none is proven to make it better."
     return "The model was kept as it is: no remedy is proven to make it better."
 
 
