@@ -112,10 +112,10 @@ def test_a_bagged_model_is_made_of_networks_that_saw_different_rows():
         return model
 
     recipe = replace(treated("bagging-10", recipe_of(build)), batch_size=ROWS)
-    _, fitting, _, models = fit_all(planted(), recipe, 0)
-    kernels = {tuple(np.asarray(model.layers[-1].kernel).ravel().round(6)) for model in models}
-    assert len(models) == len(kernels) == 10
-    assert all(len(seat.fit) == ROWS for seat in fitting.job.seats)
+    whole = fit_all(planted(), recipe, 0)
+    kernels = {tuple(np.asarray(model.layers[-1].kernel).ravel().round(6)) for model in whole.models}
+    assert len(whole.models) == len(kernels) == 10
+    assert all(len(seat.fit) == ROWS for seat in whole.fitting.job.seats)
 
 
 @pytest.mark.parametrize("name", [None, "early-stopping", "plateau-schedule"])
@@ -307,13 +307,15 @@ def test_a_preparation_is_fitted_once_for_all_recipes_that_share_it():
 def test_the_final_models_are_those_that_were_trained_on_all_rows():
     dataset = planted()
     recipe = treated("early-stopping", recipe_of(ensemble=2))
-    prepared, fitting, trained, models = fit_all(dataset, recipe, seed=5)
-    assert len(models) == 2
-    x = prepared.inputs(dataset.features)
-    for seat, model, outputs in zip(fitting.job.seats, models, trained.outputs, strict=True):
+    whole = fit_all(dataset, recipe, seed=5)
+    assert len(whole.models) == 2
+    x = whole.prepared.inputs(dataset.features)
+    for seat, model, outputs in zip(
+        whole.fitting.job.seats, whole.models, whole.trained.outputs, strict=True
+    ):
         assert sorted([*seat.fit, *seat.watch]) == list(range(ROWS))
         np.testing.assert_allclose(model.predict(x[seat.fit], verbose=0), outputs, atol=1e-6)
-    assert not np.array_equal(*trained.outputs)
+    assert not np.array_equal(*whole.trained.outputs)
 
 
 def test_a_final_model_that_diverges_is_refused_in_one_sentence():
@@ -445,8 +447,8 @@ def test_a_learned_logarithm_is_scored_in_the_targets_units():
     np.testing.assert_allclose(arm.scores["mae"][0], by_hand)
     constant = np.abs(dataset.target - np.median(dataset.target)).mean()
     assert arm.scores["mae"].mean() < 0.5 * constant
-    prepared, fitting, trained, _ = fit_all(dataset, treated("log-target", recipe), 0)
-    assert prepared.restore(fitting.predictions(trained.outputs[0])).min() > 0
+    whole = fit_all(dataset, treated("log-target", recipe), 0)
+    assert whole.prepared.restore(whole.fitting.predictions(whole.trained.outputs[0])).min() > 0
 
 
 def test_all_rows_at_once_are_one_step_an_epoch():
@@ -482,7 +484,7 @@ def test_the_finished_model_of_a_changed_training_is_trained_in_the_same_stages(
     schedule = keras.callbacks.LearningRateScheduler(lambda epoch: 0.5 if epoch < 4 else 0.05)
     x = np.random.default_rng(1).normal(size=(5, 2)).astype(np.float32)
     said = [
-        fit_all(rows, recipe, 0)[3][0].predict(x, verbose=0)
+        fit_all(rows, recipe, 0).models[0].predict(x, verbose=0)
         for recipe in (staged(), recipe_of(epochs=9, callbacks=(schedule,)))
     ]
     np.testing.assert_allclose(*said, atol=1e-5)

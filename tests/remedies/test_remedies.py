@@ -443,6 +443,7 @@ def test_what_a_sound_network_has_is_not_changed(remedy):
         scaling="robust",
         callbacks=callbacks,
         ensemble=3 if remedy.family == "ensemble" else 1,
+        blended_with=("linear",) if remedy.family == "blend" else (),
     )
     with pytest.raises(NotApplicable) as reason:
         remedy.apply(recipe).build(INPUTS, 1)()

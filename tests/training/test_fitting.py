@@ -125,7 +125,8 @@ def test_snapshots_say_what_a_loop_of_fit_says_on_average_at_the_ends_of_its_cyc
 def test_the_finished_model_is_one_keras_model_that_says_the_mean_of_its_snapshots(builder, tmp_path):
     dataset = planted(builder)
     recipe = replace(treated("snapshots-5", recipe_of(builder)), ensemble=2)
-    prepared, fitting, trained, models = fit_all(dataset, recipe, 0)
+    whole = fit_all(dataset, recipe, 0)
+    prepared, fitting, trained, models = whole.prepared, whole.fitting, whole.trained, whole.models
     assert len(models) == 2  # one for each seed
     x = prepared.inputs(dataset.features)
     for i, model in enumerate(models):

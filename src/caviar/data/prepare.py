@@ -20,7 +20,8 @@ from sklearn.preprocessing import (
 
 from caviar.data.schema import Schema
 from caviar.errors import DataError, RunError
-from caviar.run.files import write_text, write_with
+from caviar.run.files import write_text
+from caviar.run.parts import read_parts, write_parts
 
 _PARTS_FILE = "preparation.skops"
 _FACTS_FILE = "preparation.json"
@@ -83,6 +84,11 @@ class SmoothClip(TransformerMixin, BaseEstimator):
         """The values [row, column], each inside ±`limit`."""
         # Not sqrt(1 + square): a square beyond 1e308 is infinite, and the largest outliers would become 0.
         return X / np.hypot(1.0, X / self.limit)
+
+
+_PARTS = ("numbers", "missing", "categories")
+# An imputer stores the number type it saw as numpy.dtype; building one runs no code.
+_TRUSTED = (f"{SmoothClip.__module__}.{SmoothClip.__qualname__}", "numpy.dtype")
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,11 +165,9 @@ class Prepared:
             "target_scale": self.target_scale.tolist(),
             "names": list(self.names),
         }
-        import skops.io  # it gathers all of SciPy's types, which takes seconds
-
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            write_with(folder / _PARTS_FILE, lambda path: path.write_bytes(skops.io.dumps(parts)))
+            write_parts(folder / _PARTS_FILE, parts)
             write_text(folder / _FACTS_FILE, json.dumps(facts, indent=1))
         except OSError as error:
             raise RunError(
@@ -180,7 +184,6 @@ class Prepared:
         """
         try:
             facts = json.loads((folder / _FACTS_FILE).read_text())
-            content = (folder / _PARTS_FILE).read_bytes()
             schema = Schema.model_validate(facts["schema"])
             plan = PreparationPlan.model_validate(facts["plan"])
             mean, scale = (
@@ -192,7 +195,7 @@ class Prepared:
                 f"Expected a preparation saved by Caviar in {folder}, but it cannot be read "
                 f"({type(error).__name__}). Point to the folder of a finished model."
             ) from error
-        parts = _trusted_parts(content, folder)
+        parts = read_parts(folder / _PARTS_FILE, _PARTS, "preparation", _TRUSTED)
         return cls(schema, plan, parts["numbers"], parts["missing"], parts["categories"], mean, scale, names)
 
 
@@ -388,26 +391,3 @@ def _input_names(schema: Schema, plan: PreparationPlan) -> tuple[str, ...]:
 
 def _counted(count: int, noun: str) -> str:
     return f"{count} {noun}" + ("" if count == 1 else "s")
-
-
-def _trusted_parts(content: bytes, folder: Path) -> dict:
-    import skops.io
-
-    # An imputer stores the number type it saw as numpy.dtype; building one runs no code.
-    trusted = [f"{SmoothClip.__module__}.{SmoothClip.__qualname__}", "numpy.dtype"]
-    try:
-        foreign = sorted(set(skops.io.get_untrusted_types(data=content)) - set(trusted))
-        parts = None if foreign else skops.io.loads(content, trusted=trusted)
-    except Exception as error:  # skops raises many kinds for damaged files; each means the same here
-        raise RunError(
-            f"Expected {folder / _PARTS_FILE} to hold a saved preparation, but it is damaged "
-            f"({type(error).__name__}). Train again, or restore the file."
-        ) from error
-    if foreign:
-        raise RunError(
-            f"Expected {folder / _PARTS_FILE} to hold only scikit-learn's transformers, but it names "
-            f"{', '.join(foreign)}. It was not opened: do not use files from a source you do not trust."
-        )
-    if not isinstance(parts, dict) or set(parts) != {"numbers", "missing", "categories"}:
-        raise RunError(f"Expected {folder / _PARTS_FILE} to hold a preparation, but it holds something else.")
-    return parts

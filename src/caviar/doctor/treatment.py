@@ -13,7 +13,7 @@ from caviar.estimate import Estimate
 from caviar.evaluate.compare import compare, judge
 from caviar.measuring.measure import Arm, fit_all
 from caviar.measuring.trial import Trial, choose_step, corrected_score
-from caviar.model.finished import FinishedModel
+from caviar.model.finished import FinishedModel, finished_model
 from caviar.pace import Pace
 from caviar.progress import Clock, OutOfTime
 from caviar.recipe.recipe import Recipe
@@ -67,8 +67,7 @@ class Treatment:
             The network, or those of an ensemble, with the preparation: `models` are ordinary Keras models,
             `predict_features(x)` predicts.
         """
-        prepared, fitting, _, models = fit_all(self._rows, self.recipe, seed)
-        return FinishedModel(models, prepared, fitting.link, self._rows.schema)
+        return finished_model(fit_all(self._rows, self.recipe, seed), self._rows.schema)
 
 
 def treat(whole: Examination, first: Findings, apart: Apart | None = None) -> Treatment:

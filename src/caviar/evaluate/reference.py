@@ -5,26 +5,14 @@ by what was fitted on the fold's training rows, and are fitted on those rows onl
 """
 
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-from sklearn.dummy import DummyClassifier, DummyRegressor
-from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression, RidgeCV
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from caviar.evaluate.metrics import Metric
-
-FitPredict = Callable[[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray, int], np.ndarray]
-"""`(inputs_train, target_train, weight_train, inputs_held_out, n_classes) -> prediction`; 0 classes:
-regression."""
-
-RIDGE_PENALTIES = np.logspace(-2, 4, 13)
-"""Candidate penalties of the linear regression: wide enough for standardized inputs of any table."""
+from caviar.evaluate.simple import Fit, boosting, linear, median, no_skill
 
 
 class Fold(Protocol):
@@ -74,111 +62,20 @@ class Reference:
     Attributes:
         name: What the record calls it.
         title: What the report calls it.
-        fit_predict: Fits on the training rows and predicts the held-out rows, float64 [row, class] or
-            [row, output].
-        fit_predict_absolute: Used in its place where the score is an absolute error, if not None.
+        fit: Fits it on training rows.
+        fit_absolute: Used in its place where the score is an absolute error, if not None.
     """
 
     name: str
     title: str
-    fit_predict: FitPredict
-    fit_predict_absolute: FitPredict | None = None
-
-
-def _predict(
-    model: Any,  # noqa: ANN401 - any scikit-learn estimator
-    inputs: np.ndarray,
-    target: np.ndarray,
-    weight: np.ndarray | None,
-    held_out: np.ndarray,
-    *,
-    n_classes: int,
-) -> np.ndarray:
-    """Fit a scikit-learn estimator; its predictions have a column for every class, trained on or not."""
-    if not n_classes:
-        single = target.shape[1] == 1
-        model.fit(inputs, target.ravel() if single else target, sample_weight=weight)
-        return np.asarray(model.predict(held_out), np.float64).reshape(len(held_out), -1)
-    model.fit(inputs, target, sample_weight=weight)
-    probabilities = np.zeros((len(held_out), n_classes))
-    probabilities[:, model.classes_] = model.predict_proba(held_out)
-    return probabilities
-
-
-def _no_skill(
-    inputs: np.ndarray,
-    target: np.ndarray,
-    weight: np.ndarray | None,
-    held_out: np.ndarray,
-    n_classes: int,
-) -> np.ndarray:
-    model = DummyClassifier(strategy="prior") if n_classes else DummyRegressor(strategy="mean")
-    return _predict(model, inputs, target, weight, held_out, n_classes=n_classes)
-
-
-def _median(
-    inputs: np.ndarray,
-    target: np.ndarray,
-    weight: np.ndarray | None,
-    held_out: np.ndarray,
-    n_classes: int,
-) -> np.ndarray:
-    return _predict(DummyRegressor(strategy="median"), inputs, target, weight, held_out, n_classes=n_classes)
-
-
-def _linear(
-    inputs: np.ndarray,
-    target: np.ndarray,
-    weight: np.ndarray | None,
-    held_out: np.ndarray,
-    n_classes: int,
-) -> np.ndarray:
-    if n_classes and len(np.unique(target)) < 2:
-        return _no_skill(inputs, target, weight, held_out, n_classes)
-    model = (
-        LogisticRegression(max_iter=1000)
-        if n_classes
-        else RidgeCV(RIDGE_PENALTIES, alpha_per_target=target.shape[1] > 1)
-    )
-    with warnings.catch_warnings():
-        # A reference row that stopped a little early is still a fair reference row.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return _predict(model, inputs.astype(np.float64), target, weight, held_out, n_classes=n_classes)
-
-
-def _boosting(
-    inputs: np.ndarray,
-    target: np.ndarray,
-    weight: np.ndarray | None,
-    held_out: np.ndarray,
-    n_classes: int,
-) -> np.ndarray:
-    if n_classes and len(np.unique(target)) < 2:
-        return _no_skill(inputs, target, weight, held_out, n_classes)
-    # One thread: a second brought 15 to 30 % on two idle cores, and made it ten times slower on busy ones,
-    # because OpenMP's threads wait by spinning.
-    with threadpool_limits(1):
-        if n_classes:
-            model = HistGradientBoostingClassifier(random_state=0)
-            return _predict(model, inputs, target, weight, held_out, n_classes=n_classes)
-        outputs = [
-            _predict(
-                HistGradientBoostingRegressor(random_state=0),
-                inputs,
-                target[:, [output]],
-                weight,
-                held_out,
-                n_classes=0,
-            )
-            for output in range(target.shape[1])
-        ]
-    return np.concatenate(outputs, axis=1)
+    fit: Fit
+    fit_absolute: Fit | None = None
 
 
 REFERENCES: tuple[Reference, ...] = (
-    Reference("no-skill", "no skill (class frequencies, mean or median)", _no_skill, _median),
-    Reference("linear", "linear model (logistic or ridge regression)", _linear),
-    Reference("boosting", "histogram gradient boosting", _boosting),
+    Reference("no-skill", "no skill (class frequencies, mean or median)", no_skill, median),
+    Reference("linear", "linear model (logistic or ridge regression)", linear),
+    Reference("boosting", "histogram gradient boosting", boosting),
 )
 
 
@@ -286,23 +183,18 @@ def _scores(
     """One reference on one fold, by metric name; no way of fitting it is fitted twice."""
     n_classes = len(dataset.schema.classes) if dataset.is_classification else 0
     weight = dataset.weight
-    predictions: dict[FitPredict, np.ndarray] = {}
+    predictions: dict[Fit, np.ndarray] = {}
     scores = {}
     for metric in metrics:
-        fit_predict = reference.fit_predict
-        if metric.name == "mae" and reference.fit_predict_absolute is not None:
-            fit_predict = reference.fit_predict_absolute
-        if fit_predict not in predictions:
-            predictions[fit_predict] = fit_predict(
-                inputs[train],
-                dataset.target[train],
-                None if weight is None else weight[train],
-                inputs[held_out],
-                n_classes,
+        fit = reference.fit
+        if metric.name == "mae" and reference.fit_absolute is not None:
+            fit = reference.fit_absolute
+        if fit not in predictions:
+            fitted = fit(
+                inputs[train], dataset.target[train], None if weight is None else weight[train], n_classes
             )
+            predictions[fit] = fitted.predict(inputs[held_out])
         scores[metric.name] = metric.score(
-            dataset.target[held_out],
-            predictions[fit_predict],
-            None if weight is None else weight[held_out],
+            dataset.target[held_out], predictions[fit], None if weight is None else weight[held_out]
         )
     return scores

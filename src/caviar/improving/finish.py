@@ -9,10 +9,10 @@ from caviar.data.dataset import Dataset
 from caviar.evaluate.metrics import Metric
 from caviar.measuring.measure import fit_all, parameters_of
 from caviar.model.card import write_card
-from caviar.model.finished import FinishedModel
+from caviar.model.finished import FinishedModel, finished_model
 from caviar.population.job import Monitor
 from caviar.population.keep import Keep
-from caviar.recipe.recipe import Recipe
+from caviar.recipe.recipe import BLENDED_WITH, Recipe
 from caviar.run.folder import MODEL, RunFolder
 from caviar.run.record import ArmRecord, FinalRecord, Record
 
@@ -34,16 +34,19 @@ def finish(
     The score of the final model is that of its recipe on held-out folds: on the rows it was trained on, a
     model's own score says nothing.
     """
-    prepared, fitting, trained, models = fit_all(
-        dataset, recipe, seed, monitor, Keep(folder.training("final"))
-    )
+    whole = fit_all(dataset, recipe, seed, monitor, Keep(folder.training("final")))
+    models, fitting = whole.models, whole.fitting
     arm = _arm_of(record, recipe.name)
-    finished = FinishedModel(models, prepared, fitting.link, dataset.schema, arm.threshold)
+    finished = finished_model(whole, dataset.schema, arm.threshold)
     files = finished.save(folder.path / MODEL)
     what = "one network" if len(models) == 1 else f"{len(models)} networks whose predictions are averaged"
-    snapshots = len(fitting.snapshots(trained))
+    snapshots = len(fitting.snapshots(whole.trained))
     if snapshots > 1:
         what += f", {'' if len(models) == 1 else 'each '}the mean of {snapshots} snapshots of it"
+    if recipe.blended_with:
+        counts = "it counts" if len(models) == 1 else "together they count"
+        others = " and as ".join(BLENDED_WITH[name] for name in recipe.blended_with)
+        what += f"; {counts} as much as {others} beside {'it' if len(models) == 1 else 'them'}"
     held = "; 20 % of them only told it when to stop or slow down" if recipe.watches else ""
     sentence = f"The recipe '{recipe.title}' gave {what}, trained on all {dataset.n_rows:,} rows{held}."
     if arm.threshold is not None:
@@ -60,7 +63,7 @@ def finish(
         scores=arm.scores,
         sentence=sentence,
     )
-    write_card(folder.path / MODEL, record, final, parameters_of(trained) * snapshots)
+    write_card(folder.path / MODEL, record, final, parameters_of(whole.trained) * snapshots)
     final.files = sorted({*final.files, f"{MODEL}/README.md"})
     return finished, final
 

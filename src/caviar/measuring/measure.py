@@ -13,7 +13,9 @@ from caviar.data.split import Split, inner_split
 from caviar.errors import ModelError
 from caviar.evaluate.intervals import mean_estimate
 from caviar.evaluate.metrics import Metric
+from caviar.evaluate.simple import Fitted
 from caviar.evaluate.threshold import best_threshold, held_out_thresholds, moved
+from caviar.measuring.blend import fit_beside, said_beside
 from caviar.population.begun import why_not
 from caviar.population.job import Job, MemberValues, Monitor, Seat, Trained
 from caviar.population.keep import Keep
@@ -95,6 +97,11 @@ class Bench:
             agree = all(np.array_equal(first, other) for other in others)
             self._inputs[plan] = first[None] if agree else np.stack([first, *others])
         return self._inputs[plan]
+
+    def inputs_of(self, plan: PreparationPlan, split: int) -> np.ndarray:
+        """Inputs of all rows under one split's preparation, float32 (row, input)."""
+        inputs = self.inputs(plan)
+        return inputs[split if len(inputs) > 1 else 0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -224,6 +231,8 @@ def measure_all(
 ) -> list[Arm]:
     """Several recipes on the same bench; those that differ only in numbers train as one population.
 
+    Those that differ only in what predicts beside their networks are trained once.
+
     Args:
         bench: Rows, splits, seeds and scores.
         recipes: What to train.
@@ -235,11 +244,15 @@ def measure_all(
         what: What each recipe does, for the report.
         sources: Where each idea comes from.
     """
-    fittings = _fittings(bench, recipes, seeds, ask_fit=ask_fit, show=show)
+    networks = [replace(one, name="", title="", changes=(), blended_with=()) for one in recipes]
+    first = [networks.index(one) for one in networks]
+    kept = sorted(set(first))
+    fittings = _fittings(bench, [recipes[i] for i in kept], seeds, ask_fit=ask_fit, show=show)
     trained = train_staged([fitting.stages for fitting in fittings], monitor, keep)
+    places = [kept.index(i) for i in first]
     return [
-        _arm(bench, recipe, fitting, one, (1, seeds), said, source)
-        for recipe, fitting, one, said, source in zip(recipes, fittings, trained, what, sources, strict=True)
+        _arm(bench, recipe, fittings[place], trained[place], (1, seeds), said, source)
+        for recipe, place, said, source in zip(recipes, places, what, sources, strict=True)
     ]
 
 
@@ -366,8 +379,14 @@ def _arm(
         recipe = replace(recipe, epochs=trained.epochs)
     said: dict[tuple[int, int], np.ndarray] = {}
     fitted: dict[int, np.ndarray] = {}
+    beside = [
+        said_beside(recipe, data, bench.inputs_of(recipe.preparation, i), split.train)
+        for i, split in enumerate(bench.splits)
+    ]
     for place, seat, outputs in zip(fitting.places, fitting.job.seats, fitting.outputs(trained), strict=True):
         values = prepared[seat.split].restore(fitting.predictions(outputs))
+        rows = np.concatenate([seat.scored, seat.fit])[: len(values)]
+        values = np.mean([values, *(said[rows] for said in beside[seat.split])], axis=0)
         said[place] = values[: len(seat.scored)]
         if fitting.job.ask_fit and place[1] == 0:
             fitted[place[0]] = values[len(seat.scored) :]
@@ -565,14 +584,29 @@ def parameters_of(trained: Trained) -> int:
     return sum(values.size for group in trained.states[0][:2] for values in group)
 
 
+@dataclass(frozen=True, eq=False)
+class Whole:
+    """A recipe trained on all rows of a table.
+
+    Attributes:
+        prepared: The preparation.
+        fitting: What was trained.
+        trained: What training gave.
+        models: With their weights: one, or one per seed of an ensemble; snapshots are one model.
+        beside: What is no network and predicts along.
+    """
+
+    prepared: Prepared
+    fitting: Fitting
+    trained: Trained
+    models: list[keras.Model]
+    beside: tuple[Fitted, ...]
+
+
 def fit_all(
     dataset: Dataset, recipe: Recipe, seed: int, monitor: Monitor | None = None, keep: Keep | None = None
-) -> tuple[Prepared, Fitting, Trained, list[keras.Model]]:
-    """Train a recipe on all rows of a table: one model, or one per seed of an ensemble.
-
-    Returns:
-        The preparation, the fitting, what training gave, and the models with their weights; snapshots are one model.
-    """
+) -> Whole:
+    """Train a recipe on all rows of a table."""
     rows = np.arange(dataset.n_rows, dtype=np.int32)
     plan = recipe.preparation
     prepared = fit_preparation(
@@ -599,7 +633,8 @@ def fit_all(
     for i, seat in enumerate(seats):
         networks = [_network(fitting, seat.seed, one.states[i]) for one in fitting.snapshots(trained)]
         models.append(mean_network(networks, fitting.link, fitting.job.sample()[0]))
-    return prepared, fitting, trained, models
+    beside = fit_beside(recipe, dataset, x[0], rows)
+    return Whole(prepared, fitting, trained, models, beside)
 
 
 def _network(fitting: Fitting, seed: int, state: MemberValues) -> keras.Model:

@@ -351,10 +351,15 @@ def choose(
 def choose_step(bench: Bench, trial: Trial, comparisons: Sequence[ComparisonRecord], rope: float) -> str:
     """The recipe to go on with, where it is looked at again after each step; "baseline" where nothing helps.
 
-    Averaging networks helps whatever is wrong, at a multiple of all trainings that follow: it comes last.
+    Averaging networks helps whatever is wrong, at a multiple of all trainings that follow, and so may averaging with
+    what is no network: these come last.
     """
-    averaged = trial.baseline.recipe.ensemble
-    cures = [c for c in comparisons if trial.arm(c.remedy).recipe.ensemble == averaged]
+
+    def averaged(recipe: Recipe) -> tuple[int, tuple[str, ...]]:
+        return recipe.ensemble, recipe.blended_with
+
+    own = averaged(trial.baseline.recipe)
+    cures = [c for c in comparisons if averaged(trial.arm(c.remedy).recipe) == own]
     name, _ = choose(bench, trial, cures, rope)
     return name if name != "baseline" else choose(bench, trial, comparisons, rope)[0]
 

@@ -15,11 +15,15 @@ from caviar.data.prepare import Prepared
 from caviar.data.schema import Schema
 from caviar.errors import ModelError, RunError
 from caviar.evaluate.threshold import moved
+from caviar.model.beside import read_beside, write_beside
 from caviar.recipe.heads import Link, predictions
 from caviar.run.files import write_text, write_with
 
 if TYPE_CHECKING:
     import keras
+
+    from caviar.evaluate.simple import Fitted
+    from caviar.measuring.measure import Whole
 
 _FACTS = "model.json"
 _ROWS = 4096
@@ -33,6 +37,7 @@ class _Facts(BaseModel):
     members: list[str] = Field(min_length=1)
     data: Schema
     threshold: float | None = Field(default=None, gt=0, lt=1)
+    beside: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +51,7 @@ class FinishedModel:
         schema: What the table's columns are.
         threshold: Probability of the networks from which on the second of two classes is predicted, where it was
             tuned. Probabilities are then moved (their odds times a constant) such that it becomes one half.
+        beside: What is no network and predicts along: each counts as much as all networks together.
     """
 
     models: Sequence["keras.Model"]
@@ -53,19 +59,22 @@ class FinishedModel:
     link: Link
     schema: Schema
     threshold: float | None = None
+    beside: tuple["Fitted", ...] = ()
 
     def predict_features(self, features: np.ndarray) -> np.ndarray:
         """Class probabilities (row, class) or values (row, output) for features (row, column).
 
         Where rows are no lists of columns, as images, features have their shape.
         """
-        x = self.schema.shaped(self.prepared.inputs(features.reshape(len(features), -1)))
+        inputs = self.prepared.inputs(features.reshape(len(features), -1))
+        x = self.schema.shaped(inputs)
         batch = min(_ROWS, max(1, len(x)))
         said = [
             predictions(np.asarray(model.predict(x, batch_size=batch, verbose=0)), self.link)
             for model in self.models
         ]
-        values = np.mean([self.prepared.restore(values) for values in said], axis=0)
+        networks = np.mean([self.prepared.restore(values) for values in said], axis=0)
+        values = np.mean([networks, *(other.predict(inputs) for other in self.beside)], axis=0)
         return values if self.threshold is None else moved(values, self.threshold)
 
     def predict(self, rows: object) -> pl.DataFrame:
@@ -108,9 +117,28 @@ class FinishedModel:
             write_with(folder / name, model.save)
             names.append(name)
         self.prepared.save(folder)
-        facts = _Facts(link=self.link, members=names, data=self.schema, threshold=self.threshold)
+        if self.beside:
+            write_beside(folder, self.beside)
+        facts = _Facts(
+            link=self.link,
+            members=names,
+            data=self.schema,
+            threshold=self.threshold,
+            beside=bool(self.beside),
+        )
         write_text(folder / _FACTS, facts.model_dump_json(indent=1))
         return sorted(p.name for p in folder.iterdir())
+
+
+def finished_model(whole: "Whole", schema: Schema, threshold: float | None = None) -> FinishedModel:
+    """What was trained on all rows, as a person takes it away.
+
+    Args:
+        whole: What `fit_all` gave.
+        schema: What the table's columns are.
+        threshold: As in `FinishedModel`.
+    """
+    return FinishedModel(whole.models, whole.prepared, whole.fitting.link, schema, threshold, whole.beside)
 
 
 def can_be_kept(model: "keras.Model") -> str:
@@ -151,10 +179,9 @@ def load_finished(folder: Path) -> FinishedModel:
     Raises:
         RunError: The folder holds no model, or one that needs code which safe mode refuses to run.
     """
-    facts = _facts_of(folder)
-    return FinishedModel(
-        load_networks(folder), Prepared.load(folder), facts.link, facts.data, facts.threshold
-    )
+    facts, prepared = _facts_of(folder), Prepared.load(folder)
+    beside = read_beside(folder, facts.data, len(prepared.names)) if facts.beside else ()
+    return FinishedModel(load_networks(folder), prepared, facts.link, facts.data, facts.threshold, beside)
 
 
 def load_networks(folder: Path) -> "list[keras.Model]":

@@ -14,6 +14,9 @@ from caviar.recipe.mixup import mixing
 
 Rewrite = Callable[[keras.Model], keras.Model]
 
+BLENDED_WITH = {"linear": "a linear model", "boosting": "boosted trees"}
+"""What is no network and may predict beside one, in words."""
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -59,6 +62,7 @@ class Recipe:
         stages: What it was trained with before, in order; this recipe is what counts from the last of them on.
         snapshot_every: Epochs after each of which the network as it then is joins an ensemble; 0 for the last one
             alone.
+        blended_with: Which of `BLENDED_WITH` predict along: predictions are the mean.
     """
 
     name: str
@@ -85,6 +89,7 @@ class Recipe:
     tested_rate: float | None = None
     stages: tuple[Stage, ...] = ()
     snapshot_every: int = 0
+    blended_with: tuple[str, ...] = ()
 
     def build(self, n_inputs: int, n_outputs: int) -> Build:
         """A function of nothing that returns the compiled model of this recipe."""

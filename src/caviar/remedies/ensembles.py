@@ -1,8 +1,9 @@
-"""Remedies that average several networks."""
+"""Remedies that average several networks, or networks with others."""
 
 from dataclasses import replace
+from functools import partial
 
-from caviar.recipe.recipe import Recipe
+from caviar.recipe.recipe import BLENDED_WITH, Recipe
 from caviar.remedies.contract import NotApplicable, Remedy
 from caviar.remedies.schedules import cosine, scheduled
 
@@ -46,6 +47,20 @@ def snapshots(recipe: Recipe, *, cycles: int = 5, fewest: int = 4) -> Recipe:
     return scheduled(whole, shape=shape, words=words)
 
 
+def blended(recipe: Recipe, *, others: tuple[str, ...]) -> Recipe:
+    """Average the predictions with those of predictors that are no networks."""
+    if recipe.blended_with:
+        raise NotApplicable("its predictions are already averaged with those of others")
+    if recipe.class_weights or recipe.class_costs:
+        raise NotApplicable(
+            "its classes count differently from their rows, and the other model would not know"
+        )
+    words = " and ".join(BLENDED_WITH[name] for name in others)
+    return recipe.changed(("blend", f"averaged with {words}"), blended_with=others)
+
+
+_BLENDING = "Wolpert, Stacked generalization (1992); equal shares: Clemen, Combining forecasts (1989)"
+
 ENSEMBLES = (
     Remedy(
         "ensemble-5",
@@ -76,6 +91,36 @@ ENSEMBLES = (
         "Huang et al., Snapshot ensembles: train 1, get M for free (2017)",
         ("seed_variance", "oscillating_loss"),
         snapshots,
+        on_demand=True,
+    ),
+    Remedy(
+        "blend-linear",
+        "Blend with a linear model",
+        "blend",
+        "Averages the predictions with those of a logistic or ridge regression on the same inputs.",
+        _BLENDING,
+        ("seed_variance", "overfitting"),
+        partial(blended, others=("linear",)),
+        on_demand=True,
+    ),
+    Remedy(
+        "blend-trees",
+        "Blend with boosted trees",
+        "blend",
+        "Averages the predictions with those of boosted trees on the same inputs.",
+        _BLENDING,
+        ("seed_variance", "overfitting"),
+        partial(blended, others=("boosting",)),
+        on_demand=True,
+    ),
+    Remedy(
+        "blend-both",
+        "Blend with a linear model and boosted trees",
+        "blend",
+        "Averages the predictions with those of a linear model and of boosted trees, a third each.",
+        _BLENDING,
+        ("seed_variance", "overfitting"),
+        partial(blended, others=("linear", "boosting")),
         on_demand=True,
     ),
 )

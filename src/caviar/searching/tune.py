@@ -18,7 +18,7 @@ from caviar.evaluate.metrics import Metric, default_metric, find_metric
 from caviar.measuring.given import deciding_metric, make_recipe, read_arrays
 from caviar.measuring.measure import Bench, fit_all
 from caviar.measuring.table import check_numbers, keras_speaks_plainly, name_of, read_recipe
-from caviar.model.finished import FinishedModel
+from caviar.model.finished import FinishedModel, finished_model
 from caviar.population import devices
 from caviar.population.template import sketch
 from caviar.progress import Clock, Voice
@@ -135,8 +135,7 @@ class Tuned:
                     f"Expected the number of a trial, 0 to {len(self.lines) - 1}, got {trial}. Give one."
                 )
             recipe = self._study.recipe(line)
-        prepared, fitting, _, models = fit_all(self._rows, recipe, seed)
-        return FinishedModel(models, prepared, fitting.link, self._rows.schema)
+        return finished_model(fit_all(self._rows, recipe, seed), self._rows.schema)
 
     @property
     def _rows(self) -> Dataset:
