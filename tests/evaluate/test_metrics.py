@@ -55,6 +55,9 @@ PUBLISHED = {
     ),
     ("mae", "multi-output regression"): lambda y, p, w: published.mean_absolute_error(y, p, sample_weight=w),
     ("mse", "multi-output regression"): lambda y, p, w: published.mean_squared_error(y, p, sample_weight=w),
+    ("rmse", "multi-output regression"): lambda y, p, w: published.root_mean_squared_error(
+        y, p, sample_weight=w
+    ),
     ("rmse", "regression"): lambda y, p, w: published.root_mean_squared_error(y, p, sample_weight=w),
     ("r2", "multi-output regression"): lambda y, p, w: published.r2_score(y, p, sample_weight=w),
 }

@@ -18,7 +18,6 @@ from sklearn.metrics import (
     r2_score,
     recall_score,
     roc_auc_score,
-    root_mean_squared_error,
 )
 
 from caviar.errors import OptionError
@@ -179,7 +178,9 @@ def _f1(target: np.ndarray, prediction: np.ndarray, weight: np.ndarray | None) -
 
 @_defined_or_nan
 def _rmse(target: np.ndarray, prediction: np.ndarray, weight: np.ndarray | None) -> float:
-    return root_mean_squared_error(target, prediction, sample_weight=weight)
+    # As scikit-learn's, which takes ten times as long to look at its arguments; a search asks ten thousand times.
+    squared = np.average((target - prediction) ** 2, axis=0, weights=weight)
+    return float(np.sqrt(squared).mean())
 
 
 @_defined_or_nan

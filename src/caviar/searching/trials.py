@@ -490,12 +490,16 @@ def _chosen_by_score(study: Study, done: Sequence[TrialLine], own: TrialLine | N
         weight = None if data.weight is None else data.weight[rows]
         return float(np.mean([metric.score(data.target[rows], each[rows], weight) for each in predictions]))
 
-    def beyond(place: int, rows: np.ndarray) -> float:
-        less = 0.0 if other is None else score(other, held[rows])
-        return score(said[place], held[rows]) - less
+    last: tuple[np.ndarray | None, float] = None, 0.0
+
+    def own_score(rows: np.ndarray) -> float:
+        nonlocal last
+        if rows is not last[0] and other is not None:
+            last = rows, score(other, held[rows])
+        return last[1]
 
     return corrected_winner_by_score(
-        beyond,
+        lambda place, rows: score(said[place], held[rows]) - own_score(rows),
         len(best),
         len(held),
         higher_is_better=metric.higher_is_better,
