@@ -241,6 +241,21 @@ def test_averaging_seeds_explains_only_where_nothing_else_does():
     assert told.area == "generalization"
 
 
+def test_another_predictor_beside_the_network_explains_nothing():
+    """Boosted trees may be better whatever is wrong with the network."""
+    suspected = seen(G02="overfitting")
+    names = next(f.remedies for f in suspected.findings if f.code == "G02")
+    blends = {name: 0.5 for name in names if name.startswith("blend-")}
+    assert len(blends) == 3
+    others = {name: 0.0 for name in names if name not in blends}
+    assert outcome(explained(suspected, compared(**blends), REMEDIES), "G02") == "suspected"
+    assert outcome(explained(suspected, compared(**blends, **others), REMEDIES), "G02") == "harmless"
+    assert outcome(explained(suspected, compared(**others), REMEDIES), "G02") == "harmless"
+    others["dropout-0.2"] = 0.1
+    assert found(explained(suspected, compared(**blends, **others), REMEDIES)) == {"G02": "overfitting"}
+    assert not is_clear(suspected, compared(**blends), REMEDIES, distance=0.6)
+
+
 def test_what_is_bad_in_itself_and_has_no_remedy_stays_beside_a_cause_that_helps():
     """A step that climbs its own loss does so at any rate; a rate that makes it climb slowly only hides that."""
     diagnosis = seen(L20="wrong_gradient_sign", L16="learning_rate_high")

@@ -14,6 +14,8 @@ import keras  # noqa: E402 - only once JAX is its backend
 
 import caviar  # noqa: E402
 from caviar.measuring.given import deciding_metric, make_recipe, read_arrays, read_target  # noqa: E402
+from caviar.model.finished import load_finished  # noqa: E402
+from caviar.remedies.table import REMEDIES  # noqa: E402
 
 ROWS = 160
 RNG = np.random.default_rng(0)
@@ -269,3 +271,34 @@ def test_a_diagnosis_that_ran_out_of_time_does_not_say_that_nothing_is_wrong(mon
     found = diagnosed(network(rate=3e-4), y=X[:, 0], epochs=200, minutes=5)
     assert found.area == "healthy"
     assert found.sentence.startswith("Nothing is shown to be wrong, but the time ended before")
+
+
+@pytest.mark.thorough
+def test_where_trees_see_more_the_last_remedy_is_to_let_them_predict_along(monkeypatch, tmp_path):
+    """Steps in one of eight inputs: nothing is wrong with the network that another remedy could take away."""
+    rng = np.random.default_rng(2)
+    x = rng.uniform(-1, 1, size=(400, 8))
+    y = np.floor(6 * x[:, 0]) % 2 + 0.1 * rng.normal(size=400)
+
+    def build():
+        model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(8, "relu"), keras.layers.Dense(1)])
+        model.compile(keras.optimizers.Adam(0.01), "mse")
+        return model
+
+    few = tuple(one for one in REMEDIES if one.name in {"early-stopping", "blend-trees"})
+    for part in ("examination", "treatment"):
+        monkeypatch.setattr(f"caviar.doctor.{part}.REMEDIES", few)
+    diagnosis = diagnosed(build, x, y, epochs=20)
+    assert not any("blend" in arm.recipe.name for arm in diagnosis._first.trial.arms)
+    monkeypatch.setattr("caviar.doctor.treatment.MOST_ROUNDS", 1)
+    treatment = diagnosis.treat()
+    assert treatment.recipe.blended_with == ("boosting",)
+    assert treatment.comparison.verdict == "helps"
+    assert "Blend with boosted trees" in " ".join(treatment.story)
+    model = treatment.model()
+    model.save(tmp_path)
+    error = model.predict_features(x)[:, 0] - y
+    network_alone = np.asarray(model.models[0].predict(x.astype(np.float32), verbose=0))[:, 0]
+    assert np.abs(error).mean() < 0.8 * np.abs(network_alone - y).mean()
+    again = load_finished(tmp_path).predict_features(x)
+    np.testing.assert_allclose(again, model.predict_features(x), atol=1e-6)

@@ -224,7 +224,7 @@ def is_clear(
 def _pairs(
     diagnosis: DiagnosisRecord, comparisons: Sequence[ComparisonRecord], by_name: Mapping[str, Remedy]
 ) -> list[_Explanation]:
-    """Everything that was seen with every remedy that answers it and helps."""
+    """Everything that was seen with every remedy that answers it, helps, and would not help without it."""
     gains = {
         c.remedy: c.difference.value for c in comparisons if c.verdict == "helps" and c.remedy in by_name
     }
@@ -238,7 +238,12 @@ def _pairs(
                 name: replace(by_name[name], title=f"{by_name[name].title}, stopped in time"),
             }
     seen = [f for f in diagnosis.findings if f.outcome in {"found", "suspected"}]
-    return [_Explanation(f, by_name[name], gains[name]) for f in seen for name in f.remedies if name in gains]
+    return [
+        _Explanation(f, by_name[name], gains[name])
+        for f in seen
+        for name in f.remedies
+        if name in gains and by_name[name].explains
+    ]
 
 
 def _steadying(diagnosis: DiagnosisRecord, comparisons: Sequence[ComparisonRecord]) -> dict[str, float]:
@@ -285,7 +290,8 @@ def explained(
     if main:
         causes += _others(pairs, main, tied)
     told = {cause.finding.code: cause for cause in causes}
-    tried = {c.remedy for c in comparisons}
+    # What explains nothing need not be tried to know that there was nothing.
+    tried = {c.remedy for c in comparisons} | {one.name for one in remedies if not one.explains}
     findings = [_judged(f, told, gains, tried, unfit) for f in diagnosis.findings]
     if diagnosis.area == "no signal":
         return concluded(findings, signal=False)

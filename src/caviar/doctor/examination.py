@@ -128,7 +128,7 @@ class Examination:
         if seen.record.area == "no signal":
             return seen
         by_name = {remedy.name: remedy for remedy in REMEDIES}
-        asked_for = [by_name[name] for name in candidates(seen.record, REMEDIES)]
+        asked_for = [by_name[name] for name in candidates(seen.record, REMEDIES) if by_name[name].explains]
         tried = self.tried(seen, asked_for, most=most, until_clear=True)
         model, data = tried.evidence.model, tried.evidence.data
         remedies = REMEDIES if model is None else as_cures_of(REMEDIES, model.optimizer, model.rate, data)

@@ -88,7 +88,7 @@ def treat(whole: Examination, first: Findings, apart: Apart | None = None) -> Tr
     own, now = first.trial.baseline, first
     arms, rounds, story = Trial(own), [first], [_seen(first)]
     accepted: list[str] = []
-    general = [remedy for remedy in REMEDIES if not remedy.on_demand]
+    general = [remedy for remedy in REMEDIES if not (remedy.on_demand and remedy.explains)]
     while now.record.area != "no signal" and len(accepted) < MOST_ROUNDS:
         best = _best(examination, now)
         if best is None:

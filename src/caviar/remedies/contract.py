@@ -29,6 +29,8 @@ class Remedy:
         on_demand: Only tried where a check has named a fault that it answers.
         optimizer: The class of the optimizer that it sets, and the learning rate, where that is what it does.
         cures: The fault that was there if it helps most, where that tells; else empty.
+        explains: Whether a fault that it answers was there if it helps; not of what may help whatever is wrong, which a
+            diagnosis does not try.
     """
 
     name: str
@@ -41,3 +43,4 @@ class Remedy:
     cures: str = ""
     on_demand: bool = False
     optimizer: tuple[str, float] | None = None
+    explains: bool = True

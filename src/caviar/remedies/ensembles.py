@@ -102,6 +102,7 @@ ENSEMBLES = (
         ("seed_variance", "overfitting"),
         partial(blended, others=("linear",)),
         on_demand=True,
+        explains=False,
     ),
     Remedy(
         "blend-trees",
@@ -112,6 +113,7 @@ ENSEMBLES = (
         ("seed_variance", "overfitting"),
         partial(blended, others=("boosting",)),
         on_demand=True,
+        explains=False,
     ),
     Remedy(
         "blend-both",
@@ -122,5 +124,6 @@ ENSEMBLES = (
         ("seed_variance", "overfitting"),
         partial(blended, others=("linear", "boosting")),
         on_demand=True,
+        explains=False,
     ),
 )
