@@ -13,6 +13,7 @@ from caviar.errors import OptionError
 from caviar.population import fastest, spread
 from caviar.population.job import Job
 from caviar.population.train import train
+from tests.population.conftest import assert_equals_fit
 
 L = keras.layers
 
@@ -46,6 +47,20 @@ def test_the_same_population_spread_the_same_way_gives_the_same_bits(way, binary
     assert first.spread == second.spread == first.history.attrs["spread"] == f"{spread.WAYS[way]}: asked for"
     assert all(np.array_equal(a, b) for a, b in zip(first.outputs, second.outputs, strict=True))
     assert first.history.drop_attrs().identical(second.history.drop_attrs())
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("way", ["last", "map"])
+def test_tiles_whose_members_have_equal_last_batches_take_only_those(way, binary_rows, seats_of, monkeypatch):
+    """66 or 67 rows in batches of 16: two last batches, one of them in all tiles of 16 members but one."""
+    x, y = binary_rows
+    monkeypatch.setattr(spread, "_TILE", 16)
+    seats = seats_of(100, folds=3, seeds=tuple(range(16)))
+    job = Job(small, x[None], y[None], None, seats, 16, 3, spread=way)
+    assert sorted({len(seat.fit) for seat in seats}) == [66, 67]
+    trained = train(job)
+    for member in (0, 2, 31, 47):
+        assert_equals_fit(job, trained, member)
 
 
 def test_an_unknown_way_is_refused(binary_rows, seats_of):

@@ -21,8 +21,8 @@ import numpy as np
 from keras import constraints, layers, losses, optimizers, regularizers
 from keras.src.trainers.compile_utils import CompileLoss  # the gate to Keras' internals
 
+from caviar.population.bits import threefry
 from caviar.population.callbacks import rate_position, rate_variable
-from caviar.population.members_last import threefry
 
 LEARNING_RATE = "optimizer.learning_rate"
 WIDTH = "width of layer "

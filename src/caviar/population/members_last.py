@@ -16,9 +16,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.experimental.xla_metadata import set_xla_metadata
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
 
+from caviar.population.bits import CALLS, as_closed, drawn, fenced
 from caviar.population.ragged import ELEMENTWISE
 
 # A sum of more products than this is left to the library: written out it would fill the instruction cache.
@@ -76,17 +76,6 @@ def vmap(function: Callable[..., Any], in_axes: Sequence[int | None]) -> Callabl
         )
 
     return mapped
-
-
-def fenced(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The same function as a call that the compiler does not inline: its result is computed once and stored."""
-    compiled = jax.jit(function)
-
-    def call(*arguments: Any) -> Any:  # noqa: ANN401
-        with set_xla_metadata(inlineable="false"):
-            return compiled(*arguments)
-
-    return call
 
 
 def _run(closed: ClosedJaxpr, values: Sequence[Value], members: int) -> list[Value]:
@@ -255,51 +244,23 @@ def _gather(eqn: JaxprEqn, values: list[Value], members: int) -> list[Any]:
 
 
 def _random_bits(eqn: JaxprEqn, values: list[Value], members: int) -> list[Any] | None:
-    """The bits of `jax.random.bits`; JAX's own loop on CPUs stores what each of the cipher's rounds gives."""
+    """The bits of `jax.random.bits`, each member's from its own key."""
     del members
-    width, shape = eqn.params["bit_width"], eqn.params["shape"]
-    size = int(np.prod(shape))
-    key = eqn.invars[0].aval
-    plain = jax.config.jax_threefry_partitionable and "fry" in str(key.dtype) and not key.shape
-    if not plain or width > 32 or size >= 2**32:  # larger counts have two words
+    draw = drawn(eqn)
+    if draw is None:
         return None
-
-    def bits(words: jax.Array) -> jax.Array:
-        count = jnp.arange(size, dtype=jnp.uint32).reshape(*shape, 1)
-        first, second = threefry(words[:, 0], words[:, 1], jnp.zeros_like(count), count)
-        return (first ^ second).astype(jnp.dtype(f"uint{width}"))
-
-    return [fenced(bits)(jax.random.key_data(values[0].array))]
-
-
-_ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
-
-
-def threefry(key_0: Any, key_1: Any, x_0: Any, x_1: Any) -> tuple[Any, Any]:  # noqa: ANN401
-    """Threefry-2x32 with 20 rounds (Salmon, Moraes, Dror and Shaw, 2011), all arguments uint32, written out."""
-    keys = (key_0, key_1, key_0 ^ key_1 ^ jnp.uint32(0x1BD11BDA))
-    x_0, x_1 = x_0 + key_0, x_1 + key_1
-    for group in range(5):
-        for turn in _ROTATIONS[group % 2]:
-            x_0 = x_0 + x_1
-            x_1 = x_0 ^ ((x_1 << jnp.uint32(turn)) | (x_1 >> jnp.uint32(32 - turn)))
-        x_0 = x_0 + keys[(group + 1) % 3]
-        x_1 = x_1 + keys[(group + 2) % 3] + jnp.uint32(group + 1)
-    return x_0, x_1
+    words = jax.random.key_data(values[0].array)
+    return [draw(words[:, 0], words[:, 1])]
 
 
 # Operations with functions inside.
-
-
-def _closed(jaxpr: Any) -> ClosedJaxpr:  # noqa: ANN401
-    return jaxpr if isinstance(jaxpr, ClosedJaxpr) else ClosedJaxpr(jaxpr, ())
 
 
 def _called(param: str) -> Callable[[JaxprEqn, list[Value], int], list[Value]]:
     """A function that is called: its operations follow the same rules."""
 
     def rule(eqn: JaxprEqn, values: list[Value], members: int) -> list[Value]:
-        return _run(_closed(eqn.params[param]), values, members)
+        return _run(as_closed(eqn.params[param]), values, members)
 
     return rule
 
@@ -314,8 +275,8 @@ def _owned(jaxpr: Jaxpr, owns: Sequence[bool]) -> list[bool]:
     for eqn in jaxpr.eqns:
         given = [read(atom) for atom in eqn.invars]
         name = str(eqn.primitive.name)
-        if name in _CALLS:
-            answer = _owned(_closed(eqn.params[_CALLS[name]]).jaxpr, given)
+        if name in CALLS:
+            answer = _owned(as_closed(eqn.params[CALLS[name]]).jaxpr, given)
         else:
             answer = [any(given)] * len(eqn.outvars)
         own.update(zip(eqn.outvars, answer, strict=True))
@@ -411,16 +372,8 @@ def _chosen(index: jax.Array, cases: Sequence[Any]) -> Any:  # noqa: ANN401
     return chosen
 
 
-_CALLS = {
-    "jit": "jaxpr",
-    "closed_call": "call_jaxpr",
-    "custom_jvp_call": "call_jaxpr",
-    "custom_vjp_call": "call_jaxpr",
-    "checkpoint": "jaxpr",
-}
-
 _INNER: dict[str, Callable[[JaxprEqn, list[Value], int], list[Value]]] = {
-    **{name: _called(param) for name, param in _CALLS.items()},
+    **{name: _called(param) for name, param in CALLS.items()},
     "scan": _scan,
     "while": _while,
     "cond": _cond,

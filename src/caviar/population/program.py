@@ -335,17 +335,18 @@ def _block(
     epochs: jax.Array,
 ) -> tuple[Carry, Logs]:
     """Some epochs of all members; logs (member, epoch, …) are NaN after a stop and beyond `epochs`."""
-    epoch_of = spread.over_members(way, partial(_epoch, setting), (None, 0, 0, 0, 0, None))
+    epoch_of = spread.over_members(way, partial(_epoch, setting), (None, 0, 0, 0, 0, None, None))
 
     def some(carry: Carry, members: Member, orders: jax.Array, counts: jax.Array) -> tuple[Carry, Logs]:
-        given = (data, carry, members, orders[:, 0], counts[:, 0], first)
+        tails = partial(_tails_of, way, setting.passes.fit)
+        given = (data, carry, members, orders[:, 0], counts[:, 0], first, tails(counts[:, 0]))
         # Spreading a step over members takes longer than anything else here, so it is done once.
         traced, (after, shapes) = jax.make_jaxpr(epoch_of, return_shape=True)(*given)
         form = jax.tree.structure((after, shapes))
 
         def body(i: jax.Array, loop: tuple[Carry, Logs]) -> tuple[Carry, Logs]:
             before, recorded = loop
-            now = (data, before, members, orders[:, i], counts[:, i], first + i)
+            now = (data, before, members, orders[:, i], counts[:, i], first + i, tails(counts[:, i]))
             after, logs = jax.tree.unflatten(form, jaxpr_as_fun(traced)(*jax.tree.leaves(now)))
             return after, {name: recorded[name].at[:, i].set(value) for name, value in logs.items()}
 
@@ -366,13 +367,14 @@ def _epoch(
     order: jax.Array,
     count: jax.Array,
     epoch: jax.Array,
+    here: jax.Array | None,
 ) -> tuple[Carry, Logs]:
     """One epoch of one member: train in the given order, look at other rows, let the rules decide."""
     steps, passes, rules = setting.steps, setting.passes, setting.rules
     fetch = partial(data.batch, member.split, member.weights)
     begun = callbacks.before_epoch(rules, (*before.state[:3], member.metrics), epoch, setting.rate_at)
     train = given(steps.train, lambda state: (state, member.numbers))
-    state, logs = go(passes.fit, train, begun, order, count, partial(fetch, weighed=True))
+    state, logs = go(passes.fit, train, begun, order, count, partial(fetch, weighed=True), here=here)
     watches = jnp.asarray(passes.watches or (True,))[epoch if passes.watches else 0]
     if passes.watch is not None and steps.watch is not None:
         rows, watched = (member.watch, member.watch_count), partial(fetch, weighed=passes.weighs_watched)
@@ -481,6 +483,7 @@ def go(
     count: jax.Array,
     fetch: Callable[[jax.Array], Any],
     logs: Logs | None = None,
+    here: jax.Array | None = None,
 ) -> tuple[Any, Logs]:
     """Go through rows in batches: full ones, then those that are short or missing; the logs after the last.
 
@@ -492,6 +495,7 @@ def go(
         count: How many of them are real.
         fetch: Row numbers → batch.
         logs: What they are where there is no row at all.
+        here: From `_tails_of`, the same for all members that take a step together; None if every tail is taken.
     """
     logs = logs or {}
     batches = rows.reshape(-1, way.batch)
@@ -503,10 +507,39 @@ def go(
     if way.tails:
         before, tail = (carry, logs), count - way.full * way.batch
         for i, size in enumerate(way.tails):
-            after = one.plain(before[0], fetch(batches[-1][:size])) if size else before
+            after = _taken(one, before, fetch, batches[-1][:size], None if here is None else here[i])
             carry, logs = _where(tail == size, after, (carry, logs)) if i else after
         return carry, logs
     return _further(way, one, (carry, logs), batches[way.full :], count, fetch) if way.rest else (carry, logs)
+
+
+def _tails_of(way: str, fit: Pass, counts: jax.Array) -> jax.Array | None:
+    """Which tails there are among members that take a step together (tail,); None where all of them are.
+
+    Args:
+        way: How members are spread over a step.
+        fit: How they go through their rows.
+        counts: How many rows each of them has (member,).
+    """
+    if way == spread.FIRST or len(fit.tails) == 1:  # all members of a device at once have every tail
+        return None
+    return (counts[:, None] - fit.full * fit.batch == jnp.asarray(fit.tails, counts.dtype)).any(axis=0)
+
+
+def _taken(
+    one: Step,
+    before: tuple[Any, Logs],
+    fetch: Callable[[jax.Array], Any],
+    rows: jax.Array,
+    here: jax.Array | None,
+) -> tuple[Any, Logs]:
+    """What a step on a last batch of its own size makes of a carry and logs; no work where no member has one."""
+
+    def take() -> tuple[Any, Logs]:
+        return one.plain(before[0], fetch(rows)) if len(rows) else before
+
+    # Without a full batch there are no logs yet that could stay.
+    return take() if here is None or not before[1] else jax.lax.cond(here, take, lambda: before)
 
 
 def _further(

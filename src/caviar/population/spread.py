@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 
 from caviar.errors import OptionError
-from caviar.population import members_last
+from caviar.population import devices, members_last
+from caviar.population.bits import written_out
 
 FIRST, LAST, ALONE = "vmap", "last", "map"
 WAYS = {
@@ -49,15 +50,16 @@ def over_members(way: str, function: Callable[..., Any], in_axes: Sequence[int |
     """What `jax.vmap(function, in_axes)` gives; one member at a time if the way is `"map"`."""
     if way == LAST:
         return members_last.vmap(function, in_axes)
+    one_member = written_out(function) if devices.start().kind == "cpu" else function
     if way == FIRST:
-        return jax.vmap(function, in_axes)
+        return jax.vmap(one_member, in_axes)
 
     def alone(*arguments: Any) -> Any:  # noqa: ANN401
         one = (
             argument if axis is None else jax.tree.map(lambda a: a[0], argument)
             for argument, axis in zip(arguments, in_axes, strict=True)
         )
-        return jax.tree.map(lambda a: jnp.asarray(a)[None], function(*one))
+        return jax.tree.map(lambda a: jnp.asarray(a)[None], one_member(*one))
 
     return alone
 

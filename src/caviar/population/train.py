@@ -230,7 +230,9 @@ def _programs(job: Job, template: Template) -> Iterator[_Shared]:
 
     Where the model's step cannot take batches of any number of rows, members' numbers of rows must agree too.
     """
-    for some in _alike(job, range(len(job.seats)), lambda seat: len(seat.watch) > 0):
+    # Members with equally many rows stand together, so that few tiles have last batches of two sizes.
+    members = sorted(range(len(job.seats)), key=lambda i: len(job.seats[i].fit))
+    for some in _alike(job, members, lambda seat: len(seat.watch) > 0):
         try:
             yield _shared(job, template, some, program.make_look)
         except NotRagged:
