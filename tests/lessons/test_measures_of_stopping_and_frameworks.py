@@ -30,7 +30,7 @@ def test_what_differs_whoever_watches_is_no_flattery():
 
 def test_thirty_trainings_of_thirty_that_stop_early_decide_that_they_do():
     lesson = early_stopping.LESSON
-    every = np.ones(lesson.most, bool)
+    every = np.ones(30, bool)
     assert judge(every, lesson.claims[0].holds, 1 - 0.05 / len(lesson.claims))[1] == "holds"
 
 

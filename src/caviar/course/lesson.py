@@ -104,7 +104,7 @@ def lesson(
 
     Args:
         name: A lesson's name, or a file that holds `LESSON` (`caviar lesson NAME --edit` copies one).
-        seeds: Seeds of every variant; 30 if not given, fewer in lessons whose single training is long.
+        seeds: Seeds of every variant; 30 if not given.
         quick: Three seeds and a tenth of the epochs, for a look at it.
         data: A table of your own in the place of the lesson's: CSV or Parquet file, frame, or `(X, y)`.
         target: The column to predict.
@@ -204,7 +204,7 @@ def course(
 
 
 def _seeds(one: Lesson, seeds: int | None, *, quick: bool) -> int:
-    number = seeds if seeds is not None else QUICK_SEEDS if quick else min(SEEDS, one.most)
+    number = seeds if seeds is not None else QUICK_SEEDS if quick else SEEDS
     if isinstance(number, bool) or not isinstance(number, int) or number < one.fewest:
         raise OptionError(f"Expected {one.fewest} seeds or more, got {number!r}. Pass --seeds 30.")
     return number

@@ -340,7 +340,6 @@ class Lesson:
         figures: What else is drawn.
         learned: What to take away, in a sentence or two; the verdicts stand beside it.
         fewest: Seeds below which the lesson says nothing.
-        most: Seeds beyond which more would only cost time: of lessons whose single training is long.
         times: Whether it measures seconds: then nothing else is trained beside it.
         own_rows: Whether it can be run on a person's own table, or what makes it of this one and the rows, where it
             is another there; otherwise why not, in a clause.
@@ -363,6 +362,5 @@ class Lesson:
     figures: "Callable[[Seen], Sequence[Drawing]] | None" = None
     learned: str = ""
     fewest: int = 2
-    most: int = 30
     times: bool = False
     own_rows: "Literal[True] | str | Callable[[Lesson, Data], Lesson]" = True
