@@ -244,7 +244,7 @@ def trained_in_parts(folder=None):
 def test_members_that_need_too_much_memory_train_in_parts(monkeypatch, tmp_path):
     whole = trained_in_parts()
     count = devices.start().count
-    monkeypatch.setattr(memory, "budget", lambda: 60_000 * count)
+    monkeypatch.setattr(memory, "budget", lambda: 30_000 * count)
     parts = trained_in_parts(tmp_path)
     widths = [path.stem.split("-")[2] for path in tmp_path.rglob("members-*.npz")]
     assert len(widths) > 1
