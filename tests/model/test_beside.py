@@ -100,6 +100,14 @@ def test_a_tree_that_points_outside_is_refused(blend, tmp_path, field, place, va
         load_finished(tmp_path)
 
 
+def test_parts_that_do_not_fit_each_other_are_refused(blend, tmp_path):
+    model, _ = blend
+    model.beside[0].estimators[0].coef_ = np.zeros((1, 1))
+    model.save(tmp_path)
+    with pytest.raises(RunError, match="holds something else"):
+        load_finished(tmp_path)
+
+
 @pytest.mark.parametrize("kind", [LogisticRegression, KNeighborsClassifier])
 def test_a_model_of_other_inputs_or_another_kind_is_refused(blend, tmp_path, kind):
     model, features = blend

@@ -44,13 +44,23 @@ def read_beside(folder: Path, schema: Schema, n_inputs: int) -> "tuple[Fitted, .
     path = folder / _FILE
     parts = read_parts(path, ("estimators",), "model beside the networks", _TRUSTED)
     estimators = [one for group in parts["estimators"] for one in group]
-    if not all(_fits(one, n_inputs) for one in estimators):
+    n_classes = len(schema.classes) if schema.is_classification else 0
+    beside = tuple(Fitted(tuple(group), n_classes) for group in parts["estimators"])
+    width = n_classes or len(schema.targets)
+    if not all(_fits(one, n_inputs) for one in estimators) or not _answers(beside, n_inputs, width):
         raise RunError(
             f"Expected {path} to hold models of {n_inputs} inputs, but it holds something else. "
             f"Train again, or restore the file."
         )
-    n_classes = len(schema.classes) if schema.is_classification else 0
-    return tuple(Fitted(tuple(group), n_classes) for group in parts["estimators"])
+    return beside
+
+
+def _answers(beside: "Sequence[Fitted]", n_inputs: int, width: int) -> bool:
+    """Whether each predicts as many numbers for a row as there are classes or values."""
+    try:
+        return all(one.predict(np.zeros((1, n_inputs), np.float32)).shape == (1, width) for one in beside)
+    except Exception:  # noqa: BLE001 - whatever an estimator of parts that do not fit each other raises
+        return False
 
 
 def _fits(estimator: Any, n_inputs: int) -> bool:  # noqa: ANN401
