@@ -86,7 +86,8 @@ def took(records: list[LessonRecord], wall: float | None) -> str:
     else:
         text = (
             f"The whole course took **{duration(wall)}** on {machine}, compilation included, {at_a_time} lessons at a "
-            f"time but for those that measure seconds; the lessons' own times add up to {duration(each)}. "
+            f"time; while one measures seconds the others stand still. The lessons' own times add up to "
+            f"{duration(each)}. "
         )
         ours, of = wall, "the whole course"
     return (

@@ -11,13 +11,14 @@ import sys
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
-def attach(parent: int) -> None:
+def attach(parent: int, ending: int = signal.SIGTERM) -> None:
     """Have the system end this process when its parent ends; without a parent of this number, end at once.
 
     Args:
         parent: The process that started this one.
+        ending: The signal that ends this one.
     """
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, ending)
     if os.getppid() != parent:  # it has ended meanwhile
         sys.exit(1)
 

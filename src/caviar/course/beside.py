@@ -1,16 +1,17 @@
 """Lessons of the course run beside each other: a process and a share of the cores for each of them.
 
 Much of a lesson is building and compiling, which keeps one core busy. Two lessons on a core each are through sooner
-than one after the other on both.
+than one after the other on both. While one of them measures seconds the others are stopped, and go on afterwards.
 """
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 from caviar.errors import RunError
@@ -48,14 +49,16 @@ def run_beside(names: Sequence[str], asked: Mapping[str, Any], told: Callable[[s
     waiting, lock, failed = list(names), threading.Lock(), list[str]()
     shares = shares_of_cores()[: max(1, len(names))]
     workers = [_begin(share) for share in shares]
+    timing = threading.Lock()
 
     def work(worker: "subprocess.Popen[str]") -> None:
+        others = [other for other in workers if other is not worker]
         while True:
             with lock:
                 if failed or not waiting:
                     return
                 name = waiting.pop(0)
-            why = _asked(worker, {"name": name, **asked})
+            why = _asked(worker, {"name": name, **asked}, others, timing)
             with lock:
                 if why:
                     failed.append(f"{name}: {why}")
@@ -94,15 +97,57 @@ def _begin(cores: set[int]) -> "subprocess.Popen[str]":
     return worker
 
 
-def _asked(worker: "subprocess.Popen[str]", lesson: Mapping[str, Any]) -> str:
-    """Have a worker run a lesson; why it failed, or nothing."""
+def _asked(
+    worker: "subprocess.Popen[str]",
+    lesson: Mapping[str, Any],
+    others: Sequence["subprocess.Popen[str]"],
+    timing: threading.Lock,
+) -> str:
+    """Have a worker run a lesson; why it failed, or nothing.
+
+    Args:
+        worker: Runs it. It says `{"rest": "alone"}` or `{"rest": "unstopped"}` before it measures seconds, waits for a
+            line, and says `{"rest": "over"}` after it.
+        lesson: Arguments of `caviar.lesson`.
+        others: Are stopped while the worker is alone.
+        timing: Held by the one whose seconds count.
+    """
+    with ExitStack() as resting:
+        _tell(worker, lesson)
+        assert worker.stdout is not None
+        while said := worker.stdout.readline():
+            answer = json.loads(said)
+            if isinstance(answer, str):
+                return answer
+            resting.close()
+            if answer["rest"] == "over":
+                continue
+            resting.enter_context(timing)
+            if answer["rest"] == "alone":
+                resting.enter_context(_stopped(others))
+            _tell(worker, {})
+    return "its process ended without a word, as for want of memory. Run it alone."
+
+
+@contextmanager
+def _stopped(workers: Sequence["subprocess.Popen[str]"]) -> Iterator[None]:
+    """Workers and the processes that they started stand still meanwhile."""
+    try:
+        _signal(workers, signal.SIGSTOP)
+        yield
+    finally:
+        _signal(workers, signal.SIGCONT)
+
+
+def _signal(workers: Sequence["subprocess.Popen[str]"], number: int) -> None:
+    for worker in workers:
+        if worker.poll() is None:
+            with suppress(ProcessLookupError):  # it has ended since
+                os.killpg(worker.pid, number)
+
+
+def _tell(worker: "subprocess.Popen[str]", what: Mapping[str, Any]) -> None:
     assert worker.stdin is not None
-    assert worker.stdout is not None
-    with suppress(OSError):  # a worker that has ended says nothing, which is seen below
-        worker.stdin.write(json.dumps(lesson) + "\n")
+    with suppress(OSError):  # a worker that has ended says nothing more, which its reader sees
+        worker.stdin.write(json.dumps(what) + "\n")
         worker.stdin.flush()
-    said = worker.stdout.readline()
-    if not said:
-        return "its process ended without a word, as for want of memory. Run it alone."
-    why: str = json.loads(said)
-    return why

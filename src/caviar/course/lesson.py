@@ -170,7 +170,8 @@ def course(
 ) -> tuple[list[LessonRecord], Path]:
     """Run all lessons, and write one page; lessons that a stopped call has finished are not run again.
 
-    Those that measure seconds run first, one after the other; the rest beside each other, each on its share of cores.
+    Those whose trainings are timed run first, one after the other; the rest beside each other, each on its share of
+    cores, and while one of these measures seconds the others stand still.
 
     Args:
         seeds: As for a lesson.

@@ -103,7 +103,6 @@ LESSON = Lesson(
     name="batch-normalization",
     title="Batch normalization",
     area="learning",
-    times=True,
     covers=("mc-l4-bn", "mc-l4-none", "mc-l4-bn-3000", "mc-l4-none-3000"),
     why="Batch normalization gives what the hidden layer passes on a mean and a spread that the batch's rows decide. "
     "It is said to need fewer epochs, each of which takes longer: both are measured, and so is what counts, the "

@@ -128,7 +128,6 @@ LESSON = Lesson(
     name="batch-size",
     title="Batch, stochastic and mini-batch gradient descent",
     area="learning",
-    times=True,
     covers=(
         "mc-l2-batch",
         "mc-l2-stochastic",

@@ -185,7 +185,6 @@ LESSON = Lesson(
     name="cyclical-rates",
     title="Learning rates that climb and fall",
     area="learning",
-    times=True,
     covers=("clr-sgd-baseline", "clr-triangular"),
     why="The source trains 50 epochs with a fixed rate in 150 seconds, and with a cyclical one in 50, a little "
     "better. But its cyclical run has batches of 350 and the other probably Keras' 32, so here both rates are "

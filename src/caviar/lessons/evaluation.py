@@ -151,7 +151,6 @@ LESSON = Lesson(
     name="evaluation",
     title="A validation split, cross-validation, and trainings that fail unseen",
     area="evaluation",
-    times=True,
     covers=("eval-auto-split", "eval-manual-split", "eval-cv10", "eval-methods"),
     why="A network can be judged on the last rows that Keras sets aside by itself, on rows that a person sets aside, "
     "or on every row once, by cross-validation. All three are done with the same small network on the pima table as it "

@@ -197,7 +197,6 @@ LESSON = Lesson(
     name="hierarchical-softmax",
     title="Hierarchical softmax: a group first, then a class in it",
     area="learning",
-    times=True,
     covers=("sm-tip1-hierarchical",),
     why="A softmax over all classes needs a score of each. Where classes fall into groups, a softmax over groups and "
     "one over the classes of the chosen group need only as many scores as there are groups and classes in one: 64 "

@@ -206,7 +206,6 @@ LESSON = Lesson(
     name="updates",
     title="What a batch size costs: updates and rows seen",
     area="learning",
-    times=True,
     covers=("mc-l2-updates-as-cost", "minibatch-compare", "minibatch-config-tips"),
     why="At equal epochs a small batch takes more steps, so a comparison by epochs mixes batch size with the number of "
     "updates. Here batch sizes are compared after as many updates, and after as many rows seen. At equal rows and one "

@@ -340,7 +340,7 @@ class Lesson:
         figures: What else is drawn.
         learned: What to take away, in a sentence or two; the verdicts stand beside it.
         fewest: Seeds below which the lesson says nothing.
-        times: Whether it measures seconds: then nothing else is trained beside it.
+        times: Whether its trainings themselves are timed: then no other lesson runs beside it at all.
         own_rows: Whether it can be run on a person's own table, or what makes it of this one and the rows, where it
             is another there; otherwise why not, in a clause.
     """

@@ -1,6 +1,5 @@
 """A lesson's variants trained side by side, as populations of all seeds and folds."""
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
@@ -18,7 +17,7 @@ from caviar.population.train import NotTogether, train
 from caviar.recipe.builder import call_with
 from caviar.teaching.contract import Data, Lesson, Split, Variant
 from caviar.teaching.seen import Lab, Seen, Training
-from caviar.teaching.timing import in_turns
+from caviar.teaching.timing import in_turns, one_after_the_other
 from caviar.training.history import Member, make_history
 
 _FEWEST_EPOCHS = 5
@@ -147,13 +146,7 @@ def _state(job: Job, seat: Seat, member: Member, carried: Sequence[str]) -> Memb
 
 def fit_seconds(variant: Variant, data: Data, times: int) -> np.ndarray:
     """Seconds of an epoch of Keras' own `fit` on the first split (time,); the first compiles."""
-    fit = _one_epoch(variant, data)
-    taken = []
-    for _ in range(times + 1):
-        began = time.monotonic()
-        fit()
-        taken.append(time.monotonic() - began)
-    return np.array(taken)
+    return one_after_the_other(_one_epoch(variant, data), times + 1)
 
 
 def _one_epoch(variant: Variant, data: Data) -> Callable[[], object]:
