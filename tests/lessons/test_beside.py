@@ -15,7 +15,6 @@ from caviar.course.beside import run_beside, shares_of_cores
 from caviar.errors import RunError
 from caviar.run.lesson import read_lesson
 
-
 LESSON = """
 import time
 from pathlib import Path
