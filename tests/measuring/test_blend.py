@@ -14,7 +14,6 @@ from caviar.evaluate.metrics import find_metric
 from caviar.evaluate.simple import RIDGE_PENALTIES
 from caviar.improving.finish import finish
 from caviar.measuring.measure import Bench, fit_all, measure, measure_all
-from caviar.measuring.trial import Trial, choose_step, judge_trial
 from caviar.model.finished import finished_model, load_finished
 from caviar.population import devices
 from caviar.population.job import Monitor
@@ -158,20 +157,6 @@ def test_it_is_blended_once_and_not_where_classes_count_differently():
             remedy(name).apply(remedy("blend-linear").apply(recipe))
         with pytest.raises(NotApplicable, match="count differently"):
             remedy(name).apply(replace(recipe, class_weights=True))
-
-
-def test_a_treatment_takes_a_cure_before_a_blend_that_helps_more():
-    dataset = rows(2, n=600)
-    bench = bench_of(dataset, folds=5)
-    own = measure(bench, replace(recipe_of(dataset), epochs=1))
-    trial = Trial(own)
-    longer = replace(own.recipe, name="longer", epochs=2)
-    blend = replace(remedy("blend-linear").apply(own.recipe), name="blend-linear")
-    trial.arms = [measure(bench, longer), measure(bench, blend)]
-    comparisons = judge_trial(bench, trial, rope=0.01)
-    assert [one.verdict for one in comparisons] == ["helps", "helps"]
-    assert comparisons[1].difference.value > comparisons[0].difference.value
-    assert choose_step(bench, trial, comparisons, 0.01) == "longer"
 
 
 def test_a_run_hands_over_the_networks_and_what_predicts_beside_them(tmp_path):

@@ -17,7 +17,6 @@ from caviar.measuring.trial import (
     Budget,
     Trial,
     choose,
-    choose_step,
     combinations,
     corrected_score,
     expected_steps,
@@ -272,24 +271,6 @@ def test_the_best_single_remedy_is_chosen_and_what_it_was_chosen_from_is_said():
     name, why = choose(BENCH, made, comparisons, ROPE)
     assert name == "better"
     assert "3 recipes" in why
-
-
-def averaging(made: Trial) -> Trial:
-    """The same, in which arms called so average five networks."""
-    arms = [
-        replace(arm, recipe=replace(arm.recipe, ensemble=5 if "average" in arm.recipe.name else 1))
-        for arm in made.arms
-    ]
-    return Trial(made.baseline, arms)
-
-
-def test_step_by_step_an_average_comes_after_what_else_helps():
-    made, comparisons = trial_of(average=0.1, cure=0.05, average_cure=0.2)
-    assert choose(BENCH, averaging(made), comparisons, ROPE)[0] == "average+cure"
-    assert choose_step(BENCH, averaging(made), comparisons, ROPE) == "cure"
-    made, comparisons = trial_of(average=0.1, cure=0.0)
-    assert choose_step(BENCH, averaging(made), comparisons, ROPE) == "average"
-    assert choose_step(BENCH, Trial(arm_of(0)), [], ROPE) == "baseline"
 
 
 def test_a_combination_must_beat_the_best_single_remedy():

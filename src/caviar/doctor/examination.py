@@ -141,7 +141,7 @@ class Examination:
         record = explained(
             tried.record, tried.comparisons, remedies, unfit=tried.trial.unfit, no_cause=enough
         )
-        late = sum("--minutes" in skip.why for skip in tried.trial.skipped)
+        late = sum(skip.is_late for skip in tried.trial.skipped)
         if record.area == "healthy" and late:
             asked = late + len(tried.trial.arms)
             sentence = (
@@ -182,9 +182,13 @@ class Examination:
                     break
             self._try_longer(trial, judge_trial(self.bench, trial, rope))
             self._try_in_time(seen, trial, judge_trial(self.bench, trial, rope))
-            for together in combinations(judge_trial(self.bench, trial, rope), REMEDIES):
-                if "+".join(remedy.name for remedy in together) not in done:
-                    self._try(trial, [together])
+            for averages in (False, True):
+                judged = judge_trial(self.bench, trial, rope)
+                some = [r for r in REMEDIES if r.averages == averages]
+                names = {remedy.name for remedy in some}
+                for together in combinations([c for c in judged if c.remedy in names], some):
+                    if "+".join(remedy.name for remedy in together) not in done:
+                        self._try(trial, [together])
         return Findings(seen.record, trial, judge_trial(self.bench, trial, rope), seen.evidence)
 
     def _try_longer(self, trial: Trial, judged: list[ComparisonRecord]) -> None:

@@ -11,8 +11,8 @@ from caviar.doctor.examination import Examination, Findings
 from caviar.errors import ModelError
 from caviar.estimate import Estimate
 from caviar.evaluate.compare import compare, judge
-from caviar.measuring.measure import Arm, fit_all
-from caviar.measuring.trial import Trial, choose_step, corrected_score
+from caviar.measuring.measure import Arm, Bench, fit_all
+from caviar.measuring.trial import Trial, choose, corrected_score
 from caviar.model.finished import FinishedModel, finished_model
 from caviar.pace import Pace
 from caviar.progress import Clock, OutOfTime
@@ -22,9 +22,9 @@ from caviar.remedies.table import REMEDIES
 from caviar.run.record import ComparisonRecord
 
 MOST_ROUNDS = 4
-"""How often the doctor looks again after an accepted remedy."""
-_CONFIRMING = 0.3
-"""Share of the time that is kept for confirming what was accepted."""
+"""How many cures are accepted, each after another look."""
+_AVERAGING, _CONFIRMING = 0.2, 0.3
+"""Shares of the time that are kept for averaging predictions, and for confirming what was accepted."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,48 +73,24 @@ class Treatment:
 def treat(whole: Examination, first: Findings, apart: Apart | None = None) -> Treatment:
     """Treat a model that was looked at.
 
-    What checks asked for comes first. When nothing of it helps any more, the remedies that may help anybody follow.
-    What was accepted is confirmed at the end, for which some of the time is kept.
+    What checks asked for comes first. When nothing of it helps any more, the remedies that may help anybody follow,
+    and what averages predictions comes last: it helps whatever is wrong, at a multiple of all trainings that follow.
+    What was accepted is confirmed at the end. Time is kept for these two.
 
     Args:
         whole: Its bench, and the time left.
         first: What the diagnosis saw and tried.
         apart: Rows that took no part in it.
     """
-    clock = whole.clock
-    minutes = None if clock.minutes is None else (1 - _CONFIRMING) * clock.minutes
-    examination = replace(whole, clock=Clock(minutes, clock.began))
-    bench = examination.bench
-    own, now = first.trial.baseline, first
-    arms, rounds, story = Trial(own), [first], [_seen(first)]
-    accepted: list[str] = []
-    general = [remedy for remedy in REMEDIES if not (remedy.on_demand and remedy.explains)]
-    while now.record.area != "no signal" and len(accepted) < MOST_ROUNDS:
-        best = _best(examination, now)
-        if best is None:
-            now = rounds[-1] = examination.tried(now, general)
-            best = _best(examination, now)
-        arms.arms += [arm for arm in now.trial.arms if not any(arm is other for other in arms.arms)]
-        if best is None:
-            break
-        accepted.append(best.recipe.title)
-        verdict = next(c for c in now.comparisons if c.remedy == best.recipe.name)
-        calm = f" It leaves {verdict.steadier:.0%} of the spread between seeds." if verdict.steadier else ""
-        story.append(f"Accepted: {best.recipe.title}. {_sentence(verdict.sentence)}{calm}")
-        try:
-            measured = examination.baseline(replace(best.recipe, name=f"repaired-{len(accepted)}"))
-        except OutOfTime:
-            now = Findings(now.record, Trial(best), [], now.evidence)
-            story.append("The time given was used up before the doctor could look again.")
-            break
-        now = examination.tell(examination.look(measured))
-        rounds.append(now)
-        story.append(_seen(now))
+    bench, own = whole.bench, first.trial.baseline
+    arms, story = Trial(own), [_seen(first)]
+    accepted, rounds = _accept(whole, first, arms, story)
+    now = rounds[-1]
     last = now.trial.baseline
     comparison = confirmation = None
-    arms.arms.append(last)
+    arms.add([last])
     if accepted:
-        comparison = _compared(examination, first.trial, own, last, first.evidence.rope)
+        comparison = _compared(bench, first.trial, own, last, first.evidence.rope)
         story.append(f"In all: {_sentence(comparison.sentence)}")
         try:
             confirmation = _confirmed(whole, apart, first.trial, arms, last)
@@ -130,6 +106,58 @@ def treat(whole: Examination, first: Findings, apart: Apart | None = None) -> Tr
         story.append(SENTENCES[area])
     rows = bench.dataset if apart is None else apart.dataset
     return Treatment(last.recipe, accepted, comparison, score, confirmation, area, story, rounds, rows)
+
+
+def _accept(
+    whole: Examination, first: Findings, arms: Trial, story: list[str]
+) -> tuple[list[str], list[Findings]]:
+    """Accept one remedy after the other, as long as one helps.
+
+    Args:
+        whole: As for `treat`.
+        first: As for `treat`.
+        arms: Gets all that was tried.
+        story: Goes on with what was accepted and then seen.
+
+    Returns:
+        Titles of what was accepted, and every look; the last one's baseline is what all of it made.
+    """
+    anybody = [remedy for remedy in REMEDIES if not (remedy.on_demand or remedy.averages)]
+    averages = [
+        remedy for remedy in REMEDIES if remedy.averages and not (remedy.on_demand and remedy.explains)
+    ]
+    averages.sort(key=lambda remedy: remedy.family)  # blends first, which take no further networks
+    curing, averaging = _keeping(whole, _AVERAGING + _CONFIRMING), _keeping(whole, _CONFIRMING)
+    bench, now = whole.bench, first
+    rounds, accepted = [first], list[str]()
+    examination = curing
+    while now.record.area != "no signal":
+        best = None
+        if len(accepted) < MOST_ROUNDS:
+            best = best_step(bench, now)
+            if best is None and examination is curing and curing.clock.left() > 0:
+                now = rounds[-1] = curing.tried(now, anybody)
+                best = best_step(bench, now)
+        arms.add(now.trial.arms)
+        if best is None and examination is curing:
+            examination = averaging
+            now = rounds[-1] = averaging.tried(_for_averages(now), averages)
+            arms.add(now.trial.arms)
+            best = best_step(bench, now, averaged=True)
+        if best is None:
+            break
+        accepted.append(best.recipe.title)
+        story.append(_accepted(best, now))
+        try:
+            measured = examination.baseline(replace(best.recipe, name=f"repaired-{len(accepted)}"))
+        except OutOfTime:
+            now = replace(now, trial=replace(now.trial, baseline=best, arms=[], skipped=[]), comparisons=[])
+            story.append("There was no time to look again after it.")
+        else:
+            now = examination.tell(examination.look(measured))
+            story.append(_seen(now))
+        rounds.append(now)
+    return accepted, rounds
 
 
 def _confirmed(whole: Examination, apart: Apart | None, first: Trial, arms: Trial, last: Arm) -> Confirmation:
@@ -163,15 +191,55 @@ def treat_refused(
     return replace(rest, accepted=[head.title, *rest.accepted], story=story)
 
 
-def _best(examination: Examination, now: Findings) -> Arm | None:
-    """The remedy, or combination, to accept; None where nothing was shown to help."""
-    name = choose_step(examination.bench, now.trial, now.comparisons, now.evidence.rope)
+def _keeping(whole: Examination, share: float) -> Examination:
+    """The same examination with a share of its time kept for what comes after it."""
+    clock = whole.clock
+    minutes = None if clock.minutes is None else (1 - share) * clock.minutes
+    return replace(whole, clock=Clock(minutes, clock.began))
+
+
+def _for_averages(now: Findings) -> Findings:
+    """The same look with only what averages predictions among what was tried: verdicts on the rest are in.
+
+    What there was no time for is tried, as time is kept for it.
+    """
+    own = _averages(now.trial.baseline.recipe)
+    arms = [arm for arm in now.trial.arms if _averages(arm.recipe) != own]
+    skipped = [skip for skip in now.trial.skipped if not skip.is_late]
+    return replace(now, trial=replace(now.trial, arms=arms, skipped=skipped))
+
+
+def best_step(bench: Bench, now: Findings, *, averaged: bool = False) -> Arm | None:
+    """The remedy, or combination, to accept: what helps most, else what steadies most.
+
+    What steadies is accepted where it answers a finding and looks no worse, or where it is an average and looks better
+    by what counts as a difference: too few folds may show that predictions hang less on the seed, and not yet more.
+
+    Args:
+        bench: What it was measured on.
+        now: What was tried.
+        averaged: Choose among what averages predictions, in the place of cures.
+
+    Returns:
+        None where nothing was shown to help.
+    """
+    trial, rope = now.trial, now.evidence.rope
+    own = _averages(trial.baseline.recipe)
+    some = [c for c in now.comparisons if (_averages(trial.arm(c.remedy).recipe) != own) == averaged]
+    name, _ = choose(bench, trial, some, rope)
     if name != "baseline":
-        return now.trial.arm(name)
-    if not any(f.area == "prediction" and f.outcome == "found" for f in now.record.findings):
-        return None
-    steady = [c for c in now.comparisons if c.steadier is not None and c.difference.value >= 0]
-    return now.trial.arm(min(steady, key=lambda c: c.steadier or 0.0).remedy) if steady else None
+        return trial.arm(name)
+    answers = {name for f in now.record.findings if f.outcome == "found" for name in f.remedies}
+    least = {c.remedy: 0.0 if c.remedy in answers else rope if averaged else np.inf for c in some}
+    steady = {
+        c.remedy: c.steadier for c in some if c.steadier is not None and c.difference.value >= least[c.remedy]
+    }
+    return trial.arm(min(steady, key=steady.__getitem__)) if steady else None
+
+
+def _averages(recipe: Recipe) -> tuple[int, tuple[str, ...]]:
+    """Over what a recipe averages: networks, and what predicts beside them."""
+    return recipe.ensemble, recipe.blended_with
 
 
 def _seen(now: Findings) -> str:
@@ -181,6 +249,12 @@ def _seen(now: Findings) -> str:
         if f.outcome == "found"
     ]
     return now.record.sentence + (f" Found: {'; '.join(found)}." if found else "")
+
+
+def _accepted(best: Arm, now: Findings) -> str:
+    verdict = next(c for c in now.comparisons if c.remedy == best.recipe.name)
+    calm = f" It leaves {verdict.steadier:.0%} of the spread between seeds." if verdict.steadier else ""
+    return f"Accepted: {best.recipe.title}. {_sentence(verdict.sentence)}{calm}"
 
 
 def _sentence(verdict: str) -> str:
@@ -200,8 +274,7 @@ def _left(now: Findings) -> str:
     return "at the ceiling" if tried and suspected and behind else "healthy"
 
 
-def _compared(examination: Examination, both: Trial, own: Arm, last: Arm, rope: float) -> ComparisonRecord:
-    bench = examination.bench
+def _compared(bench: Bench, both: Trial, own: Arm, last: Arm, rope: float) -> ComparisonRecord:
     one = compare(
         "repaired",
         both.scores(own),

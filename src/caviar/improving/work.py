@@ -316,7 +316,7 @@ class Work:
                 record.naive_score, record.corrected_score = corrected
             self.chosen = trial.arm(record.chosen).recipe
             self.voice.say(f"  {record.chosen_reason}")
-            out_of_time = [s.title for s in record.skipped if "--minutes" in s.why]
+            out_of_time = [s.title for s in record.skipped if s.is_late]
             if out_of_time:
                 self.voice.note(f"Not tried for lack of time: {', '.join(out_of_time)}. Give more --minutes.")
             self.save()
@@ -337,7 +337,7 @@ class Work:
             budget = Budget(lambda: float("-inf"))
         skipped = len(trial.skipped)
         try_some(bench, trial, [remedies], budget, monitor_of, done, lambda recipe: self._keep(recipe.name))
-        if any("--minutes" in skip.why for skip in trial.skipped[skipped:]) and name not in given_up:
+        if any(skip.is_late for skip in trial.skipped[skipped:]) and name not in given_up:
             given_up.append(name)
             self.folder.notes.put("out of time", given_up)
 

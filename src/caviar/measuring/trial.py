@@ -64,6 +64,10 @@ class Trial:
     worst: float | None = None
     higher_is_better: bool = False
 
+    def add(self, arms: Sequence[Arm]) -> None:
+        """Take in arms of another trial on the same bench, those that are not there yet."""
+        self.arms += [arm for arm in arms if not any(arm is other for other in self.arms)]
+
     @property
     def unfit(self) -> set[str]:
         """Names of remedies that had nothing to change."""
@@ -346,22 +350,6 @@ def choose(
             )
         reason += f" Combining what helps was tried and is not shown to be better still ({verdict.verdict})."
     return best.recipe.name, reason
-
-
-def choose_step(bench: Bench, trial: Trial, comparisons: Sequence[ComparisonRecord], rope: float) -> str:
-    """The recipe to go on with, where it is looked at again after each step; "baseline" where nothing helps.
-
-    Averaging networks helps whatever is wrong, at a multiple of all trainings that follow, and so may averaging with
-    what is no network: these come last.
-    """
-
-    def averaged(recipe: Recipe) -> tuple[int, tuple[str, ...]]:
-        return recipe.ensemble, recipe.blended_with
-
-    own = averaged(trial.baseline.recipe)
-    cures = [c for c in comparisons if averaged(trial.arm(c.remedy).recipe) == own]
-    name, _ = choose(bench, trial, cures, rope)
-    return name if name != "baseline" else choose(bench, trial, comparisons, rope)[0]
 
 
 def corrected_score(bench: Bench, trial: Trial, n_bootstrap: int = 500) -> tuple[float, Estimate] | None:

@@ -44,3 +44,8 @@ class Remedy:
     on_demand: bool = False
     optimizer: tuple[str, float] | None = None
     explains: bool = True
+
+    @property
+    def averages(self) -> bool:
+        """Whether several networks, or others beside them, then predict together: it may help whatever is wrong."""
+        return self.family in {"ensemble", "blend"}

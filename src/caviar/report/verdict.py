@@ -318,7 +318,7 @@ def _next_steps(record: Record, run: str) -> list[NextStep]:
 
 def left_untried(record: Record) -> str:
     """How many remedies the time given left untried, and what to do; "" where there are none."""
-    untried = [skip for skip in (record.trial.skipped if record.trial else []) if "--minutes" in skip.why]
+    untried = [skip for skip in (record.trial.skipped if record.trial else []) if skip.is_late]
     if not untried:
         return ""
     several = f"{len(untried)} remedies were" if len(untried) > 1 else f"One remedy ({untried[0].title}) was"

@@ -203,6 +203,11 @@ class SkippedRemedy(_Value):
     why: str
     applies: bool = True
 
+    @property
+    def is_late(self) -> bool:
+        """Whether it would have been tried, had there been more time."""
+        return "--minutes" in self.why
+
 
 class TrialRecord(_Value):
     """All remedies against the baseline on the same folds and seeds."""
