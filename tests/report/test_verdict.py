@@ -1,6 +1,6 @@
 import pytest
 
-from caviar.report.verdict import best_reference, chosen_score, left_untried, no_skill_of, verdict
+from caviar.report.verdict import best_reference, chosen_score, left_untried, no_skill_of, title_of, verdict
 from caviar.run.record import Record, SkippedRemedy
 from tests.report.fake_run import RECORDS, comparison, estimate, full_record
 
@@ -122,6 +122,27 @@ def test_no_skill_is_read_from_its_reference_row_if_need_be():
 def test_a_promising_remedy_names_the_repeats_that_would_decide():
     steps = [step.text for step in verdict(full_record(), "run").next_steps]
     assert any("About 9 repeats instead of 3 (--repeats 9) would decide it." in text for text in steps)
+
+
+def test_where_repeats_would_not_decide_more_rows_are_asked_for():
+    record = full_record()
+    undecided = [
+        one.model_copy(update={"repeats_needed": None})
+        for one in record.trial.comparisons
+        if one.repeats_needed
+    ]
+    best = max(undecided, key=lambda one: one.difference.value)
+
+    def steps(rope):
+        trial = record.trial.model_copy(update={"comparisons": undecided, "rope": rope})
+        return [one.text for one in verdict(full_record(trial=trial), "run").next_steps]
+
+    little = best.difference.value / 2
+    assert any(
+        "Collect more rows" in text and title_of(record, best.remedy) in text for text in steps(little)
+    )
+    assert not any("Collect more rows" in text for text in steps(3 * little))
+    assert not any("Collect more rows" in one.text for one in verdict(record, "run").next_steps)
 
 
 def test_a_folder_with_blanks_is_quoted_in_the_command():

@@ -326,24 +326,32 @@ def left_untried(record: Record) -> str:
 
 
 def _undecided(record: Record) -> list[NextStep]:
-    """More repeats, if they would settle a remedy that looks good."""
+    """More repeats, if they would settle a remedy that looks good; more rows, where only these could."""
     if record.trial is None or record.plan is None:
         return []
     promising = [
-        (comparison.repeats_needed, comparison.remedy)
+        comparison
         for comparison in record.trial.comparisons
-        if comparison.verdict == "not enough data"
-        and comparison.repeats_needed
-        and comparison.difference.value > 0
+        if comparison.verdict == "not enough data" and comparison.difference.value > 0
     ]
-    if not promising:
+    by_repeats = [(c.repeats_needed, c.remedy) for c in promising if c.repeats_needed]
+    if by_repeats:
+        repeats, name = min(by_repeats)
+        return [
+            NextStep(
+                f"{title_of(record, name)} looks better but is not proven. "
+                f"About {wording.count(repeats, 'repeat')} instead of {record.plan.repeats} "
+                f"(--repeats {repeats}) would decide it."
+            )
+        ]
+    by_rows = [c for c in promising if c.difference.value > record.trial.rope]
+    if not by_rows:
         return []
-    repeats, name = min(promising)
+    best = max(by_rows, key=lambda comparison: comparison.difference.value)
     return [
         NextStep(
-            f"{title_of(record, name)} looks better but is not proven. "
-            f"About {wording.count(repeats, 'repeat')} instead of {record.plan.repeats} "
-            f"(--repeats {repeats}) would decide it."
+            f"{title_of(record, best.remedy)} looks better by more than what counts as a practical difference, but is "
+            f"not proven, and more repeats on the same rows will hardly decide it. Collect more rows, and try again."
         )
     ]
 
