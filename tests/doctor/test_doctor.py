@@ -293,6 +293,8 @@ def test_where_trees_see_more_the_last_remedy_is_to_let_them_predict_along(monke
     monkeypatch.setattr("caviar.doctor.treatment.MOST_ROUNDS", 1)
     treatment = diagnosis.treat()
     assert treatment.recipe.blended_with == ("boosting",)
+    tried = [[one.remedy for one in look.comparisons] for look in treatment.rounds]
+    assert tried[:2] == [["early-stopping"], ["blend-trees"]]
     assert treatment.comparison.verdict == "helps"
     assert "Blend with boosted trees" in " ".join(treatment.story)
     model = treatment.model()

@@ -41,7 +41,7 @@ class Treatment:
             short.
         area: What is left: "healthy", "at the ceiling", "no signal", or the area of what still costs performance.
         story: What was found and done, one sentence each, in order.
-        rounds: Every look: what was seen and tried.
+        rounds: Every look: what was seen and tried; the averages that were tried are one of their own.
     """
 
     recipe: Recipe
@@ -141,7 +141,8 @@ def _accept(
         arms.add(now.trial.arms)
         if best is None and examination is curing:
             examination = averaging
-            now = rounds[-1] = averaging.tried(_for_averages(now), averages)
+            now = averaging.tried(_for_averages(now), averages)
+            rounds.append(now)
             arms.add(now.trial.arms)
             best = best_step(bench, now, averaged=True)
         if best is None:
