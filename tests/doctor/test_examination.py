@@ -65,6 +65,29 @@ def test_what_does_not_apply_takes_no_room(tried):
     assert tried(remedies[2:], 1) == [["c"]]
 
 
+@pytest.mark.parametrize(
+    ("fits", "higher_is_better", "larger_ones"),
+    [
+        (0.0, False, False),
+        (0.009, False, False),
+        (0.02, False, True),
+        (1.0, True, False),
+        (0.995, True, False),
+        (0.98, True, True),
+    ],
+)
+def test_larger_networks_are_tried_only_where_training_rows_leave_room(fits, higher_is_better, larger_ones):
+    scores = np.full((3, 5), fits)
+    baseline = SimpleNamespace(fit_scores=scores)
+    trial = Trial(baseline, worst=1 - higher_is_better, higher_is_better=higher_is_better)
+    found = examination.no_room(SimpleNamespace(trial=trial, evidence=SimpleNamespace(rope=0.01)))
+    assert ("wider" in found) != larger_ones
+    assert ("deeper" in found) != larger_ones
+    assert not {"narrower", "early-stopping"} & found
+    baseline.fit_scores = None
+    assert not examination.no_room(SimpleNamespace(trial=trial, evidence=None))
+
+
 def arm_ending(*losses: float) -> SimpleNamespace:
     """Trainings whose loss falls from 1 to these numbers; the last value is missing, as after a stop."""
     curves = np.array([[1.0, loss, np.nan] for loss in losses])

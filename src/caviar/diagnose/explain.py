@@ -154,6 +154,11 @@ def _gains_in_time(comparisons: Sequence[ComparisonRecord]) -> dict[str, float]:
     return gains
 
 
+def larger(remedies: Sequence[Remedy]) -> set[str]:
+    """Names of remedies that help where the network is too small."""
+    return {remedy.name for remedy in remedies if remedy.cures == _TOO_SMALL}
+
+
 def helps_as_larger(
     comparisons: Sequence[ComparisonRecord], remedies: Sequence[Remedy]
 ) -> list[ComparisonRecord]:
@@ -163,8 +168,8 @@ def helps_as_larger(
         comparisons: Each remedy tried beside the baseline.
         remedies: All remedies.
     """
-    larger = {remedy.name for remedy in remedies if remedy.cures == _TOO_SMALL}
-    return [c for c in comparisons if c.remedy in larger and (c.verdict == "helps" or c.steadier is not None)]
+    names = larger(remedies)
+    return [c for c in comparisons if c.remedy in names and (c.verdict == "helps" or c.steadier is not None)]
 
 
 def large_enough(

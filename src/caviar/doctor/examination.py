@@ -18,6 +18,7 @@ from caviar.diagnose.explain import (
     in_time,
     is_clear,
     large_enough,
+    larger,
 )
 from caviar.diagnose.facts import DataFacts, ModelFacts, data_facts
 from caviar.doctor.anatomy import model_facts
@@ -128,7 +129,12 @@ class Examination:
         if seen.record.area == "no signal":
             return seen
         by_name = {remedy.name: remedy for remedy in REMEDIES}
-        asked_for = [by_name[name] for name in candidates(seen.record, REMEDIES) if by_name[name].explains]
+        useless = no_room(seen)
+        asked_for = [
+            by_name[name]
+            for name in candidates(seen.record, REMEDIES)
+            if by_name[name].explains and name not in useless
+        ]
         tried = self.tried(seen, asked_for, most=most, until_clear=True)
         model, data = tried.evidence.model, tried.evidence.data
         remedies = REMEDIES if model is None else as_cures_of(REMEDIES, model.optimizer, model.rate, data)
@@ -139,7 +145,7 @@ class Examination:
             tried.evidence.rope,
         )
         record = explained(
-            tried.record, tried.comparisons, remedies, unfit=tried.trial.unfit, no_cause=enough
+            tried.record, tried.comparisons, remedies, unfit=tried.trial.unfit | useless, no_cause=enough
         )
         late = sum(skip.is_late for skip in tried.trial.skipped)
         if record.area == "healthy" and late:
@@ -366,6 +372,19 @@ def fits_by(trial: Trial, arm: Arm) -> float:
         return float("nan")
     gains = trial.held(arm.fit_scores) - trial.held(trial.baseline.fit_scores)
     return float((gains if trial.higher_is_better else -gains).mean())
+
+
+def no_room(seen: Findings) -> set[str]:
+    """Names of remedies that make the network larger, where none can fit the training rows better by what counts.
+
+    A network is too small only where a larger one does. Larger ones take the longest to try.
+    """
+    trial, fits = seen.trial, seen.trial.baseline.fit_scores
+    if fits is None:
+        return set()
+    reached = float(np.nanmean(trial.held(fits)))
+    to_perfect = 1 - reached if trial.higher_is_better else reached
+    return larger(REMEDIES) if to_perfect <= seen.evidence.rope else set()
 
 
 def _last_losses(arm: Arm) -> np.ndarray:
