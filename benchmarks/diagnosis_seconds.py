@@ -100,9 +100,9 @@ def main() -> None:
     for name in _QUICK if asked.quick else CASES:
         with tempfile.TemporaryDirectory() as folder:
             cold, found = diagnosed(Path(folder), CASES[name], Path(folder) / "cache")
-            warm, _ = diagnosed(Path(folder), CASES[name], Path(folder) / "cache")
+            warm, again = diagnosed(Path(folder), CASES[name], Path(folder) / "cache")
         longest = max(longest, cold)
-        lines.append(f"| {name} | {_told(cold)} | {_told(warm)} | {found} |")
+        lines.append(f"| {name} | {_told(cold)} | {_told(warm)} | {found or again} |")
         print(lines[-1], flush=True)
     reached = "reached" if longest <= AIM else "**not reached**"
     lines += [
