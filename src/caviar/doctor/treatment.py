@@ -254,8 +254,11 @@ def _seen(now: Findings) -> str:
 
 def _accepted(best: Arm, now: Findings) -> str:
     verdict = next(c for c in now.comparisons if c.remedy == best.recipe.name)
-    calm = f" It leaves {verdict.steadier:.0%} of the spread between seeds." if verdict.steadier else ""
-    return f"Accepted: {best.recipe.title}. {_sentence(verdict.sentence)}{calm}"
+    left = f"{verdict.steadier:.0%} of the spread between seeds" if verdict.steadier else ""
+    why = "It leaves" if verdict.verdict == "helps" else "It is accepted because it leaves"
+    return f"Accepted: {best.recipe.title}. {_sentence(verdict.sentence)}" + (
+        f" {why} {left}." if left else ""
+    )
 
 
 def _sentence(verdict: str) -> str:
