@@ -4,13 +4,12 @@ import time as clock
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 from caviar.data.load import load
 from caviar.data.split import make_splits
 from caviar.errors import OptionError
-from caviar.evaluate import compare as statistics
+from caviar.evaluate.compare import judge
 from caviar.evaluate.wording import digits, listed
 from caviar.measuring.bounded import measure_within
 from caviar.measuring.measure import Arm, Bench, measure_all
@@ -243,23 +242,14 @@ def compared(
     """
     first, *others = arms
     trial = Trial(first, others)
-    find = partial(
-        statistics.compare,
-        baseline=trial.scores(first),
-        higher_is_better=bench.metric.higher_is_better,
-        test_share=bench.test_share,
-        n_rows=bench.dataset.n_rows,
-        rope=scale.rope,
-        metric_title=bench.metric.title,
-        can_repeat=bench.dataset.time is None,
-    )
-    judged = statistics.judge(
+    judged = judge(
         [
-            find(
-                remedy=other.recipe.name,
-                candidate=trial.scores(other),
-                by_seed=trial.by_seed(first, other),
-                arms=(f"from {other.recipe.name}", f"from {first.recipe.name}"),
+            trial.compared(
+                bench,
+                first,
+                other,
+                scale.rope,
+                called=(f"from {other.recipe.name}", f"from {first.recipe.name}"),
             )
             for other in others
         ]

@@ -113,7 +113,7 @@ def confirm_nested(
     Args:
         bench: What the arms were measured on.
         trial: Says how far scores count.
-        arms: All that could have been chosen.
+        arms: All that could have been chosen; those given up after the first repeat could not.
         own: The person's recipe among them.
         last: The repaired one among them.
         monitor: Told of progress; may stop by raising.
@@ -122,6 +122,7 @@ def confirm_nested(
         OutOfTime: The time given does not suffice.
     """
     repeats, folds = bench.shape
+    arms = [arm for arm in arms if len(arm.each) == repeats]
     by_place = {(split.repeat, split.fold): split for split in bench.splits}
     inner = [
         Split(

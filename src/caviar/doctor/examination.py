@@ -182,29 +182,31 @@ class Examination:
                 # whose turn it is: a large family leaves room for others.
                 some = [remedy for remedy in left[:room] if remedy.family == left[0].family]
                 left = [remedy for remedy in left if remedy not in some]
-                self._try(trial, [[remedy] for remedy in some])
+                self._try(seen, [[remedy] for remedy in some])
                 judged = judge_trial(self.bench, trial, rope)
                 if until_clear and is_clear(seen.record, judged, REMEDIES, seen.evidence.distance):
                     break
-            self._try_longer(trial, judge_trial(self.bench, trial, rope))
-            self._try_in_time(seen, trial, judge_trial(self.bench, trial, rope))
+            self._try_longer(seen, judge_trial(self.bench, trial, rope))
+            self._try_in_time(seen, judge_trial(self.bench, trial, rope))
             for averages in (False, True):
                 judged = judge_trial(self.bench, trial, rope)
                 some = [r for r in REMEDIES if r.averages == averages]
                 names = {remedy.name for remedy in some}
                 for together in combinations([c for c in judged if c.remedy in names], some):
                     if "+".join(remedy.name for remedy in together) not in done:
-                        self._try(trial, [together])
+                        self._try(seen, [together])
         return Findings(seen.record, trial, judge_trial(self.bench, trial, rope), seen.evidence)
 
-    def _try_longer(self, trial: Trial, judged: list[ComparisonRecord]) -> None:
+    def _try_longer(self, seen: Findings, judged: list[ComparisonRecord]) -> None:
         """Where a larger network helps, see whether the same one would too if it were trained for longer."""
+        trial = seen.trial
         done = {arm.recipe.name for arm in trial.arms} | {skip.remedy for skip in trial.skipped}
         if LONGER not in done and helps_as_larger(judged, REMEDIES):
-            self._try(trial, [[remedy for remedy in REMEDIES if remedy.name == LONGER]])
+            self._try(seen, [[remedy for remedy in REMEDIES if remedy.name == LONGER]])
 
-    def _try_in_time(self, seen: Findings, trial: Trial, judged: list[ComparisonRecord]) -> None:
+    def _try_in_time(self, seen: Findings, judged: list[ComparisonRecord]) -> None:
         """Try remedies that fit the training rows better, but score worse, with training stopped in time."""
+        trial = seen.trial
         done = {arm.recipe.name for arm in trial.arms} | {skip.remedy for skip in trial.skipped}
         hidden = in_time(
             seen.record, judged, REMEDIES, lambda name: fits_better(trial.arm(name), trial.baseline)
@@ -213,14 +215,14 @@ class Examination:
         pairs = [[one for one in REMEDIES if one in (remedy, stopping)] for remedy in hidden]
         pairs = [pair for pair in pairs if "+".join(remedy.name for remedy in pair) not in done]
         if pairs and stopping.name not in done:
-            self._try(trial, [[stopping]])
+            self._try(seen, [[stopping]])
         for pair in pairs:
-            self._try(trial, [pair])
+            self._try(seen, [pair])
 
-    def _try(self, trial: Trial, choices: list[list[Remedy]]) -> None:
+    def _try(self, seen: Findings, choices: list[list[Remedy]]) -> None:
         try_some(
             self.bench,
-            trial,
+            seen.trial,
             choices,
             Budget(self.clock.left),
             self._monitor,
@@ -228,6 +230,7 @@ class Examination:
             seeds=SEEDS,
             ask_fit=True,
             show=False,
+            rope=seen.evidence.rope,
         )
 
     def _monitor(self, recipe: Recipe) -> Monitor:
@@ -370,7 +373,8 @@ def fits_by(trial: Trial, arm: Arm) -> float:
     """How much better an arm scores its training rows than the baseline does its own; NaN where it is not known."""
     if arm.fit_scores is None or trial.baseline.fit_scores is None:
         return float("nan")
-    gains = trial.held(arm.fit_scores) - trial.held(trial.baseline.fit_scores)
+    repeats = len(arm.fit_scores)
+    gains = trial.held(arm.fit_scores) - trial.held(trial.baseline.fit_scores[:repeats])
     return float((gains if trial.higher_is_better else -gains).mean())
 
 

@@ -10,7 +10,7 @@ from caviar.doctor.confirmation import Apart, Confirmation, confirm_apart, confi
 from caviar.doctor.examination import Examination, Findings
 from caviar.errors import ModelError
 from caviar.estimate import Estimate
-from caviar.evaluate.compare import compare, judge
+from caviar.evaluate.compare import judge
 from caviar.measuring.measure import Arm, Bench, fit_all
 from caviar.measuring.trial import Trial, choose, corrected_score
 from caviar.model.finished import FinishedModel, finished_model
@@ -90,7 +90,7 @@ def treat(whole: Examination, first: Findings, apart: Apart | None = None) -> Tr
     comparison = confirmation = None
     arms.add([last])
     if accepted:
-        comparison = _compared(bench, first.trial, own, last, first.evidence.rope)
+        (comparison,) = judge([first.trial.compared(bench, own, last, first.evidence.rope, name="repaired")])
         story.append(f"In all: {_sentence(comparison.sentence)}")
         try:
             confirmation = _confirmed(whole, apart, first.trial, arms, last)
@@ -276,19 +276,3 @@ def _left(now: Findings) -> str:
     tried = bool(now.comparisons)
     behind = len(ahead) > 0 and float(ahead.mean()) >= -now.evidence.rope
     return "at the ceiling" if tried and suspected and behind else "healthy"
-
-
-def _compared(bench: Bench, both: Trial, own: Arm, last: Arm, rope: float) -> ComparisonRecord:
-    one = compare(
-        "repaired",
-        both.scores(own),
-        both.scores(last),
-        by_seed=both.by_seed(own, last),
-        higher_is_better=bench.metric.higher_is_better,
-        test_share=bench.test_share,
-        n_rows=bench.dataset.n_rows,
-        rope=rope,
-        metric_title=bench.metric.title,
-        can_repeat=True,
-    )
-    return judge([one])[0]

@@ -72,7 +72,16 @@ class Bench:
     def of_folds(self, first: int, stop: int) -> "Bench":
         """A bench of some folds of every repeat, whose members have the same seeds as here."""
         places = [i for i, split in enumerate(self.splits) if first <= split.fold < stop]
-        splits = [replace(self.splits[i], fold=self.splits[i].fold - first) for i in places]
+        return self._of(places, [replace(self.splits[i], fold=self.splits[i].fold - first) for i in places])
+
+    def of_repeats(self, first: int, stop: int) -> "Bench":
+        """The same of some repeats."""
+        places = [i for i, split in enumerate(self.splits) if first <= split.repeat < stop]
+        return self._of(
+            places, [replace(self.splits[i], repeat=self.splits[i].repeat - first) for i in places]
+        )
+
+    def _of(self, places: Sequence[int], splits: Sequence[Split]) -> "Bench":
         return replace(self, splits=splits, numbers=[self.numbers[i] if self.numbers else i for i in places])
 
     def prepared(self, plan: PreparationPlan) -> tuple[Prepared, ...]:

@@ -3,17 +3,19 @@
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import compress
 
 import numpy as np
 
 from caviar.errors import CaviarError
 from caviar.estimate import Estimate
-from caviar.evaluate.compare import ALPHA, compare, judge
+from caviar.evaluate.compare import ALPHA, Comparison, compare, judge
 from caviar.evaluate.intervals import mean_estimate
 from caviar.evaluate.metrics import Metric
 from caviar.evaluate.selection import corrected_winner, corrected_winner_by_score
 from caviar.evaluate.variance import steadier
 from caviar.measuring.measure import Arm, Bench, measure_all, try_building
+from caviar.measuring.repeats import joined, promises
 from caviar.population.job import Monitor
 from caviar.population.keep import Keep
 from caviar.progress import OutOfTime
@@ -25,6 +27,8 @@ from caviar.run.record import ComparisonRecord, SkippedRemedy
 _START_SECONDS = 4.0
 
 
+# Seconds of training from which on the first repeat is looked at before the others are trained.
+_LONG = 10.0
 # Of so many remedies that help, each two are tried together as well.
 _CROSSED = 3
 
@@ -81,17 +85,49 @@ class Trial:
         """An arm's deciding scores (repeat, fold), as they are compared: means over seeds."""
         return np.asarray(self.each(arm).mean(axis=2))
 
-    def by_seed(self, one: Arm, other: Arm) -> float:
-        """Variance of a paired difference of two arms' scores that is due to their seeds; 0 where it is not known."""
-        return sum(
-            float(np.nanmean(variances)) / each.shape[2]
-            for each in (self.each(one), self.each(other))
-            if each.shape[2] > 1 and np.isfinite(variances := each.var(axis=2, ddof=1)).any()
-        )
-
     def each(self, arm: Arm) -> np.ndarray:
         """An arm's deciding scores (repeat, fold, seed), as they are compared."""
         return self.held(arm.each)
+
+    def pair(self, one: Arm, other: Arm) -> tuple[np.ndarray, np.ndarray]:
+        """Those of two arms, on the repeats on which both were trained."""
+        repeats = min(len(one.each), len(other.each))
+        return self.each(one)[:repeats], self.each(other)[:repeats]
+
+    def compared(
+        self,
+        bench: Bench,
+        one: Arm,
+        other: Arm,
+        rope: float,
+        *,
+        name: str | None = None,
+        called: tuple[str, str] = ("with the remedy", "without the remedy"),
+    ) -> Comparison:
+        """Two arms on the repeats on which both were trained, the second as the remedy.
+
+        Args:
+            bench: Rows, splits and scores.
+            one: What the other is compared with.
+            other: The remedy.
+            rope: Smallest difference that counts, in the score's unit.
+            name: What the remedy is called; its recipe's name if not given.
+            called: How sentences point to the two, the remedy first.
+        """
+        before, after = self.pair(one, other)
+        return compare(
+            other.recipe.name if name is None else name,
+            before.mean(axis=2),
+            after.mean(axis=2),
+            by_seed=_by_seed(before, after),
+            higher_is_better=bench.metric.higher_is_better,
+            test_share=bench.test_share,
+            n_rows=bench.dataset.n_rows,
+            rope=rope,
+            metric_title=bench.metric.title,
+            can_repeat=bench.dataset.time is None,
+            arms=called,
+        )
 
     def held(self, scores: np.ndarray) -> np.ndarray:
         """Scores as they are compared: none worse than the worst that counts, failed trainings as that one."""
@@ -99,6 +135,15 @@ class Trial:
             return scores
         held = np.maximum if self.higher_is_better else np.minimum
         return np.asarray(held(np.where(np.isfinite(scores), scores, self.worst), self.worst))
+
+
+def _by_seed(*arms: np.ndarray) -> float:
+    """Variance of a paired difference of scores (repeat, fold, seed) that is due to seeds; 0 where it is not known."""
+    return sum(
+        float(np.nanmean(variances)) / each.shape[2]
+        for each in arms
+        if each.shape[2] > 1 and np.isfinite(variances := each.var(axis=2, ddof=1)).any()
+    )
 
 
 def in_order(remedies: Sequence[Remedy], asked_for: Sequence[str]) -> list[Remedy]:
@@ -132,6 +177,7 @@ def try_some(
     seeds: int = 1,
     ask_fit: bool = False,
     show: bool = True,
+    rope: float | None = None,
 ) -> None:
     """Train some remedies; what cannot be tried is noted in the trial with its reason.
 
@@ -148,36 +194,59 @@ def try_some(
         seeds: Seeds per fold.
         ask_fit: Also score the training rows.
         show: Record the held-out rows' curves too.
+        rope: Smallest difference that counts, in the score's unit: what takes long and is unlikely to help after the
+            first repeat is given up then. None trains all repeats of everything.
     """
     ready = _applied(bench, trial, choices, budget)
     if not ready:
         return
-    first = ready[0][1]
-    try:
-        arms = measure_all(
-            bench,
-            [recipe for _, recipe in ready],
-            seeds=seeds,
-            ask_fit=ask_fit,
-            show=show,
-            monitor=monitor_of(first),
-            keep=None if keep_of is None else keep_of(first),
-            what=[" ".join(remedy.what for remedy in remedies) for remedies, _ in ready],
-            sources=["; ".join(dict.fromkeys(r.source for r in remedies)) for remedies, _ in ready],
-        )
-    except NotApplicable as reason:  # found out only where the model meets data
-        for remedies, _ in ready:
-            _skip(trial, remedies, f"Does not apply: {reason}.", applies=False)
-    except OutOfTime:
-        for remedies, _ in ready:
-            _skip(trial, remedies, _TOO_LATE)
-    except CaviarError as error:  # such as groups that leave no rows to watch
-        for remedies, _ in ready:
-            _skip(trial, remedies, f"Failed: {error}")
-    else:
-        trial.arms += arms
-        for arm in arms:
-            done(arm)
+
+    def measured(on: Bench, some: Sequence[tuple[Sequence[Remedy], Recipe]]) -> list[Arm]:
+        first = some[0][1]
+        try:
+            return measure_all(
+                on,
+                [recipe for _, recipe in some],
+                seeds=seeds,
+                ask_fit=ask_fit,
+                show=show,
+                monitor=monitor_of(first),
+                keep=None if keep_of is None or on is not bench else keep_of(first),
+                what=[" ".join(remedy.what for remedy in remedies) for remedies, _ in some],
+                sources=["; ".join(dict.fromkeys(r.source for r in remedies)) for remedies, _ in some],
+            )
+        except (CaviarError, OutOfTime) as error:
+            for remedies, _ in some:
+                _skip_for(trial, remedies, error)
+            return []
+
+    if rope is None or not _is_long(trial, bench, [recipe for _, recipe in ready], seeds):
+        _take_in(trial, measured(bench, ready), done)
+        return
+    begun = measured(bench.of_repeats(0, 1), ready)
+    hopes = [_promises(trial, bench, arm, rope) for arm in begun]
+    _take_in(trial, [arm for arm, hope in zip(begun, hopes, strict=True) if not hope], done)
+    begun, ready = list(compress(begun, hopes)), list(compress(ready, hopes))
+    rest = measured(bench.of_repeats(1, bench.shape[0]), ready) if ready else []
+    _take_in(trial, [joined(bench, *both) for both in zip(begun, rest, strict=bool(rest))], done)
+
+
+def _take_in(trial: Trial, arms: Sequence[Arm], done: Callable[[Arm], None]) -> None:
+    trial.arms += arms
+    for arm in arms:
+        done(arm)
+
+
+def _is_long(trial: Trial, bench: Bench, recipes: Sequence[Recipe], seeds: int) -> bool:
+    """Whether giving up early may save more than starting twice takes."""
+    seconds = sum(_pace(trial) * expected_steps(bench, recipe) * seeds for recipe in recipes)
+    return bench.shape[0] > 1 and seconds > _LONG
+
+
+def _promises(trial: Trial, bench: Bench, arm: Arm, rope: float) -> bool:
+    """Whether an arm of the first repeat is worth the others."""
+    base = trial.baseline
+    return promises(trial.compared(bench, base, arm, rope), *trial.pair(base, arm))
 
 
 def _applied(
@@ -190,18 +259,22 @@ def _applied(
             recipe = treated(trial.baseline.recipe, remedies)
             try_building(bench, recipe)
             budget.require(_expected_seconds(trial, bench, [r for _, r in ready] + [recipe]))
-        except NotApplicable as reason:
-            _skip(trial, remedies, f"Does not apply: {reason}.", applies=False)
-        except OutOfTime:
-            _skip(trial, remedies, _TOO_LATE)
-        except CaviarError as error:
-            _skip(trial, remedies, f"Failed: {error}")
+        except (CaviarError, OutOfTime) as error:
+            _skip_for(trial, remedies, error)
         else:
             ready.append((remedies, recipe))
     return ready
 
 
 _TOO_LATE = "Not tried: the time given (--minutes) did not suffice."
+
+
+def _skip_for(trial: Trial, remedies: Sequence[Remedy], error: Exception) -> None:
+    """Note why something could not be tried: some reasons show only where the model meets data."""
+    if isinstance(error, NotApplicable):
+        _skip(trial, remedies, f"Does not apply: {error}.", applies=False)
+    else:
+        _skip(trial, remedies, _TOO_LATE if isinstance(error, OutOfTime) else f"Failed: {error}")
 
 
 def _skip(trial: Trial, remedies: Sequence[Remedy], why: str, *, applies: bool = True) -> None:
@@ -216,42 +289,36 @@ def expected_steps(bench: Bench, recipe: Recipe) -> int:
 
 
 def _expected_seconds(trial: Trial, bench: Bench, recipes: Sequence[Recipe]) -> float:
-    """Seconds that arms should take, by the slowest pace seen so far."""
-    pace = max(arm.seconds / max(1, arm.steps) for arm in (trial.baseline, *trial.arms))
+    """Seconds that arms should take."""
+    pace = _pace(trial)
     return sum(_START_SECONDS * recipe.parts + pace * expected_steps(bench, recipe) for recipe in recipes)
+
+
+def _pace(trial: Trial) -> float:
+    """Seconds of a gradient step, by the slowest pace seen so far."""
+    return max(arm.seconds / max(1, arm.steps) for arm in (trial.baseline, *trial.arms))
 
 
 def judge_trial(bench: Bench, trial: Trial, rope: float) -> list[ComparisonRecord]:
     """Every arm against the baseline, with Holm's correction over all of them."""
-    judged = judge(
-        [
-            compare(
-                arm.recipe.name,
-                trial.scores(trial.baseline),
-                trial.scores(arm),
-                by_seed=trial.by_seed(trial.baseline, arm),
-                higher_is_better=bench.metric.higher_is_better,
-                test_share=bench.test_share,
-                n_rows=bench.dataset.n_rows,
-                rope=rope,
-                metric_title=bench.metric.title,
-                can_repeat=bench.dataset.time is None,
-            )
-            for arm in trial.arms
-        ]
-    )
+    judged = judge([trial.compared(bench, trial.baseline, arm, rope) for arm in trial.arms])
     # One of so many by chance is one too many: Bonferroni.
     alpha = ALPHA / max(1, len(trial.arms))
     return [
         one.model_copy(
             update={
-                "steadier": steadier(trial.each(trial.baseline), trial.each(arm), alpha=alpha),
+                "steadier": steadier(*trial.pair(trial.baseline, arm), alpha=alpha),
                 "sentence": one.sentence
-                + _in_words(interaction(bench, trial, arm), arm.recipe.name.count("+") + 1),
+                + _in_words(interaction(bench, trial, arm), arm.recipe.name.count("+") + 1)
+                + _given_up(len(arm.each), bench.shape[0]),
             }
         )
         for one, arm in zip(judged, trial.arms, strict=True)
     ]
+
+
+def _given_up(trained: int, repeats: int) -> str:
+    return f" Given up after repeat {trained} of {repeats}." if trained < repeats else ""
 
 
 _MANY = {2: "the two", 3: "the three"}
@@ -280,10 +347,10 @@ def interaction(bench: Bench, trial: Trial, arm: Arm) -> Estimate | None:
     tried = {other.recipe.name: other for other in trial.arms}
     if len(parts) < 2 or not all(part in tried for part in parts):
         return None
-    base = trial.scores(trial.baseline)
-    one_by_one = sum(trial.scores(tried[part]) - base for part in parts)
+    every = [trial.scores(one) for one in (trial.baseline, arm, *(tried[part] for part in parts))]
+    base, together, *singly = (scores[: min(map(len, every))] for scores in every)
     sign = 1 if bench.metric.higher_is_better else -1
-    beyond = sign * (trial.scores(arm) - base - one_by_one)
+    beyond = sign * (together - base - sum(scores - base for scores in singly))
     return mean_estimate(beyond, bench.test_share, n_rows=bench.dataset.n_rows)
 
 
@@ -331,19 +398,7 @@ def choose(
     reason = f"{best.recipe.title} helps most of the {len(comparisons)} recipes tried."
     if single and together:
         pair = trial.arm(together[0])
-        step = compare(
-            pair.recipe.name,
-            trial.scores(best),
-            trial.scores(pair),
-            by_seed=trial.by_seed(best, pair),
-            higher_is_better=bench.metric.higher_is_better,
-            test_share=bench.test_share,
-            n_rows=bench.dataset.n_rows,
-            rope=rope,
-            metric_title=bench.metric.title,
-            can_repeat=bench.dataset.time is None,
-        )
-        verdict = judge([step])[0]
+        verdict = judge([trial.compared(bench, best, pair, rope)])[0]
         if verdict.verdict == "helps":
             return pair.recipe.name, (
                 f"Together, {pair.recipe.title} are better than {best.recipe.title} alone: {verdict.sentence}"

@@ -13,7 +13,7 @@ import numpy as np
 from caviar.data.split import make_splits, split_name
 from caviar.errors import OptionError
 from caviar.estimate import Estimate
-from caviar.evaluate.compare import compare, judge, rope_of, rope_reason
+from caviar.evaluate.compare import judge, rope_of, rope_reason
 from caviar.evaluate.intervals import mean_estimate
 from caviar.evaluate.reference import no_skill_scores
 from caviar.evaluate.wording import digits, interval
@@ -207,23 +207,8 @@ def _record(
     worst = _worst(no_skill, best, rope, higher_is_better=metric.higher_is_better)
     nursed, alone = arms
     trial = Trial(alone, [nursed], worst=worst, higher_is_better=metric.higher_is_better)
-    (judged,) = judge(
-        [
-            compare(
-                "nursing",
-                trial.scores(alone),
-                trial.scores(nursed),
-                higher_is_better=metric.higher_is_better,
-                test_share=bench.test_share,
-                n_rows=data.n_rows,
-                rope=rope,
-                metric_title=metric.title,
-                can_repeat=data.time is None,
-                by_seed=trial.by_seed(alone, nursed),
-                arms=("with nursing", "without it"),
-            )
-        ]
-    )
+    called = ("with nursing", "without it")
+    (judged,) = judge([trial.compared(bench, alone, nursed, rope, name="nursing", called=called)])
     mean_nursed, mean_alone = (
         mean_estimate(trial.scores(one), bench.test_share, n_rows=data.n_rows, bounds=metric.bounds)
         for one in (nursed, alone)
