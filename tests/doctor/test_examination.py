@@ -27,16 +27,16 @@ def tried(monkeypatch):
     def run(remedies: list[Remedy], most: int) -> list[list[str]]:
         populations = []
 
-        def try_some(trial, choices):
+        def try_some(seen, choices):
             names = [remedy.name for (remedy,) in choices]
             populations.append(names)
             fit = [remedy for (remedy,) in choices if remedy.family != "unfit"]
-            trial.arms += [SimpleNamespace(recipe=SimpleNamespace(name=remedy.name)) for remedy in fit]
+            seen.trial.arms += [SimpleNamespace(recipe=SimpleNamespace(name=remedy.name)) for remedy in fit]
 
         one = examination.Examination(None, Voice(quiet=True), Clock(None))
         one._try = try_some
         seen = SimpleNamespace(
-            trial=SimpleNamespace(arms=[], skipped=[]),
+            trial=Trial(None),
             evidence=SimpleNamespace(rope=0.1),
             record=SimpleNamespace(findings=[]),
         )
@@ -111,7 +111,7 @@ def test_what_fits_better_and_scores_worse_is_tried_again_with_training_stopped_
     one = examination.Examination(None, Voice(quiet=True), Clock(None))
     one._try = lambda _, choices: asked.extend(["+".join(r.name for r in choice) for choice in choices])
     arms = [SimpleNamespace(recipe=SimpleNamespace(name=name)) for name in before]
-    one._try_in_time(SimpleNamespace(record=None), SimpleNamespace(arms=arms, skipped=[]), [])
+    one._try_in_time(SimpleNamespace(record=None, trial=Trial(None, arms)), [])
     assert asked == [name for name in ("early-stopping", "relu+early-stopping") if name not in before]
 
 
@@ -121,11 +121,11 @@ def test_where_a_larger_network_helps_the_same_one_is_trained_for_longer(verdict
     one = examination.Examination(None, Voice(quiet=True), Clock(None))
     one._try = lambda _, choices: said.extend([remedy.name for (remedy,) in choices])
     judged = [SimpleNamespace(remedy="wider", verdict=verdict, steadier=None)]
-    one._try_longer(SimpleNamespace(arms=[], skipped=[]), judged)
+    one._try_longer(SimpleNamespace(trial=Trial(None)), judged)
     assert said == asked
     said.clear()
     tried = SimpleNamespace(recipe=SimpleNamespace(name="longer"))
-    one._try_longer(SimpleNamespace(arms=[tried], skipped=[]), judged)
+    one._try_longer(SimpleNamespace(trial=Trial(None, [tried])), judged)
     assert said == []
 
 
@@ -137,3 +137,30 @@ def test_a_better_fit_is_measured_on_the_training_rows():
     lost = SimpleNamespace(fit_scores=np.full((3, 5), np.nan))
     assert examination.fits_by(Trial(lost, worst=1.0), other) == pytest.approx(0.8)
     assert np.isnan(examination.fits_by(Trial(one), SimpleNamespace(fit_scores=None)))
+
+
+def test_combinations_are_of_cures_or_of_averages_and_none_is_tried_twice(monkeypatch):
+    helping = ["adam", "wider", "ensemble-5", "blend-trees"]
+    verdicts = [
+        SimpleNamespace(remedy=name, verdict="helps", difference=SimpleNamespace(value=1.0))
+        for name in helping
+    ]
+    monkeypatch.setattr(examination, "judge_trial", lambda *_: verdicts)
+    one = examination.Examination(None, Voice(quiet=True), Clock(None))
+    asked = []
+
+    def try_some(seen, choices):
+        names = ["+".join(remedy.name for remedy in choice) for choice in choices]
+        asked.extend(names)
+        seen.trial.arms += [SimpleNamespace(recipe=SimpleNamespace(name=name)) for name in names]
+
+    one._try = try_some
+    seen = SimpleNamespace(trial=Trial(None), evidence=SimpleNamespace(rope=0.1), record=None)
+    one.combined(seen)
+    assert sorted(map(sorted, (name.split("+") for name in asked))) == [
+        ["adam", "wider"],
+        ["blend-trees", "ensemble-5"],
+    ]
+    asked.clear()
+    one.combined(seen)
+    assert asked == []

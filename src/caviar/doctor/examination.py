@@ -165,7 +165,7 @@ class Examination:
         most: int = len(REMEDIES),
         until_clear: bool = False,
     ) -> Findings:
-        """The same after some more remedies, and what helps in combination.
+        """The same after some more remedies.
 
         Args:
             seen: What was seen and tried before.
@@ -174,7 +174,7 @@ class Examination:
             until_clear: Stop as soon as a cause that was seen explains most of what is wrong.
         """
         trial, rope = seen.trial, seen.evidence.rope
-        done = {arm.recipe.name for arm in trial.arms} | {skip.remedy for skip in trial.skipped}
+        done = trial.known
         left = [remedy for remedy in remedies if remedy.name not in done]
         with self.voice.bar("remedies", 0):
             while left and (room := most - len(trial.arms)) > 0:
@@ -188,26 +188,32 @@ class Examination:
                     break
             self._try_longer(seen, judge_trial(self.bench, trial, rope))
             self._try_in_time(seen, judge_trial(self.bench, trial, rope))
-            for averages in (False, True):
-                judged = judge_trial(self.bench, trial, rope)
-                some = [r for r in REMEDIES if r.averages == averages]
-                names = {remedy.name for remedy in some}
-                for together in combinations([c for c in judged if c.remedy in names], some):
-                    if "+".join(remedy.name for remedy in together) not in done:
-                        self._try(seen, [together])
+        return Findings(seen.record, trial, judge_trial(self.bench, trial, rope), seen.evidence)
+
+    def combined(self, seen: Findings) -> Findings:
+        """The same with what helps in combination: cures with cures, and averages with averages."""
+        trial, rope = seen.trial, seen.evidence.rope
+        for averages in (False, True):
+            some = [remedy for remedy in REMEDIES if remedy.averages == averages]
+            names = {remedy.name for remedy in some}
+            done = trial.known
+            judged = judge_trial(self.bench, trial, rope)
+            for together in combinations([c for c in judged if c.remedy in names], some):
+                if "+".join(remedy.name for remedy in together) not in done:
+                    self._try(seen, [together])
         return Findings(seen.record, trial, judge_trial(self.bench, trial, rope), seen.evidence)
 
     def _try_longer(self, seen: Findings, judged: list[ComparisonRecord]) -> None:
         """Where a larger network helps, see whether the same one would too if it were trained for longer."""
         trial = seen.trial
-        done = {arm.recipe.name for arm in trial.arms} | {skip.remedy for skip in trial.skipped}
+        done = trial.known
         if LONGER not in done and helps_as_larger(judged, REMEDIES):
             self._try(seen, [[remedy for remedy in REMEDIES if remedy.name == LONGER]])
 
     def _try_in_time(self, seen: Findings, judged: list[ComparisonRecord]) -> None:
         """Try remedies that fit the training rows better, but score worse, with training stopped in time."""
         trial = seen.trial
-        done = {arm.recipe.name for arm in trial.arms} | {skip.remedy for skip in trial.skipped}
+        done = trial.known
         hidden = in_time(
             seen.record, judged, REMEDIES, lambda name: fits_better(trial.arm(name), trial.baseline)
         )

@@ -134,14 +134,15 @@ def _accept(
     while now.record.area != "no signal":
         best = None
         if len(accepted) < MOST_ROUNDS:
+            now = rounds[-1] = examination.combined(now)
             best = best_step(bench, now)
             if best is None and examination is curing and curing.clock.left() > 0:
-                now = rounds[-1] = curing.tried(now, anybody)
+                now = rounds[-1] = curing.combined(curing.tried(now, anybody))
                 best = best_step(bench, now)
         arms.add(now.trial.arms)
         if best is None and examination is curing:
             examination = averaging
-            now = averaging.tried(_for_averages(now), averages)
+            now = averaging.combined(averaging.tried(_for_averages(now), averages))
             rounds.append(now)
             arms.add(now.trial.arms)
             best = best_step(bench, now, averaged=True)

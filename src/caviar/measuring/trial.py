@@ -77,6 +77,11 @@ class Trial:
         """Names of remedies that had nothing to change."""
         return {skip.remedy for skip in self.skipped if not skip.applies}
 
+    @property
+    def known(self) -> set[str]:
+        """Names of what was tried, or could not be."""
+        return {arm.recipe.name for arm in self.arms} | {skip.remedy for skip in self.skipped}
+
     def arm(self, name: str) -> Arm:
         """The arm of a name; the baseline by its own."""
         return next(arm for arm in (self.baseline, *self.arms) if arm.recipe.name == name)
