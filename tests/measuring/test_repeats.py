@@ -92,7 +92,7 @@ def part_of(arm, repeats: slice):
     )
 
 
-def tried(monkeypatch, gains, *, rope=ROPE, pace=1.0, ends=False):
+def tried(monkeypatch, gains, *, rope=ROPE, parameters=10_000_000, ends=False):
     """A trial of remedies with planted gains; every call's bench and names."""
     calls = []
 
@@ -108,14 +108,15 @@ def tried(monkeypatch, gains, *, rope=ROPE, pace=1.0, ends=False):
 
     monkeypatch.setattr(trial_module, "measure_all", planted)
     monkeypatch.setattr(trial_module, "joined", put_together)
-    made = Trial(arm_of(0, seconds=pace))
+    own = arm_of(0)
+    made = Trial(replace(own, record=own.record.model_copy(update={"parameters": parameters})))
     choices = [[remedy_of(name)] for name in gains]
     try_some(BENCH, made, choices, Budget(FOREVER.left), lambda _: Monitor(), lambda _: None, rope=rope)
     return made, calls
 
 
 def test_long_remedies_that_promise_nothing_are_given_up_and_said_to_be(monkeypatch):
-    made, calls = tried(monkeypatch, {"good": 0.1, "useless": -0.05}, pace=1e5)
+    made, calls = tried(monkeypatch, {"good": 0.1, "useless": -0.05})
     assert calls == [(1, ["good", "useless"]), (2, ["good"])]
     assert {arm.recipe.name: len(arm.each) for arm in made.arms} == {"useless": 1, "good": 3}
     useless, good = judge_trial(BENCH, made, ROPE)
@@ -127,19 +128,19 @@ def test_long_remedies_that_promise_nothing_are_given_up_and_said_to_be(monkeypa
 
 
 def test_short_remedies_and_trials_that_ask_for_everything_train_all_repeats(monkeypatch):
-    for asked in ({"pace": 1e-6}, {"pace": 1e5, "rope": None}):
+    for asked in ({"parameters": 100}, {"rope": None}):
         made, calls = tried(monkeypatch, {"good": 0.1, "useless": -0.05}, **asked)
         assert calls == [(3, ["good", "useless"])]
         assert [len(arm.each) for arm in made.arms] == [3, 3]
 
 
 def test_where_time_ends_between_the_parts_what_promised_something_counts_as_not_tried(monkeypatch):
-    made, _ = tried(monkeypatch, {"good": 0.1, "useless": -0.05}, pace=1e5, ends=True)
+    made, _ = tried(monkeypatch, {"good": 0.1, "useless": -0.05}, ends=True)
     assert [arm.recipe.name for arm in made.arms] == ["useless"]
     assert [(skip.remedy, skip.is_late) for skip in made.skipped] == [("good", True)]
 
 
 def test_where_nothing_promises_anything_nothing_more_is_trained(monkeypatch):
-    made, calls = tried(monkeypatch, {"useless": -0.05, "worse": -0.2}, pace=1e5)
+    made, calls = tried(monkeypatch, {"useless": -0.05, "worse": -0.2})
     assert calls == [(1, ["useless", "worse"])]
     assert [len(arm.each) for arm in made.arms] == [1, 1]

@@ -303,9 +303,9 @@ class Work:
 
             with self.voice.bar("remedies", sum(ahead.values())):
                 for remedies in ([remedy] for remedy in order):
-                    self._try(bench, trial, remedies, budget, given_up, monitor_of, done)
+                    self._try(bench, trial, remedies, budget, given_up, monitor_of, done, record.rope)
                 for together in combinations(record.comparisons, REMEDIES):
-                    self._try(bench, trial, together, budget, given_up, monitor_of, done)
+                    self._try(bench, trial, together, budget, given_up, monitor_of, done, record.rope)
             record.skipped = trial.skipped
             self.record.diagnosis = explained(
                 self.record.diagnosis, record.comparisons, REMEDIES, unfit=trial.unfit
@@ -330,13 +330,23 @@ class Work:
         given_up: list[str],
         monitor_of: Callable[[Recipe], Monitor],
         done: Callable[[Arm], None],
+        rope: float,
     ) -> None:
         """One arm; what was given up for lack of time stays given up when the run is resumed."""
         name = "+".join(remedy.name for remedy in remedies)
         if name in given_up:
             budget = Budget(lambda: float("-inf"))
         skipped = len(trial.skipped)
-        try_some(bench, trial, [remedies], budget, monitor_of, done, lambda recipe: self._keep(recipe.name))
+        try_some(
+            bench,
+            trial,
+            [remedies],
+            budget,
+            monitor_of,
+            done,
+            lambda recipe: self._keep(recipe.name),
+            rope=rope,
+        )
         if any(skip.is_late for skip in trial.skipped[skipped:]) and name not in given_up:
             given_up.append(name)
             self.folder.notes.put("out of time", given_up)

@@ -27,8 +27,9 @@ from caviar.run.record import ComparisonRecord, SkippedRemedy
 _START_SECONDS = 4.0
 
 
-# Seconds of training from which on the first repeat is looked at before the others are trained.
-_LONG = 10.0
+# Multiplications (parameters x rows, forward) from which on the first repeat is looked at before the others are
+# trained, and those that a step of no parameters is worth: some ten seconds on two cores of 2024.
+_LONG, _STEP_ITSELF = 5e10, 5e4
 # Of so many remedies that help, each two are tried together as well.
 _CROSSED = 3
 
@@ -206,8 +207,9 @@ def try_some(
     if not ready:
         return
 
-    def measured(on: Bench, some: Sequence[tuple[Sequence[Remedy], Recipe]]) -> list[Arm]:
+    def measured(on: Bench, some: Sequence[tuple[Sequence[Remedy], Recipe]], part: str = "") -> list[Arm]:
         first = some[0][1]
+        kept = replace(first, name=first.name + part)
         try:
             return measure_all(
                 on,
@@ -216,7 +218,7 @@ def try_some(
                 ask_fit=ask_fit,
                 show=show,
                 monitor=monitor_of(first),
-                keep=None if keep_of is None or on is not bench else keep_of(first),
+                keep=None if keep_of is None else keep_of(kept),
                 what=[" ".join(remedy.what for remedy in remedies) for remedies, _ in some],
                 sources=["; ".join(dict.fromkeys(r.source for r in remedies)) for remedies, _ in some],
             )
@@ -228,11 +230,11 @@ def try_some(
     if rope is None or not _is_long(trial, bench, [recipe for _, recipe in ready], seeds):
         _take_in(trial, measured(bench, ready), done)
         return
-    begun = measured(bench.of_repeats(0, 1), ready)
+    begun = measured(bench.of_repeats(0, 1), ready, "-begun")
     hopes = [_promises(trial, bench, arm, rope) for arm in begun]
     _take_in(trial, [arm for arm, hope in zip(begun, hopes, strict=True) if not hope], done)
     begun, ready = list(compress(begun, hopes)), list(compress(ready, hopes))
-    rest = measured(bench.of_repeats(1, bench.shape[0]), ready) if ready else []
+    rest = measured(bench.of_repeats(1, bench.shape[0]), ready, "-rest") if ready else []
     _take_in(trial, [joined(bench, *both) for both in zip(begun, rest, strict=bool(rest))], done)
 
 
@@ -243,9 +245,16 @@ def _take_in(trial: Trial, arms: Sequence[Arm], done: Callable[[Arm], None]) -> 
 
 
 def _is_long(trial: Trial, bench: Bench, recipes: Sequence[Recipe], seeds: int) -> bool:
-    """Whether giving up early may save more than starting twice takes."""
-    seconds = sum(_pace(trial) * expected_steps(bench, recipe) * seeds for recipe in recipes)
-    return bench.shape[0] > 1 and seconds > _LONG
+    """Whether giving up early may save more than starting twice takes.
+
+    By what is computed, not by seconds: how far something is trained must not depend on the machine, or its load.
+    """
+    parameters = trial.baseline.record.parameters
+    work = sum(
+        expected_steps(bench, recipe) * seeds * (parameters * recipe.batch_size + _STEP_ITSELF)
+        for recipe in recipes
+    )
+    return bench.shape[0] > 1 and work > _LONG
 
 
 def _promises(trial: Trial, bench: Bench, arm: Arm, rope: float) -> bool:
