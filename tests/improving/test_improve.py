@@ -252,3 +252,42 @@ def test_a_path_home_or_user_name_is_not_in_the_record(improve):
     text = (run.path / "record.json").read_text()
     assert str(Path.home()) not in text
     assert str(Path.cwd()) not in text
+
+
+@pytest.mark.thorough
+def test_long_remedies_that_promise_nothing_are_given_up_and_a_resumed_run_agrees(improve, monkeypatch):
+    trial = importlib.import_module("caviar.measuring.trial")
+    monkeypatch.setattr(trial, "_LONG", 0.0)
+    rates = {"much-lower-rate", "higher-rate"}
+    some = tuple(replace(remedy, on_demand=False) for remedy in REMEDIES if remedy.name in rates)
+
+    rows = numbers(90).select("a", "b", "label")
+
+    def run(out: str) -> caviar.Run:
+        return improve(rows, "label", model=binary, remedies=some, folds=3, repeats=2, epochs=6, out=out)
+
+    whole = run("whole")
+    arms = {arm.name: arm for arm in whole.record.trial.arms}
+    sentences = {one.remedy: one.sentence for one in whole.record.trial.comparisons}
+    assert len(arms["much-lower-rate"].fold_scores) == 1
+    assert arms["much-lower-rate"].members == 3
+    assert sentences["much-lower-rate"].endswith("Given up after repeat 1 of 2.")
+    assert len(arms["higher-rate"].fold_scores) == 2
+    assert "Given up" not in sentences["higher-rate"]
+    assert "Given up after repeat 1 of 2." in (Path("whole") / "report.html").read_text(encoding="utf-8")
+
+    measure_all = trial.measure_all
+
+    def stopped(bench, recipes, **options):
+        if recipes[0].name == "higher-rate" and bench.numbers[0] > 0:
+            raise KeyboardInterrupt
+        return measure_all(bench, recipes, **options)
+
+    monkeypatch.setattr(trial, "measure_all", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        run("broken")
+    monkeypatch.setattr(trial, "measure_all", measure_all)
+    again = caviar.resume("broken", source=rows, model=binary, quiet=True)
+    for one, other in zip(again.record.trial.arms, whole.record.trial.arms, strict=True):
+        assert one.fold_scores == other.fold_scores
+    assert again.record.trial.chosen == whole.record.trial.chosen
