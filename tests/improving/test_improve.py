@@ -274,7 +274,9 @@ def test_long_remedies_that_promise_nothing_are_given_up_and_a_resumed_run_agree
     assert sentences["much-lower-rate"].endswith("Given up after repeat 1 of 2.")
     assert len(arms["higher-rate"].fold_scores) == 2
     assert "Given up" not in sentences["higher-rate"]
-    assert "Given up after repeat 1 of 2." in (Path("whole") / "report.html").read_text(encoding="utf-8")
+    page = (Path("whole") / "report.html").read_text(encoding="utf-8")
+    assert "Given up after repeat 1 of 2." in page
+    assert page.count("given up after 1 repeat<") == 1
 
     measure_all = trial.measure_all
 

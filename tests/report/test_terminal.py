@@ -92,6 +92,17 @@ def test_a_verdict_is_a_word_and_not_only_a_colour():
         assert word in text
 
 
+def test_a_remedy_that_was_given_up_is_no_matter_of_more_repeats():
+    record = full_record()
+    assert "iven up" not in printed(record)
+    undecided = next(c.remedy for c in record.trial.comparisons if c.verdict == "not enough data")
+    arm = next(arm for arm in record.trial.arms if arm.name == undecided)
+    record.baseline.fold_scores, arm.fold_scores = [[0.5, 0.6]] * 3, [[0.5, 0.6]]
+    text = printed(record)
+    assert text.count("unclear, given up") == 1
+    assert "long ones that promised nothing in the first repeat" in " ".join(text.split())
+
+
 def test_names_are_never_read_as_markup():
     text = printed(named_record(HOSTILE), width=200)
     assert "[red]" in text

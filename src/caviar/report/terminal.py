@@ -203,12 +203,15 @@ def _tried(record: Record) -> list[RenderableType]:
     trial = record.trial
     table = _table("Remedy", "verdict", ">better by", ">95 % interval")
     decimals = wording.common_decimals(comparison.difference for comparison in trial.comparisons)
+    given_up = {c.remedy for c in trial.comparisons if found.given_up(record, c.remedy)}
     for comparison in trial.comparisons:
         mark, colour = _MARKS[comparison.verdict]
+        unclear = comparison.verdict == "not enough data" and comparison.remedy in given_up
+        verdict = "unclear, given up" if unclear else _short_verdict(comparison)
         chosen = " (chosen)" if comparison.remedy == found.chosen_name(record) else ""
         table.add_row(
             Text(wording.shortened(found.title_of(record, comparison.remedy), _TITLE_LENGTH) + chosen),
-            Text(f"{mark} {_short_verdict(comparison)}", style=colour),
+            Text(f"{mark} {verdict}", style=colour),
             Text(wording.signed(comparison.difference, decimals)),
             Text(wording.interval_of(comparison.difference, decimals)),
         )
@@ -216,6 +219,8 @@ def _tried(record: Record) -> list[RenderableType]:
         f"{record.metric.title}; differences up to {wording.number(trial.rope)} count as none. "
         "Intervals are unadjusted; verdicts are adjusted for the number of remedies (Holm)."
     )
+    if given_up:
+        note += " Given up: long ones that promised nothing in the first repeat."
     return [Text(), table, Text(note, style="dim")]
 
 

@@ -151,6 +151,14 @@ def chosen_score(record: Record) -> Estimate | None:
     return score
 
 
+def given_up(record: Record, name: str) -> int | None:
+    """Repeats after which a remedy was given up; None if all were trained."""
+    if record.trial is None or record.baseline is None:
+        return None
+    trained = next((len(arm.fold_scores) for arm in record.trial.arms if arm.name == name), 0)
+    return trained if 0 < trained < len(record.baseline.fold_scores) else None
+
+
 def comparison_of(record: Record, name: str | None) -> ComparisonRecord | None:
     """The comparison of one remedy with the baseline; None if there is none."""
     compared = record.trial.comparisons if record.trial else []
