@@ -11,7 +11,8 @@ from caviar.lessons.class_weights import balanced
 from caviar.lessons.table import LESSONS
 from caviar.population.template import sketch
 from caviar.recipe.builder import call_with
-from caviar.teaching.contract import Data
+from caviar.teaching.contract import Data, Lesson
+from caviar.teaching.own_rows import changed, on_own_rows
 
 BY_NAME = {lesson.name: lesson for lesson in LESSONS}
 MANY_CLASSES = ("softmax", "class-weights", "ensembles", "confidence", "batch-normalization-advice")
@@ -23,6 +24,7 @@ CLASSES = {
     "backpropagation": 2,
     "early-stopping": 2,
     "panda-or-caviar": 2,
+    "schedules": 2,
     "class-weights": 4,
     "softmax": 4,
 }
@@ -76,3 +78,34 @@ def test_claims_that_hang_on_own_rows_give_a_reason_that_ends_the_sentence():
     reasons = [claim.only_here for lesson in LESSONS for claim in lesson.claims if claim.only_here]
     assert reasons
     assert not [reason for reason in reasons if reason.endswith(".") or reason[0].isupper()]
+
+
+def on(name: str, y: np.ndarray, splits: list, classes: int = 2) -> tuple[Lesson, Data]:
+    """A lesson on rows with three inputs that a person has."""
+    x = np.random.default_rng(3).normal(5, 20, size=(len(y), 3))
+    return on_own_rows(BY_NAME[name], Data("a table", x, y, splits, classes, is_own=True))
+
+
+def test_schedules_reach_the_same_rates_in_the_same_epochs_whatever_the_rows():
+    """On 100 training rows, 4 updates an epoch, and on the lesson's own 500, 16 updates."""
+
+    def rates(lesson: Lesson, updates: int) -> dict[str, list[float]]:
+        builds = {one.name: one.build for one in lesson.variants}
+        schedules = {
+            name: call_with(builds[name], 3, 1).optimizer._learning_rate for name in ("step", "exponential")
+        }
+        return {
+            name: [float(schedule(epoch * updates)) for epoch in (0, 74, 75, 150, 299)]
+            for name, schedule in schedules.items()
+        }
+
+    mine, _ = on("schedules", np.arange(150) % 2, [(np.arange(100), np.arange(100, 150))])
+    wanted = rates(BY_NAME["schedules"], 16)
+    assert wanted["step"] == pytest.approx([0.01, 0.01, 0.005, 0.0025, 0.00125])
+    for name, some in rates(mine, 4).items():
+        assert some == pytest.approx(wanted[name])
+
+
+def test_a_claim_that_is_changed_for_other_rows_must_be_one_of_the_lessons():
+    with pytest.raises(ValueError, match="no claim says Nothing"):
+        changed(BY_NAME["schedules"].claims, {"Nothing.": {"about": "no measure"}})
