@@ -7,12 +7,14 @@ import polars as pl
 import pytest
 
 import caviar
+from caviar.errors import OptionError
 from caviar.lessons.class_weights import balanced
 from caviar.lessons.table import LESSONS
 from caviar.population.template import sketch
 from caviar.recipe.builder import call_with
 from caviar.teaching.contract import Data, Lesson
 from caviar.teaching.own_rows import changed, on_own_rows
+from caviar.teaching.rows import first_rows
 
 BY_NAME = {lesson.name: lesson for lesson in LESSONS}
 MANY_CLASSES = ("softmax", "class-weights", "ensembles", "confidence", "batch-normalization-advice")
@@ -25,6 +27,7 @@ CLASSES = {
     "early-stopping": 2,
     "panda-or-caviar": 2,
     "schedules": 2,
+    "no-technique-helps": 2,
     "class-weights": 4,
     "softmax": 4,
 }
@@ -80,9 +83,9 @@ def test_claims_that_hang_on_own_rows_give_a_reason_that_ends_the_sentence():
     assert not [reason for reason in reasons if reason.endswith(".") or reason[0].isupper()]
 
 
-def on(name: str, y: np.ndarray, splits: list, classes: int = 2) -> tuple[Lesson, Data]:
-    """A lesson on rows with three inputs that a person has."""
-    x = np.random.default_rng(3).normal(5, 20, size=(len(y), 3))
+def on(name: str, y: np.ndarray, splits: list, classes: int = 2, inputs: int = 3) -> tuple[Lesson, Data]:
+    """A lesson on rows that a person has."""
+    x = np.random.default_rng(3).normal(5, 20, size=(len(y), inputs))
     return on_own_rows(BY_NAME[name], Data("a table", x, y, splits, classes, is_own=True))
 
 
@@ -99,7 +102,7 @@ def test_schedules_reach_the_same_rates_in_the_same_epochs_whatever_the_rows():
             for name, schedule in schedules.items()
         }
 
-    mine, _ = on("schedules", np.arange(150) % 2, [(np.arange(100), np.arange(100, 150))])
+    mine, _ = on("schedules", np.arange(150) % 2, first_rows(150, 100))
     wanted = rates(BY_NAME["schedules"], 16)
     assert wanted["step"] == pytest.approx([0.01, 0.01, 0.005, 0.0025, 0.00125])
     for name, some in rates(mine, 4).items():
@@ -109,3 +112,16 @@ def test_schedules_reach_the_same_rates_in_the_same_epochs_whatever_the_rows():
 def test_a_claim_that_is_changed_for_other_rows_must_be_one_of_the_lessons():
     with pytest.raises(ValueError, match="no claim says Nothing"):
         changed(BY_NAME["schedules"].claims, {"Nothing.": {"about": "no measure"}})
+
+
+def test_techniques_are_compared_over_as_many_updates_and_few_enough_products():
+    """640 training rows make batches of 20; products of two are tried where those of three are more than 2,000."""
+    for inputs, width in ((4, 14), (22, 1793), (23, 276), (62, 1953)):
+        mine, rows = on("no-technique-helps", np.arange(960) % 2, first_rows(960, 640), inputs=inputs)
+        by_name = {one.name: one for one in mine.variants}
+        assert (by_name["base"].batch_size, by_name["batch"].batch_size) == (20, 4)
+        assert by_name["products"].prepare().fit(rows.x).transform(rows.x[:2]).shape == (2, width)
+    assert "products of two of your" in mine.why
+    for inputs in (1, 63):
+        with pytest.raises(OptionError, match=f"2 to 62 inputs.*got {inputs}"):
+            on("no-technique-helps", np.arange(90) % 2, first_rows(90, 60), inputs=inputs)

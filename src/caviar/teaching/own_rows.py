@@ -12,6 +12,8 @@ from caviar.errors import OptionError
 from caviar.teaching.contract import Claim, Data, Lesson, Split
 from caviar.teaching.rows import folds, holdout
 
+SEVERAL = "several quantities"
+
 
 def own_rows(lesson: Lesson, data: Data, table: Dataset, seed: int = 0) -> Data:
     """A table as the rows of a lesson.
@@ -34,9 +36,10 @@ def own_rows(lesson: Lesson, data: Data, table: Dataset, seed: int = 0) -> Data:
         )
     kind, wanted = _kind(table), _target(data)
     if kind != wanted:
+        named = "each of them" if wanted == SEVERAL else "another column"
         raise OptionError(
-            f"Expected a table whose target is {wanted}, as in this lesson, got {kind}. Name another with --target, "
-            f"which can be given several times, or take another lesson."
+            f"Expected a table whose target is {wanted}, as in this lesson, got {kind}. Name {named} with --target, or "
+            f"take another lesson."
         )
     prepared = fit_preparation(
         table.schema, PreparationPlan(), table.features, table.target, rows=np.arange(table.n_rows)
@@ -79,13 +82,13 @@ def changed(claims: Sequence[Claim], changes: Mapping[str, Mapping[str, Any]]) -
 
 def _kind(table: Dataset) -> str:
     if not table.is_classification:
-        return "one quantity" if table.n_outputs == 1 else "several quantities"
+        return "one quantity" if table.n_outputs == 1 else SEVERAL
     return "two classes" if table.task == "binary" else "three classes or more"
 
 
 def _target(data: Data) -> str:
     if not data.classes:
-        return "one quantity" if data.y.ndim == 1 else "several quantities"
+        return "one quantity" if data.y.ndim == 1 else SEVERAL
     return "two classes" if data.classes == 2 else "three classes or more"
 
 
