@@ -109,6 +109,36 @@ def test_schedules_reach_the_same_rates_in_the_same_epochs_whatever_the_rows():
         assert some == pytest.approx(wanted[name])
 
 
+@pytest.mark.thorough
+@pytest.mark.parametrize("rows", [40, 147])
+def test_the_numbers_of_batches_and_epochs_are_worked_out_for_a_persons_rows(rows, tmp_path):
+    """Of 40 and 147 rows two thirds are trained on, 26 and 98; 98 fill batches of 7, so that 8 leave rows over."""
+    taught = caviar.lesson(
+        "batch-and-epoch",
+        seeds=2,
+        quick=True,
+        data=table(2, rows=rows),
+        target="label",
+        out=tmp_path,
+        quiet=True,
+    )
+    said = {40: ("26 rows in batches of 5 are 6", "26 rows in batches of 7 end with a batch of 5")}
+    said[147] = ("98 rows in batches of 5 are 20", "98 rows in batches of 8 end with a batch of 2")
+    for words in said[rows]:
+        assert any(words in claim.says for claim in taught.record.claims)
+    assert [claim.verdict for claim in taught.record.claims[:4]] == ["holds"] * 4
+
+
+def test_questions_on_batches_have_one_right_answer_whatever_the_rows():
+    for rows in (5, 25, 40, 1000, 20_000):
+        mine, _ = on("batch-and-epoch", np.arange(rows + 10) % 2, first_rows(rows + 10, rows))
+        question = mine.questions[0]
+        assert len(set(question.options)) == len(question.options) >= 2
+        epochs = mine.variants[0].epochs
+        assert question.options[question.right[0]] == f"{epochs * -(-rows // 5):,}"
+        assert epochs * -(-rows // 5) == pytest.approx(40_000, rel=0.05)
+
+
 def test_a_claim_that_is_changed_for_other_rows_must_be_one_of_the_lessons():
     with pytest.raises(ValueError, match="no claim says Nothing"):
         changed(BY_NAME["schedules"].claims, {"Nothing.": {"about": "no measure"}})
