@@ -14,10 +14,18 @@ from caviar.population.template import sketch
 from caviar.recipe.builder import call_with
 from caviar.teaching.contract import Data, Lesson
 from caviar.teaching.own_rows import changed, on_own_rows
-from caviar.teaching.rows import first_rows
+from caviar.teaching.rows import first_rows, holdout
 
 BY_NAME = {lesson.name: lesson for lesson in LESSONS}
-MANY_CLASSES = ("softmax", "class-weights", "ensembles", "confidence", "batch-normalization-advice")
+MANY_CLASSES = (
+    "softmax",
+    "class-weights",
+    "ensembles",
+    "confidence",
+    "batch-normalization-advice",
+    "transfer",
+    "hierarchical-softmax",
+)
 CLASSES = {
     "framework": 2,
     "cyclical-rates": 2,
@@ -28,9 +36,12 @@ CLASSES = {
     "panda-or-caviar": 2,
     "schedules": 2,
     "no-technique-helps": 2,
+    "hierarchical-softmax": 9,
     "class-weights": 4,
     "softmax": 4,
 }
+INPUTS = {"hierarchical-softmax": 4}
+"""Of a table with three: its class is another, which picks a row's own group in training."""
 
 
 def table(classes: int, inputs: int = 3, rows: int = 240) -> pl.DataFrame:
@@ -54,7 +65,8 @@ def test_a_lesson_on_another_table_judges_what_is_not_about_its_own_rows(name, t
     assert [line.says for line in taught.record.claims] == [claim.says for claim in elsewhere]
     assert len(taught.record.untold) == len(lesson.claims) - len(elsewhere)
     assert all(np.isfinite(line.estimate.value) for line in taught.record.claims if line.estimate.n > 1)
-    assert "240 rows; 3 inputs" in taught.record.rows
+    assert taught.record.rows.startswith("table, 240 rows")
+    assert f"; {INPUTS.get(name, 3)} inputs, " in taught.record.rows
     assert (taught.record.learned, taught.record.reported) == ("", [])
 
 
@@ -137,6 +149,38 @@ def test_questions_on_batches_have_one_right_answer_whatever_the_rows():
         epochs = mine.variants[0].epochs
         assert question.options[question.right[0]] == f"{epochs * -(-rows // 5):,}"
         assert epochs * -(-rows // 5) == pytest.approx(40_000, rel=0.05)
+
+
+@pytest.mark.thorough
+def test_features_of_the_frequent_half_of_a_persons_classes_are_carried_to_the_others(tmp_path, monkeypatch):
+    monkeypatch.setattr(import_module("caviar.course.lesson"), "QUICK_SHARE", 0.02)
+    rows = (
+        table(5, rows=200)
+        .with_row_index()
+        .filter((pl.col("label") != "class 1") | (pl.col("index") % 2 == 0))
+    )
+    taught = caviar.lesson(
+        "transfer", seeds=2, quick=True, data=rows.drop("index"), target="label", out=tmp_path, quiet=True
+    )
+    assert "many of 2 classes and then five of each of 3 others" in taught.record.rows
+    assert len(taught.record.claims) == 4
+    assert not [claim.says for claim in taught.record.claims if "digit" in claim.says + claim.about]
+    assert not [question.asks for question in taught.record.questions if "digit" in question.asks]
+    assert len(taught.record.untold) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "sizes", "why"),
+    [
+        ("transfer", [30, 30, 30], "four classes or more.*got 3"),
+        ("transfer", [30, 30, 30, 19], "20 rows or more of each.*with 19"),
+        ("hierarchical-softmax", [30] * 8, "9 classes or more.*got 8"),
+    ],
+)
+def test_classes_that_are_too_few_or_too_small_are_refused_in_a_sentence(name, sizes, why):
+    y = np.repeat(np.arange(len(sizes)), sizes)
+    with pytest.raises(OptionError, match=why):
+        on(name, y, holdout(y, 0.3, 0, stratify=True), classes=len(sizes))
 
 
 def test_a_claim_that_is_changed_for_other_rows_must_be_one_of_the_lessons():
