@@ -169,6 +169,45 @@ def test_features_of_the_frequent_half_of_a_persons_classes_are_carried_to_the_o
     assert len(taught.record.untold) == 2
 
 
+@pytest.mark.thorough
+def test_several_targets_are_judged_in_their_own_units(tmp_path, monkeypatch):
+    """One target is a thousand times as large as the other; their errors count alike, as shares of what means make."""
+    monkeypatch.setattr(import_module("caviar.course.lesson"), "QUICK_SHARE", 0.2)
+    rng = np.random.default_rng(0)
+    x = rng.normal(50, 3, size=(60, 2))
+    frame = pl.DataFrame(
+        {"a": x[:, 0], "b": x[:, 1], "large": 1000 * x.sum(axis=1), "small": x[:, 0] - x[:, 1]}
+    )
+    taught = caviar.lesson(
+        "multi-output", seeds=2, quick=True, data=frame, target=["large", "small"], out=tmp_path, quiet=True
+    )
+    said = {claim.says: claim for claim in taught.record.claims}
+    assert said["A prediction has 2 values."].verdict == "holds"
+    better = said[
+        "One network with a linear output for each target predicts them better than their means do."
+    ]
+    assert 0 < better.estimate.value < 1
+    assert "60 rows with 2 quantities to predict; 2 inputs, 30 folds" in taught.record.rows
+    assert not [claim.says for claim in taught.record.claims if " 8 " in claim.says or " 8.2" in claim.about]
+    assert len(taught.record.untold) == 5
+
+
+def test_tables_whose_target_is_of_another_kind_are_refused_in_a_sentence(tmp_path):
+    for name, data, options, sentence in (
+        ("multi-output", "sample:diabetes", {}, "several quantities.*got one quantity. Name each of them"),
+        (
+            "multi-output",
+            table(2, rows=12),
+            {"target": ["x0", "x1"], "drop": ["label"]},
+            "rows enough to be split.*got 12 in all. Add rows.$",
+        ),
+        ("schedules", "sample:iris", {"target": [0, 1]}, "two classes.*got several quantities"),
+        ("hierarchical-softmax", table(9, rows=18), {}, "every class enough.*got 18 in all.*merge rare"),
+    ):
+        with pytest.raises(OptionError, match=sentence):
+            caviar.lesson(name, data=data, **options, out=tmp_path, quiet=True)
+
+
 @pytest.mark.parametrize(
     ("name", "sizes", "why"),
     [

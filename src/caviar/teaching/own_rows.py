@@ -103,7 +103,7 @@ def _splits(data: Data, y: np.ndarray, seed: int) -> list[Split]:
             return folds(y if of_classes else np.zeros(len(y)), number, seed)
         return holdout(y, share, seed, stratify=of_classes)
     except ValueError as error:
+        what, how = ("rows of every class", ", or merge rare classes") if of_classes else ("rows", "")
         raise OptionError(
-            f"Expected rows enough to be split as in this lesson, each class among those held out, got {len(y):,}. "
-            f"Add rows, or merge rare classes."
+            f"Expected {what} enough to be split as in this lesson, got {len(y):,} in all. Add rows{how}."
         ) from error
