@@ -8,6 +8,7 @@ import pytest
 
 import caviar
 from caviar.errors import OptionError
+from caviar.lessons import mammography
 from caviar.lessons.class_weights import balanced
 from caviar.lessons.table import LESSONS
 from caviar.population.template import sketch
@@ -15,6 +16,7 @@ from caviar.recipe.builder import call_with
 from caviar.teaching.contract import Data, Lesson
 from caviar.teaching.own_rows import changed, on_own_rows
 from caviar.teaching.rows import first_rows, holdout
+from caviar.teaching.seen import Seen, Training
 
 BY_NAME = {lesson.name: lesson for lesson in LESSONS}
 MANY_CLASSES = (
@@ -190,6 +192,41 @@ def test_several_targets_are_judged_in_their_own_units(tmp_path, monkeypatch):
     assert "60 rows with 2 quantities to predict; 2 inputs, 30 folds" in taught.record.rows
     assert not [claim.says for claim in taught.record.claims if " 8 " in claim.says or " 8.2" in claim.about]
     assert len(taught.record.untold) == 5
+
+
+@pytest.mark.thorough
+def test_the_rarer_class_of_a_persons_table_counts_as_positive(tmp_path, monkeypatch):
+    """Of 90 rows 60 are of the class that comes last by its name, which would count as 1 otherwise."""
+    monkeypatch.setattr(import_module("caviar.course.lesson"), "QUICK_SHARE", 0.02)
+    rows = table(3, rows=90).with_columns(pl.col("label").replace({"class 1": "class 2"}))
+    taught = caviar.lesson(
+        "mammography", seeds=2, quick=True, data=rows, target="label", out=tmp_path, quiet=True
+    )
+    assert "90 rows, 30 of them positive; 3 inputs" in taught.record.rows
+    skill = taught.record.claims[0]
+    assert (skill.says, skill.verdict) == ("An accuracy of 66.667 % or less has no skill.", "holds")
+    assert [claim.expects for claim in taught.record.claims if "beats the answer" in claim.says] == [
+        "above 0.667"
+    ]
+    assert len([figure for figure in taught.record.figures if figure.title.startswith("Column")]) == 3
+    assert len(taught.record.untold) == 2
+
+
+def test_a_fold_for_each_row_of_a_class_is_the_least_that_mammography_needs():
+    y = np.array([0] * 40 + [1] * 9)
+    with pytest.raises(OptionError, match=r"10 rows or more of each class.*got 9"):
+        on("mammography", y, holdout(y, 0.5, 1, stratify=True))
+
+
+def test_folds_are_compared_with_a_holdout_in_its_standard_errors():
+    """Accuracy 0.8 of 400 held-out rows has a standard error of 0.02; folds that are 0.03 better are 1.5 of them."""
+    y = np.zeros(800, int)
+    splits = first_rows(800, 400)
+    outputs = [[np.array([[0.9]] * wrong + [[0.1]] * (400 - wrong))] for wrong in (80, 80, 40)]
+    training = Training(mammography.RAW, {}, {"test": outputs, "train": []}, splits, [], 1.0, 0.0)
+    values = {"folds accuracy": np.array([[0.82, 0.84], [0.8, 0.8]])}
+    seen = Seen(Data("a table", y[:, None], y, splits), (1, 2, 3), {"raw": training}, values)
+    assert mammography.beside_holdout(seen) == pytest.approx([1.5, 0.0], abs=0.02)
 
 
 def test_tables_whose_target_is_of_another_kind_are_refused_in_a_sentence(tmp_path):

@@ -80,7 +80,7 @@ FINAL = replace(SOURCE, name="final", title="final model, outputs he_uniform", b
 
 def also(lab: Lab, seen: Seen) -> Mapping[str, Any]:
     """Ten times the epochs on one fold, the final model and its prediction, and the drawing itself."""
-    source = seen.trainings["source"].variant
+    source = replace(SOURCE, prepare=seen.trainings["source"].variant.prepare)
     longer = lab.train(replace(source, epochs=LONG), data=replace(lab.rows, splits=lab.rows.splits[:1]))
     everything = np.arange(len(lab.rows.y))
     final = lab.train(
