@@ -198,17 +198,20 @@ def test_several_targets_are_judged_in_their_own_units(tmp_path, monkeypatch):
 def test_the_rarer_class_of_a_persons_table_counts_as_positive(tmp_path, monkeypatch):
     """Of 90 rows 60 are of the class that comes last by its name, which would count as 1 otherwise."""
     monkeypatch.setattr(import_module("caviar.course.lesson"), "QUICK_SHARE", 0.02)
-    rows = table(3, rows=90).with_columns(pl.col("label").replace({"class 1": "class 2"}))
+    rows = table(3, rows=90).with_columns(
+        pl.col("label").replace({"class 1": "class 2"}), same=pl.lit(7.0)
+    )  # a column that does not vary has no skewness
     taught = caviar.lesson(
         "mammography", seeds=2, quick=True, data=rows, target="label", out=tmp_path, quiet=True
     )
-    assert "90 rows, 30 of them positive; 3 inputs" in taught.record.rows
+    assert "90 rows, 30 of them positive; 4 inputs" in taught.record.rows
     skill = taught.record.claims[0]
     assert (skill.says, skill.verdict) == ("An accuracy of 66.667 % or less has no skill.", "holds")
     assert [claim.expects for claim in taught.record.claims if "beats the answer" in claim.says] == [
         "above 0.667"
     ]
-    assert len([figure for figure in taught.record.figures if figure.title.startswith("Column")]) == 3
+    assert len([figure for figure in taught.record.figures if figure.title.startswith("Column")]) == 4
+    assert all(np.isfinite(claim.estimate.value) for claim in taught.record.claims)
     assert len(taught.record.untold) == 2
 
 

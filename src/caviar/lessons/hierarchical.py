@@ -151,7 +151,7 @@ def neighbours(centres: np.ndarray, number: int) -> list[np.ndarray]:
     """Classes (class,) in groups of equal size, or one less: each is the outermost class left, and those nearest to it.
 
     >>> neighbours(np.array([[0.0], [9.0], [1.0], [8.0]]), 2)
-    [array([1, 3]), array([0, 2])]
+    [array([0, 2]), array([1, 3])]
     """
     left, groups = np.arange(len(centres)), []
     for size in map(len, np.array_split(left, number)):

@@ -95,13 +95,24 @@ def looked_at(data: Data, ten: list[Split]) -> dict[str, Any]:
     twice = [repeats(data.x, split).mean() for split in ten]
     plain = [int(data.y[test].sum()) for _, test in KFold(FOLDS).split(data.x)]
     return {
-        "skewness": skew(data.x.astype(float), axis=0),
-        "skewness, transformed": skew(transformed.astype(float), axis=0),
+        "skewness": skewness(data.x),
+        "skewness, transformed": skewness(transformed),
         "at the minimum": (data.x == data.x.min(axis=0)).mean(axis=0),
         "repeated in folds": float(np.mean(twice)),
         "repeats": repeats(data.x, data.splits[0]),
         "fewest positives": min(plain) / np.mean(plain),
     }
+
+
+def skewness(x: np.ndarray) -> np.ndarray:
+    """Of each column (column,): 0 of one that is symmetric, or in which nothing varies.
+
+    >>> skewness(np.array([[7, 0], [7, 0], [7, 3]])).round(3)
+    array([0.   , 0.707])
+    """
+    found, varies = np.zeros(x.shape[1]), np.ptp(x, axis=0) > 0
+    found[varies] = skew(x[:, varies].astype(float), axis=0)
+    return found
 
 
 def repeats(x: np.ndarray, split: Split) -> np.ndarray:
@@ -293,7 +304,7 @@ LESSON = Lesson(
             above(0.5),
             "whether at least three of the first five columns have a skewness above 1 (exponential: 2), and the last "
             "below 1 (Gaussian: 0)",
-            only_here="it is about its six columns",
+            only_here="it speaks of that table's columns",
         ),
         Claim(
             "The last column is not Gaussian: most of its rows hold one and the same value.",
@@ -302,7 +313,7 @@ LESSON = Lesson(
             above(0.5),
             "share of rows at the last column's lowest value",
             who="caviar",
-            only_here="it is about its six columns",
+            only_here="it speaks of that table's columns",
         ),
         Claim(
             "A power transform makes columns less skewed.",
