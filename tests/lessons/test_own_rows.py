@@ -263,7 +263,7 @@ def test_classes_that_are_too_few_or_too_small_are_refused_in_a_sentence(name, s
 
 
 def test_a_claim_that_is_changed_for_other_rows_must_be_one_of_the_lessons():
-    with pytest.raises(ValueError, match="no claim says Nothing"):
+    with pytest.raises(OptionError, match="claim that says “Nothing"):
         changed(BY_NAME["schedules"].claims, {"Nothing.": {"about": "no measure"}})
 
 

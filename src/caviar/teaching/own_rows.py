@@ -73,10 +73,17 @@ def changed(claims: Sequence[Claim], changes: Mapping[str, Mapping[str, Any]]) -
     Args:
         claims: Of the lesson.
         changes: By what a claim says, which of its attributes are others there.
+
+    Raises:
+        OptionError: No claim says so, as in a lesson that a person has reworded.
     """
-    unknown = set(changes) - {claim.says for claim in claims}
-    if unknown:
-        raise ValueError(f"no claim says {', '.join(sorted(unknown))}")
+    said = {claim.says for claim in claims}
+    for says in changes:
+        if says not in said:
+            raise OptionError(
+                f"Expected a claim that says “{says}”, because the lesson changes it on other rows, found none. Change "
+                f"what it says in both places."
+            )
     return tuple(replace(claim, **changes.get(claim.says, {})) for claim in claims)
 
 
