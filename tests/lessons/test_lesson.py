@@ -21,6 +21,7 @@ from caviar.lessons.table import LESSONS
 from caviar.population.job import Monitor
 from caviar.report.lesson import course_page, lesson_page
 from caviar.run.lesson import LessonRecord, QuestionLine, read_lesson, tally, write_lesson
+from caviar.teaching.contract import Bars
 from caviar.teaching.found import make_record
 from caviar.teaching.seen import classes
 from caviar.teaching.taught import teach
@@ -185,6 +186,17 @@ def test_pages_say_every_verdict_and_escape_what_they_show(record):
     whole = course_page([record, record.model_copy(update={"name": "again"})])
     assert "6 claims" in whole
     assert "4 hold, 2 do not" in whole
+
+
+def test_outliers_do_not_make_a_histogram_of_millions_of_bars(seen):
+    """A thousand values near 0 and one of a billion would have a bar for each tenth."""
+    values = np.append(np.random.default_rng(0).normal(size=1000), 1e9)
+    one = replace(LESSON, figures=lambda _: (Bars("Values", {"a": values}, "value"),))
+    drawn = make_record(one, seen, key="k", is_own=False, share=1.0, seconds=2.0, fit_seconds=None).figures[
+        -1
+    ]
+    assert len(drawn.edges) == 1001
+    assert sum(drawn.counts["a"]) == 1001
 
 
 def test_taking_a_lesson_is_remembered(tmp_path):

@@ -123,7 +123,8 @@ def test_a_threshold_of_training_rows_that_are_all_right_accepts_what_one_chosen
 
 
 def test_a_hierarchy_scores_only_classes_of_the_group_that_it_is_given_or_finds():
-    layer = hierarchical.Hierarchy(hierarchical.RIGHT.tolist())
+    groups = hierarchical.GROUPED["hierarchical"]
+    layer = hierarchical.Hierarchy(groups.places.tolist(), groups.number, groups.size)
     x = np.column_stack([np.random.default_rng(0).normal(size=(3, 16)), [5, 40, 1000]]).astype(np.float32)
     free, taught = np.asarray(layer(x)), np.asarray(layer(x, training=True))
     coarse = x[:, :16] @ np.asarray(layer.coarse)
@@ -133,6 +134,34 @@ def test_a_hierarchy_scores_only_classes_of_the_group_that_it_is_given_or_finds(
         for scores, group in ((taught, own), (free, likely)):
             expected = x[row, :16] @ np.asarray(layer.fine)[group]
             np.testing.assert_allclose(scores[row, 32:], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_classes_that_lie_together_make_a_group_of_equal_size():
+    """Three heaps of 4, 3 and 3 classes, far from each other, in any order."""
+    heap = np.array([0, 1, 2, 0, 0, 1, 2, 1, 2, 0])
+    centres = (
+        np.random.default_rng(1).normal(0, 0.1, (10, 2)) + 10 * np.array([[3, 0], [0, 1], [-1, 0]])[heap]
+    )
+    groups = hierarchical.neighbours(centres, 3)
+    assert sorted(sorted(group.tolist()) for group in groups) == [[0, 3, 4, 9], [1, 5, 7], [2, 6, 8]]
+    found = hierarchical.placed(groups)
+    assert (found.number, found.size) == (3, 4)
+    assert len(set(found.places)) == 10
+    assert all(len({found.places[k] // 4 for k in range(10) if heap[k] == one}) == 1 for one in range(3))
+
+
+def test_halves_of_a_persons_classes_give_rows_that_no_draw_shares():
+    """The source has most rows of the most frequent classes; each draw has five other rows of each of the rest."""
+    label = np.repeat([0, 1, 2, 3, 4], [25, 60, 30, 70, 40])
+    first, second = np.array([3, 1]), np.array([4, 2, 0])
+    splits = transfer.draws(label, first, second)
+    source = [set(train[np.isin(label[train], first)]) for train, _ in splits]
+    few = [set(train[np.isin(label[train], second)]) for train, _ in splits]
+    assert source[0] == source[1] == source[2]
+    assert len(source[0]) == round(0.7 * 130)
+    assert all(np.bincount(label[list(some)]).tolist() == [5, 0, 5, 0, 5] for some in few)
+    assert not few[0] & few[1] | few[0] & few[2] | few[1] & few[2]
+    assert not set(splits[0][1]) & (source[0] | few[0] | few[1] | few[2])
 
 
 def test_both_ways_to_find_a_class_agree_where_the_group_is_right():

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from caviar.run.lesson import LessonRecord
 
 _CURVE_WIDTH = 78
+_OWN = "Your own table stands in the place of the lesson's rows."
 
 
 def lesson(
@@ -130,8 +131,11 @@ def _take(console: "Console", name: str, running: dict[str, Any], *, is_asked: b
     from caviar.report.lesson_terminal import evidence, opening
 
     one, _ = find_lesson(name)
-    console.print(opening(one.title, one.why))
+    is_own = running["data"] is not None
+    console.print(opening(one.title, _OWN if is_own else one.why))
     taught: Taught = caviar.lesson(name, **running)
+    if is_own:
+        console.print(taught.record.why)  # it may be another on these rows
     if is_asked:
         _ask(console, taught.record)
     console.print(evidence(taught.record, str(taught.path / "report.html")))

@@ -138,7 +138,7 @@ def lesson(
         if rows is None:
             raise OptionError(f"Expected a lesson with rows, but “{one.title}” has none. Leave --data out.")
         rows = own_rows(one, rows, load(data, **reading))  # type: ignore[arg-type]
-        one = on_own_rows(one, rows)
+        one, rows = on_own_rows(one, rows)
     elif any(value not in (None, ()) for value in reading.values()):
         raise OptionError(
             "Expected options of a table together with --data, got them alone. Name your table."

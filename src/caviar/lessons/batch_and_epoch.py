@@ -1,14 +1,20 @@
 """Batch and epoch: how many steps does a training take, and what becomes of the rows that do not fill a batch?"""
 
+from dataclasses import replace
+from itertools import count
+
 import keras
 import numpy as np
+from sklearn.preprocessing import StandardScaler
 
 from caviar.evaluate.claims import above, exactly
-from caviar.teaching.contract import Choice, Claim, Lesson, Reported, Shown, Variant
+from caviar.teaching.contract import Choice, Claim, Data, Lesson, Reported, Shown, Variant
 from caviar.teaching.rows import circles
 from caviar.teaching.seen import Seen
 
 ROWS, BATCH, EPOCHS = 200, 5, 1000
+UNEVEN, SHORT = 7, 40
+"""A batch size that leaves rows over, and epochs of all variants but the first."""
 
 
 def build(n_inputs: int = 2) -> keras.Model:
@@ -35,6 +41,87 @@ def per_epoch(seen: Seen, variant: str) -> np.ndarray:
     return updates(seen, variant) / seen.trained(variant)
 
 
+def variants(
+    rows: int = ROWS, epochs: int = EPOCHS, uneven: int = UNEVEN, short: int = SHORT
+) -> list[Variant]:
+    """Small batches, ones that leave rows over, single rows, and all rows at once."""
+    return [
+        Variant("five", f"batches of {BATCH}", build, batch_size=BATCH, epochs=epochs),
+        Variant("seven", f"batches of {uneven}", build, batch_size=uneven, epochs=short),
+        Variant("one", "one row: stochastic gradient descent", build, batch_size=1, epochs=short),
+        Variant("all", f"all {rows:,} rows: batch gradient descent", build, batch_size=None, epochs=short),
+    ]
+
+
+def on_other_rows(lesson: Lesson, data: Data) -> tuple[Lesson, Data]:
+    """The numbers of another table, whose inputs are standardised; epochs are as many as make about as many steps."""
+    rows = len(data.splits[0][0])
+    uneven = next(size for size in count(UNEVEN) if rows % size)
+    (full, last), steps = divmod(rows, uneven), -(-rows // BATCH)
+    epochs, short = max(2, round(EPOCHS * ROWS / rows)), max(1, round(SHORT * ROWS / rows))
+    updated, possible = epochs * steps, sorted({epochs, rows, epochs * steps, epochs * rows})
+    elsewhere = replace(
+        lesson,
+        why="A batch is what one step sees, an epoch is all rows once. What that makes of your rows is worked out, and "
+        "the trained models are asked, because an optimizer counts its own steps. A larger table takes fewer epochs, "
+        "so that the steps stay as many as in the lesson; inputs are standardised. `caviar plan` does the arithmetic, "
+        "and predicts the time.",
+        variants=[replace(one, prepare=StandardScaler) for one in variants(rows, epochs, uneven, short)],
+        claims=(
+            Claim(
+                f"{rows:,} rows in batches of {BATCH} are {steps:,} batches per epoch.",
+                ["batch-vs-epoch/0"],
+                lambda seen: bool((per_epoch(seen, "five") == steps).all()),
+                exactly(1),
+                f"steps that every trained model counted, per epoch, are {steps:,}",
+            ),
+            Claim(
+                f"{epochs:,} epochs of them are {updated:,} updates.",
+                ["batch-vs-epoch/0"],
+                lambda seen: round(per_epoch(seen, "five")[0] * epochs),
+                exactly(updated),
+                f"steps per epoch that a trained model counted, times {epochs:,}",
+            ),
+            Claim(
+                f"Rows that do not fill a batch make a smaller last one: {rows:,} rows in batches of {uneven} end with "
+                f"a batch of {last}.",
+                ["batch-vs-epoch/1"],
+                lambda seen: bool((per_epoch(seen, "seven") == full + 1).all()),
+                exactly(1),
+                f"{full + 1:,} steps per epoch were counted, {full:,} of them with {uneven} rows",
+            ),
+            Claim(
+                f"Equal epochs are not equal work: single rows move the weights {rows:,} times as often as all rows at "
+                "once.",
+                [],
+                lambda seen: float(updates(seen, "one")[0] / updates(seen, "all")[0]),
+                exactly(rows),
+                "ratio of counted steps",
+                who="caviar",
+            ),
+            replace(
+                lesson.claims[-1],
+                about="training loss after as many epochs, all rows minus single rows",
+            ),
+        ),
+        questions=(
+            Choice(
+                f"How many times are the weights changed by {epochs:,} epochs of {rows:,} rows in batches of {BATCH}?",
+                [f"{number:,}" for number in possible],
+                [possible.index(updated)],
+                f"{rows:,} rows make {steps:,} batches in every epoch, and each changes the weights once.",
+            ),
+            Choice(
+                f"And in one epoch with batches of {uneven}?",
+                (f"{full:,}", f"{full + 1:,}", "It cannot be done"),
+                (1,),
+                f"{full:,} full batches take {rows - last:,} rows; the smaller last one has {last}.",
+            ),
+        ),
+    )
+    return elsewhere, data
+
+
 LESSON = Lesson(
     name="batch-and-epoch",
     title="Batch against epoch",
@@ -45,12 +132,7 @@ LESSON = Lesson(
     "per epoch. Nobody has to believe that: an optimizer counts its own steps, so the trained models are asked. "
     "`caviar plan --rows 200 --batch 5 --epochs 1000` does the arithmetic, and predicts the time.",
     data=circles(ROWS + 100, train=ROWS),
-    variants=(
-        Variant("five", "batches of 5", build, batch_size=BATCH, epochs=EPOCHS),
-        Variant("seven", "batches of 7", build, batch_size=7, epochs=40),
-        Variant("one", "one row: stochastic gradient descent", build, batch_size=1, epochs=40),
-        Variant("all", "all 200 rows: batch gradient descent", build, batch_size=None, epochs=40),
-    ),
+    variants=variants(),
     claims=(
         Claim(
             "200 rows in batches of 5 are 40 batches per epoch.",
@@ -119,5 +201,5 @@ LESSON = Lesson(
     ),
     learned="Count steps, not epochs, when you compare batch sizes: an epoch is a pass over the rows, a step is "
     "what learns.",
-    own_rows="its numbers are those of 200 rows",
+    own_rows=on_other_rows,
 )

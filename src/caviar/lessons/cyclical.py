@@ -100,17 +100,18 @@ def also(lab: Lab, seen: Seen) -> Mapping[str, Any]:
     return values
 
 
-def on_other_rows(lesson: Lesson, data: Data) -> Lesson:
+def on_other_rows(lesson: Lesson, data: Data) -> tuple[Lesson, Data]:
     """The lesson with a cycle as long as on cardio in epochs, and without blood pressures."""
     updates = -(-len(data.splits[0][0]) // BATCH)
     turning = replace(TURNING, build=partial(triangular, updates=updates))
     best = "Which training ends with the highest accuracy on test rows?"
-    return replace(
+    elsewhere = replace(
         lesson,
         variants=(SLOW, turning, MEAN, SMALL_BATCH),
         questions=(Winner(best, lambda seen, name: seen.accuracy(name)), *lesson.questions[1:]),
         shows=[one for one in lesson.shows if one.measure is not on_sound_rows],
     )
+    return elsewhere, data
 
 
 def times_as_long(seen: Seen, name: str) -> np.ndarray:

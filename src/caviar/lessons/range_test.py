@@ -121,11 +121,11 @@ def also(lab: Lab, seen: Seen) -> Mapping[str, Any]:
     return values
 
 
-def on_other_rows(lesson: Lesson, data: Data) -> Lesson:
+def on_other_rows(lesson: Lesson, data: Data) -> tuple[Lesson, Data]:
     """The lesson on all rows of another table, with a sweep as long in epochs."""
     updates = -(-len(data.splits[0][0]) // BATCH) * EPOCHS
     every = [replace(one, rows=None) for one in lesson.variants]
-    return replace(lesson, variants=(replace(every[0], build=network(sweep(updates))), *every[1:]))
+    return replace(lesson, variants=(replace(every[0], build=network(sweep(updates))), *every[1:])), data
 
 
 def descents() -> dict[str, np.ndarray]:

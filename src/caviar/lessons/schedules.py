@@ -1,18 +1,21 @@
 """Learning rate schedules: what does a rate that falls during training do to the curves and to the score?"""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import keras
 import numpy as np
 from keras.optimizers.schedules import ExponentialDecay
+from sklearn.preprocessing import StandardScaler
 
 from caviar.evaluate.claims import above, below, between
 from caviar.recipe.schedules import StepDecay
 from caviar.teaching.contract import (
     Choice,
     Claim,
+    Data,
     Lesson,
     Lines,
     Match,
@@ -23,53 +26,55 @@ from caviar.teaching.contract import (
     Winner,
     reported_accuracies,
 )
+from caviar.teaching.own_rows import changed
 from caviar.teaching.rows import circles
 from caviar.teaching.seen import Seen
 
-UPDATES = 16 * 300
+BATCH, EPOCHS = 32, 300
+UPDATES = 16 * EPOCHS
 """Of a whole training: 500 rows are 16 batches of 32 rows or fewer."""
 STILL = 0.001
 """Test loss, in nats, within which a curve counts as constant: a four-hundredth of what it is here."""
 
 
-def network() -> keras.Model:
+def network(n_inputs: int) -> keras.Model:
     """The network of the course, not yet compiled."""
     return keras.Sequential(
         [
-            keras.Input((2,)),
+            keras.Input((n_inputs,)),
             keras.layers.Dense(50, activation="relu"),
             keras.layers.Dense(1, activation="sigmoid"),
         ]
     )
 
 
-def build(rate: Any = 0.01) -> keras.Model:  # noqa: ANN401 - a number or a Keras schedule
+def build(n_inputs: int = 2, rate: Any = 0.01) -> keras.Model:  # noqa: ANN401 - a number or a Keras schedule
     """It descends by a learning rate, or by a schedule of one."""
-    model = network()
+    model = network(n_inputs)
     model.compile(keras.optimizers.SGD(rate, momentum=0.9), loss="binary_crossentropy", metrics=["accuracy"])
     return model
 
 
-def build_adam() -> keras.Model:
+def build_adam(n_inputs: int = 2) -> keras.Model:
     """The same with Adam, which has step sizes of its own for each weight."""
-    model = network()
+    model = network(n_inputs)
     model.compile("adam", loss="binary_crossentropy", metrics=["accuracy"])
     return model
 
 
-def step_decay() -> keras.Model:
-    """Half the rate after every 75 epochs."""
-    return build(StepDecay(initial=0.01, factor=0.5, every=UPDATES // 4))
+def step_decay(updates: int, n_inputs: int = 2) -> keras.Model:
+    """Half the rate after every quarter of a training of so many updates."""
+    return build(n_inputs, StepDecay(initial=0.01, factor=0.5, every=updates // 4))
 
 
-def exponential_decay(first: float) -> keras.Model:
-    """A tenth of the first rate at the end, always falling."""
-    return build(ExponentialDecay(first, decay_steps=UPDATES, decay_rate=0.1))
+def exponential_decay(first: float, updates: int, n_inputs: int = 2) -> keras.Model:
+    """A tenth of the first rate after so many updates, always falling."""
+    return build(n_inputs, ExponentialDecay(first, decay_steps=updates, decay_rate=0.1))
 
 
-def times_each_update(factor: float) -> keras.Model:
+def times_each_update(factor: float, n_inputs: int = 2) -> keras.Model:
     """The rate times a factor after every update, as one source has it."""
-    return build(ExponentialDecay(0.01, decay_steps=1, decay_rate=factor))
+    return build(n_inputs, ExponentialDecay(0.01, decay_steps=1, decay_rate=factor))
 
 
 def plateau(**settings: float) -> keras.callbacks.ReduceLROnPlateau:
@@ -81,7 +86,25 @@ def plateau(**settings: float) -> keras.callbacks.ReduceLROnPlateau:
 
 def trained(name: str, title: str, build: Callable[..., keras.Model], *callbacks: Any) -> Variant:  # noqa: ANN401
     """All variants share batch size and epochs."""
-    return Variant(name, title, build, batch_size=32, epochs=300, callbacks=callbacks)
+    return Variant(name, title, build, BATCH, EPOCHS, callbacks)
+
+
+def variants(updates: int = UPDATES) -> tuple[Variant, ...]:
+    """All ways to set the rate, for trainings of so many updates."""
+    slow, fast = (partial(exponential_decay, first, updates) for first in (0.01, 0.1))
+    return (
+        trained("none", "rate 0.01", build),
+        trained("plateau", "a tenth on each plateau", build, plateau()),
+        trained("plateau, floor", "the same, not below 0.001", build, plateau(min_lr=0.001)),
+        trained("adam", "Adam", build_adam),
+        trained("adam, plateau", "Adam, a tenth on each plateau", build_adam, plateau()),
+        trained("step", "half after every 75 epochs", partial(step_decay, updates)),
+        trained("exponential", "falling to a tenth", slow),
+        trained("0.99 each update", "times 0.99 after every update", partial(times_each_update, 0.99)),
+        trained("0.9 each update", "times 0.9 after every update", partial(times_each_update, 0.9)),
+        trained("fast", "rate 0.1", partial(build, rate=0.1)),
+        trained("fast, exponential", "rate 0.1, falling to a tenth", fast),
+    )
 
 
 def rate_exponent(seen: Seen, variant: str, after: int | None = None) -> np.ndarray:
@@ -146,6 +169,47 @@ def constant_from(seen: Seen, variant: str) -> np.ndarray:
     return np.array([np.flatnonzero(row)[-1] + 2 if row.any() else 1 for row in moves])
 
 
+def reached(seen: Seen, variant: str) -> np.ndarray:
+    """The epoch, from 1, in which the test loss first is as low as without decay at the end, or one more (seed,)."""
+    there = seen.log(variant, "val_loss") <= at_the_end(seen, "none")[:, None]
+    return np.where(there.any(axis=1), there.argmax(axis=1), there.shape[1]) + 1.0
+
+
+def sooner(variant: str) -> Measure:
+    """How many epochs earlier than without decay a variant gets as low."""
+    return lambda seen: reached(seen, "none") - reached(seen, variant)
+
+
+def on_other_rows(lesson: Lesson, data: Data) -> tuple[Lesson, Data]:
+    """The lesson with schedules as long as a training on these rows, which are standardised."""
+    updates = -(-len(data.splits[0][0]) // BATCH)
+    until = "epochs until the test loss is as low as without decay from 0.01 at the end, without decay minus"
+    elsewhere = replace(
+        lesson,
+        why="A plateau schedule cuts the rate to a tenth whenever the test loss has not fallen for five epochs. The "
+        "network is trained with it, without, with a floor and with Adam, beside schedules that only look at the "
+        f"number of the update. An epoch of your rows has {updates:,} updates instead of 16, so step and exponential "
+        "decay are stretched to reach the same rates in the same epochs; the rate times 0.9 or 0.99 after every update "
+        "stays as it is. Inputs are standardised. The plateau schedule watches the rows that it is scored on, so its "
+        "scores are flattered.",
+        variants=[replace(one, prepare=StandardScaler) for one in variants(updates * EPOCHS)],
+        claims=changed(
+            lesson.claims,
+            {
+                "Exponential decay speeds convergence.": {
+                    "measure": sooner("exponential"),
+                    "about": f"{until} with exponential decay",
+                },
+                "A large first rate that decays gets there sooner than a small one that stays.": {
+                    "measure": sooner("fast, exponential"),
+                    "about": f"{until} with exponential decay from 0.1",
+                },
+            },
+        ),
+    )
+    return elsewhere, data
+
+
 def figures(seen: Seen) -> Sequence[Lines]:
     """How rates fall, and what becomes of the test loss."""
     rates = ("none", "plateau", "plateau, floor", "adam, plateau")
@@ -206,19 +270,7 @@ LESSON = Lesson(
     "name no numbers: here they end at a tenth or an eighth of the first rate. The schedule watches the rows "
     "that it is scored on, as in the source, so its scores are flattered.",
     data=circles(1000, train=500),
-    variants=(
-        trained("none", "rate 0.01", build),
-        trained("plateau", "a tenth on each plateau", build, plateau()),
-        trained("plateau, floor", "the same, not below 0.001", build, plateau(min_lr=0.001)),
-        trained("adam", "Adam", build_adam),
-        trained("adam, plateau", "Adam, a tenth on each plateau", build_adam, plateau()),
-        trained("step", "half after every 75 epochs", step_decay),
-        trained("exponential", "falling to a tenth", partial(exponential_decay, 0.01)),
-        trained("0.99 each update", "times 0.99 after every update", partial(times_each_update, 0.99)),
-        trained("0.9 each update", "times 0.9 after every update", partial(times_each_update, 0.9)),
-        trained("fast", "rate 0.1", partial(build, 0.1)),
-        trained("fast, exponential", "rate 0.1, falling to a tenth", partial(exponential_decay, 0.1)),
-    ),
+    variants=variants(),
     claims=(
         Claim(
             "The schedule cuts the rate to a tenth, each time after five epochs or more.",
@@ -427,5 +479,5 @@ LESSON = Lesson(
     figures=figures,
     learned="A curve that has become flat says that the steps have become small, not that nothing is left to learn. "
     "Give a plateau schedule a floor, and look at its rate beside its loss.",
-    own_rows="its schedules are written for 16 updates an epoch",
+    own_rows=on_other_rows,
 )

@@ -46,6 +46,7 @@ LEVEL = 0.95
 _PLACES = 80
 _BAND = (0.1, 0.9)
 _DECIMALS = 5
+_MOST_BARS = 1000
 _SHOWN = {
     "classes": (
         Shown("accuracy, training rows", lambda seen, name: seen.accuracy(name, "train")),
@@ -271,7 +272,7 @@ def _drawn(drawing: Drawing) -> LessonFigure:
         )
     if isinstance(drawing, Bars):
         every = np.concatenate([np.ravel(values) for values in drawing.values.values()])
-        edges = np.histogram_bin_edges(every[np.isfinite(every)], bins="auto")
+        edges = _edges(every[np.isfinite(every)])
         return BarFigure(
             title=drawing.title,
             across=drawing.across,
@@ -282,6 +283,13 @@ def _drawn(drawing: Drawing) -> LessonFigure:
             },
         )
     return _regions(drawing)
+
+
+def _edges(values: np.ndarray) -> np.ndarray:
+    """Edges of a histogram's bars: as many as suit the values, unless outliers make that very many."""
+    width = 2 * float(np.subtract(*np.quantile(values, (0.75, 0.25)))) / len(values) ** (1 / 3)
+    too_many = width > 0 and np.ptp(values) / width > _MOST_BARS
+    return np.asarray(np.histogram_bin_edges(values, bins=_MOST_BARS if too_many else "auto"))
 
 
 def _line(name: str, values: np.ndarray) -> Series:
