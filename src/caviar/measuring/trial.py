@@ -251,7 +251,9 @@ def _is_long(trial: Trial, bench: Bench, recipes: Sequence[Recipe], seeds: int) 
     """
     parameters = trial.baseline.record.parameters
     work = sum(
-        expected_steps(bench, recipe) * seeds * (parameters * recipe.batch_size + _STEP_ITSELF)
+        expected_steps(bench, recipe)
+        * (seeds if recipe.ensemble == 1 else 1)
+        * (parameters * recipe.batch_size + _STEP_ITSELF)
         for recipe in recipes
     )
     return bench.shape[0] > 1 and work > _LONG
