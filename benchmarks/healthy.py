@@ -272,6 +272,7 @@ def main() -> None:
     parser.add_argument("--tuned", action="store_true", help="the models at their best")
     parser.add_argument("--lines", type=Path, help="where finished models are kept")
     parser.add_argument("--first", type=int, default=len(GRID), help="so many of the models (default: all)")
+    parser.add_argument("--page", action="store_true", help="examine none, write those there are")
     asked = parser.parse_args()
     part = "healthy-tuned" if asked.tuned else "healthy"
     kept = asked.lines or Path(f"{part}-lines.jsonl")
@@ -283,14 +284,14 @@ def main() -> None:
         said = [json.loads(line) for line in kept.read_text(encoding="utf-8").splitlines()]
         done = {line["model"]: line for line in said}
     for model in models:
-        if model.name in done:
+        if model.name in done or asked.page:
             continue
         line = done[model.name] = examined(model, tuned=asked.tuned)
         print(line, flush=True)
         if not asked.quick:
             with kept.open("a", encoding="utf-8") as lines:
                 lines.write(json.dumps(line) + "\n")
-    text = "\n".join(table([done[model.name] for model in models]))
+    text = "\n".join(table([done[model.name] for model in models if model.name in done]))
     print(text)
     if not asked.quick:
         write(text, part, PAGE)
