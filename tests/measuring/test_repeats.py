@@ -9,7 +9,7 @@ from caviar.evaluate.compare import compare
 from caviar.measuring import trial as trial_module
 from caviar.measuring.measure import measure_all
 from caviar.measuring.repeats import joined, promises
-from caviar.measuring.trial import Budget, Trial, judge_trial, try_some
+from caviar.measuring.trial import Budget, Trial, corrected_score, judge_trial, try_some
 from caviar.population.job import Monitor
 from caviar.progress import OutOfTime
 from tests.measuring.test_trial import BASELINE, BENCH, FOREVER, ROPE, arm_of, remedy_of
@@ -144,3 +144,11 @@ def test_where_nothing_promises_anything_nothing_more_is_trained(monkeypatch):
     made, calls = tried(monkeypatch, {"useless": -0.05, "worse": -0.2})
     assert calls == [(1, ["useless", "worse"])]
     assert [len(arm.each) for arm in made.arms] == [1, 1]
+
+
+def test_an_arm_that_was_given_up_is_no_candidate_for_the_winners_score():
+    """One easy repeat would make it look best, although it was not chosen."""
+    arms = [arm_of(0.05, "good"), arm_of(0.02, "other")]
+    easy = part_of(arm_of(0.4, "easy"), slice(0, 1))
+    without, within = (corrected_score(BENCH, Trial(arm_of(0), some)) for some in (arms, [*arms, easy]))
+    assert within == without

@@ -426,9 +426,11 @@ def choose(
 def corrected_score(bench: Bench, trial: Trial, n_bootstrap: int = 500) -> tuple[float, Estimate] | None:
     """The best arm's score as it looks, and corrected for having been chosen among all arms (BBC-CV).
 
-    None where a row was never held out (time order), so that arms cannot be drawn again by rows.
+    Arms that were given up could not be chosen, and one repeat is not to be compared with the mean of several. None
+    where a row was never held out (time order), so that arms cannot be drawn again by rows.
     """
-    arms = [arm for arm in (trial.baseline, *trial.arms) if np.isfinite(arm.oof).all()]
+    whole = [arm for arm in (trial.baseline, *trial.arms) if len(arm.each) == bench.shape[0]]
+    arms = [arm for arm in whole if np.isfinite(arm.oof).all()]
     if len(arms) < 2:
         return None
     if bench.metric.row_losses is not None:
