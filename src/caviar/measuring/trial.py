@@ -28,7 +28,7 @@ _START_SECONDS = 4.0
 
 
 # Multiplications (parameters x rows, forward) from which on the first repeat is looked at before the others are
-# trained, and those that a step of no parameters is worth: some ten seconds on two cores of 2024.
+# trained, and those that a step of no parameters is worth: networks of a few dozen units on a thousand rows stay below.
 _LONG, _STEP_ITSELF = 5e10, 5e4
 # Of so many remedies that help, each two are tried together as well.
 _CROSSED = 3
