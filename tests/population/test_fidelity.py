@@ -17,7 +17,7 @@ from tests.population.conftest import assert_equals_fit
 L = keras.layers
 
 
-@pytest.fixture(params=["vmap", "last", "map"])
+@pytest.fixture(params=["vmap", "last"])
 def way(request):
     """Every way of spreading members over a step."""
     return request.param

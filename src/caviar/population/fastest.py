@@ -20,13 +20,12 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn
 
 from caviar.errors import RunError
 from caviar.population import devices, members_last
-from caviar.population.spread import ALONE, AUTO, FIRST, LAST, VECTOR, WAYS
+from caviar.population.spread import AUTO, FIRST, LAST, VECTOR, WAYS
 from caviar.run.files import write_text
 
-# Written out, a product of two 32 x 32 matrices was about as fast as the library's, larger ones slower.
-_SMALL_PRODUCT = 2**15
-# Beside masks that are drawn, larger ones still were: a step with 16 x 60 by 60 x 60 numbers was 1.6 times as fast.
-_SMALL_PRODUCT_WITH_BITS = 2**17
+# Written out, products of 32 x 10 by 10 x 24 numbers were 1.5 to 1.8 times as fast as the library's, those of
+# 32 x 20 by 20 x 32 half as fast.
+_SMALL_PRODUCT = 2**14
 # Another way takes seconds to compile, which shorter runs cannot win back.
 _WORTH_SECONDS = 10.0
 # A trial takes an epoch or two of each way: at most a tenth of so many.
@@ -59,20 +58,19 @@ def sensible(step: ClosedJaxpr, members: int, kind: str) -> tuple[str, ...]:
         return (FIRST,)
     operations = list(_operations(step.jaxpr))
     products = [eqn for eqn in operations if eqn.primitive.name == "dot_general"]
-    names = {eqn.primitive.name for eqn in operations}
-    most = _SMALL_PRODUCT_WITH_BITS if "random_bits" in names else _SMALL_PRODUCT
-    if "conv_general_dilated" in names or not all(_is_small(product, most) for product in products):
-        return (FIRST, ALONE)
-    return (FIRST, LAST) if 2 * members >= VECTOR else (FIRST,)
+    convolves = any(eqn.primitive.name == "conv_general_dilated" for eqn in operations)
+    if convolves or 2 * members < VECTOR or not all(_is_small(product) for product in products):
+        return (FIRST,)
+    return (FIRST, LAST)
 
 
-def _is_small(product: JaxprEqn, most: int) -> bool:
+def _is_small(product: JaxprEqn) -> bool:
     summed = members_last.terms(product)
     result = product.outvars[0].aval
     multiplications = summed * math.prod(result.shape)
     # What XLA rounds between operations in half precision depends on how it fuses them.
     exact = result.dtype == np.float32
-    return exact and summed <= members_last.LONGEST_SUM and multiplications <= most
+    return exact and summed <= members_last.LONGEST_SUM and multiplications <= _SMALL_PRODUCT
 
 
 def _operations(jaxpr: Jaxpr) -> Iterator[JaxprEqn]:
@@ -152,18 +150,15 @@ def _measured(ways: Sequence[str], epochs: int, prepare: Callable[[str], Callabl
             refused = f"; not {WAYS[way]}: {reason}"
     if len(runs) == 1:
         return Choice(plain, f"{WAYS[plain]}{refused}")
-    took = _in_turns(runs, rounds=min(_MOST_ROUNDS, 1 + int(_TRIAL_SECONDS / once)))
+    took = {way: once if way == plain else math.inf for way in runs}
+    for turn in range(
+        min(_MOST_ROUNDS, 1 + int(_TRIAL_SECONDS / once))
+    ):  # in turns: what disturbs hits all alike
+        for way, run in runs.items():
+            if turn or way != plain:
+                took[way] = min(took[way], _seconds(run))
     best, second, *_ = sorted(took, key=took.__getitem__)
     return Choice(best, f"{WAYS[best]}: {took[second] / took[best]:.1f} times as fast here as {second!r}")
-
-
-def _in_turns(runs: dict[str, Callable[[], object]], *, rounds: int) -> dict[str, float]:
-    """The shortest time of each in seconds; turns, so that what else the machine does hits all alike."""
-    took = dict.fromkeys(runs, math.inf)
-    for _ in range(rounds):
-        for way, run in runs.items():
-            took[way] = min(took[way], _seconds(run))
-    return took
 
 
 def _seconds(run: Callable[[], object]) -> float:

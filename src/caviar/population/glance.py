@@ -36,8 +36,8 @@ class Glance:
     """How a model looks.
 
     Attributes:
-        text: Equal for two recipes only if `structure` is, wherever the first one's template says that no seed is
-            fixed and no member must be built by itself.
+        text: Equal for two recipes on rows of the same shapes and types only if `structure` is, wherever the first
+            one's template says that no seed is fixed and no member must be built by itself.
         numbers: Those of `lift.numbers` that are left out of the text; others may come to light once it is ready.
     """
 
@@ -68,20 +68,41 @@ def glance(build: Build, batch: tuple[Any, ...]) -> Glance | None:
     >>> one.text == other.text, one.text == without.text, other.numbers["layers[1].rate"]
     (True, False, 0.3)
     """
+    return _built(build, batch)[1]
+
+
+def sketched(build: Build) -> tuple[keras.Model, Glance | None]:
+    """A model to look at, as `sketch` builds it, and how it looks: what `glance` says, without building it again.
+
+    Returns:
+        The model, and how it looks; None besides where its weights do not exist before it has seen rows.
+
+    Raises:
+        ModelError: The builder raises, or what it returns cannot be trained.
+    """
+    return _built(build, None)
+
+
+def text_of_rows(batch: tuple[Any, ...]) -> str:
+    """Shapes and types of a batch: recipes share a structure only if those of their rows are equal, too."""
+    return json.dumps([[_shape(part) for part in jax.tree.leaves(batch)], str(jax.tree.structure(batch))])
+
+
+def _built(build: Build, batch: tuple[Any, ...] | None) -> tuple[keras.Model, Glance | None]:
     with global_seeds_restored(), _initial_values_recorded() as recording:
         keras.utils.set_random_seed(_TEMPLATE_SEEDS[0])
         model = call_builder(build)
         if not all(layer.built for layer in model._flatten_layers()):
+            if batch is None:
+                return model, None
             ready(model, batch)  # its weights, and the numbers that hang on them, do not exist before
         # Whoever has drawn other seeds than another, or fixed one that the other has drawn, has drawn a different
         # number of times: then what comes next differs.
         following = [random.random(), float(np.random.random())]  # noqa: S311, NPY002 - the builder's own generators
-        return _seen(model, batch, recording, following)
+        return model, _seen(model, recording, following)
 
 
-def _seen(
-    model: keras.Model, batch: tuple[Any, ...], recording: _Recording, following: list[float]
-) -> Glance | None:
+def _seen(model: keras.Model, recording: _Recording, following: list[float]) -> Glance | None:
     found = places(model)
     walk = _Walk(model, found)
     try:
@@ -93,8 +114,7 @@ def _seen(
         first = _first_values(model, recording, with_rate=LEARNING_RATE not in found)
     except (_Foreign, _Computed):
         return None
-    rows = [_shape(part) for part in jax.tree.leaves(batch)]
-    text = json.dumps([rows, str(jax.tree.structure(batch)), list(found), first, following, parts])
+    text = json.dumps([list(found), first, following, parts])
     return Glance(text, {key: place.number for key, place in found.items()})
 
 

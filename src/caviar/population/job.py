@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import xarray as xr
 
+from caviar.population.glance import Glance
 from caviar.population.source import Batches, Ranges, narrow
 from caviar.population.template import Build, Template
 
@@ -98,6 +99,7 @@ class Job:
             if it had never stopped, but for what the recipe says now. None to begin with first weights.
         narrow: Per seat the template of its own recipe, where its hidden layers lie in wider ones that the builder
             makes (widths.py); None where all have the builder's widths.
+        look: How the builder's model looks, where it has been built before (glance.py); None where nobody looked.
     """
 
     build: Build
@@ -127,6 +129,7 @@ class Job:
     source: Batches | None = None
     begun: Sequence[MemberValues] | None = None
     narrow: Sequence[Template] | None = None
+    look: Glance | None = None
 
     @property
     def past(self) -> int:

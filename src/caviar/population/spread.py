@@ -10,19 +10,22 @@ from caviar.errors import OptionError
 from caviar.population import devices, members_last
 from caviar.population.bits import written_out
 
-FIRST, LAST, ALONE = "vmap", "last", "map"
+FIRST, LAST = "vmap", "last"
 WAYS = {
     FIRST: "members side by side on the first axis",
     LAST: "members side by side on the last axis",
-    ALONE: "one member after the other",
 }
 # The fastest of them for a model and machine, found by measuring (fastest.py).
 AUTO = "auto"
 
-# Members whose states fit into a core's own cache together, and fill whole vectors of any processor.
+# Members on the last axis whose states fit into a core's own cache together, and fill whole vectors of any processor.
 _TILE = 80
 _CACHE_BYTES = 1.5 * 2**20
 VECTOR = 16
+# Members on the first axis: so few that what a step computes of them stays in a core's own cache, and enough that
+# starting each operation takes little of the time.
+_MOST_ON_FIRST = 16
+_FEWEST_ON_FIRST = 8
 
 
 def check(asked: str) -> None:
@@ -36,32 +39,29 @@ def check(asked: str) -> None:
         raise OptionError(f"Expected spread to be one of {known}, got {asked!r}. Pass one of them.")
 
 
-def compiler_options(way: str) -> dict[str, Any]:
+def compiler_options(way: str, *, normalizes: bool) -> dict[str, Any]:
     """What XLA is told about a program that is spread this way; these options are those of its CPU compiler.
 
-    Vectors of 512 bits fit the loops over members; products left to a library would be cut out of them.
+    Vectors of 512 bits fit the loops over members and over units, and add up in another order than those of `fit`.
+    That must not be where a batch normalization follows a bias: its gradient is zero but for rounding, of which Adam
+    makes whole steps. Products left to a library would be cut out of loops over members.
+
+    Args:
+        way: One of `WAYS`.
+        normalizes: Whether the model has a batch normalization.
     """
-    if way != LAST:
+    if devices.start().kind != "cpu":
         return {}
-    return {"xla_cpu_prefer_vector_width": 512, "xla_cpu_experimental_ynn_fusion_type": ""}
+    if way == LAST:
+        return {"xla_cpu_prefer_vector_width": 512, "xla_cpu_experimental_ynn_fusion_type": ""}
+    return {} if normalizes else {"xla_cpu_prefer_vector_width": 512}
 
 
 def over_members(way: str, function: Callable[..., Any], in_axes: Sequence[int | None]) -> Callable[..., Any]:
-    """What `jax.vmap(function, in_axes)` gives; one member at a time if the way is `"map"`."""
+    """What `jax.vmap(function, in_axes)` gives."""
     if way == LAST:
         return members_last.vmap(function, in_axes)
-    one_member = written_out(function) if devices.start().kind == "cpu" else function
-    if way == FIRST:
-        return jax.vmap(one_member, in_axes)
-
-    def alone(*arguments: Any) -> Any:  # noqa: ANN401
-        one = (
-            argument if axis is None else jax.tree.map(lambda a: a[0], argument)
-            for argument, axis in zip(arguments, in_axes, strict=True)
-        )
-        return jax.tree.map(lambda a: jnp.asarray(a)[None], one_member(*one))
-
-    return alone
+    return jax.vmap(written_out(function) if devices.start().kind == "cpu" else function, in_axes)
 
 
 def in_tiles(way: str, function: Callable[..., Any], *own: Any) -> Any:  # noqa: ANN401
@@ -72,14 +72,14 @@ def in_tiles(way: str, function: Callable[..., Any], *own: Any) -> Any:  # noqa:
         function: Takes trees of arrays with a leading member axis, and returns such.
         own: Its arguments, for all members of a device; the first is what a step reads and writes.
 
-    >>> in_tiles("map", lambda a: a + len(a), jnp.arange(3)).tolist()
-    [1, 2, 3]
+    >>> in_tiles("vmap", lambda a: a + len(a), jnp.zeros(20)).tolist()[:2]  # on a CPU: two groups of ten
+    [10.0, 10.0]
     """
     members = jax.tree.leaves(own)[0].shape[0]
-    if way == FIRST:
-        return function(*own)
-    width = tile(members, _bytes_each(own[0])) if way == LAST else 1
+    width = tile(way, members, _bytes_each(own[0])) if devices.start().kind == "cpu" else members
     tiles = -(-members // width)
+    if tiles == 1 and width == members:
+        return function(*own)
 
     def cut(array: Any) -> Any:  # noqa: ANN401
         # Members, unlike rows, may be padded: copies of the last one fill the last tile.
@@ -92,17 +92,24 @@ def in_tiles(way: str, function: Callable[..., Any], *own: Any) -> Any:  # noqa:
     return jax.tree.map(lambda a: a.reshape(tiles * width, *a.shape[2:])[:members], answer)
 
 
-def tile(members: int, bytes_each: int) -> int:
-    """How many members stand side by side on the last axis: whole vectors, in equal tiles.
+def tile(way: str, members: int, bytes_each: int) -> int:
+    """How many members stand side by side on a CPU, in equal tiles; on the last axis whole vectors of them.
 
     Args:
+        way: One of `WAYS`.
         members: How many there are.
         bytes_each: Of one member's state.
 
-    >>> tile(150, 1000), tile(10, 1000), tile(150, 44_000)
+    >>> tile("last", 150, 1000), tile("last", 10, 1000), tile("last", 150, 44_000)
     (80, 16, 32)
+    >>> tile("vmap", 150, 1000), tile("vmap", 10, 1000), tile("vmap", 150, 1_000_000)
+    (15, 10, 8)
     """
-    most = int(min(_TILE, max(VECTOR, _CACHE_BYTES / bytes_each // VECTOR * VECTOR)))
+    fit = _CACHE_BYTES / bytes_each
+    if way == FIRST:
+        most = _MOST_ON_FIRST if fit >= _MOST_ON_FIRST else _FEWEST_ON_FIRST
+        return -(-members // -(-members // most))
+    most = int(min(_TILE, max(VECTOR, fit // VECTOR * VECTOR)))
     tiles = -(-members // most)
     return -(-members // (tiles * VECTOR)) * VECTOR
 

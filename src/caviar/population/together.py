@@ -10,7 +10,7 @@ from caviar.errors import ModelError
 from caviar.population import devices, narrow
 from caviar.population.begun import check
 from caviar.population.callbacks import rate_variable, sets_rate
-from caviar.population.glance import glance
+from caviar.population.glance import glance, text_of_rows
 from caviar.population.job import Job, Monitor, Trained
 from caviar.population.keep import Keep
 from caviar.population.lift import LEARNING_RATE, numbers
@@ -268,9 +268,10 @@ class _Alike:
         """What is known of a recipe's model; None if it cannot be compared with others."""
         batch = job.sample()
         # A look leaves out the layers' names, which probes tell; and where one tells nothing, the next will not either.
-        look = glance(job.build, batch) if self._glances and not job.probe else None
+        look = (job.look or glance(job.build, batch)) if self._glances and not job.probe else None
         self._glances = look is not None
-        if look is not None and (known := self._looks.get(look.text)) is not None:
+        seen = "" if look is None else look.text + text_of_rows(batch)
+        if look is not None and (known := self._looks.get(seen)) is not None:
             return replace(known, numbers={**known.numbers, **look.numbers})
         template = make_template(job.build, batch)
         try:
@@ -286,7 +287,7 @@ class _Alike:
             widths(template.model),
         )
         if look is not None and not template.fixed and look.numbers.items() <= found.numbers.items():
-            self._looks[look.text] = found
+            self._looks[seen] = found
         return found
 
 

@@ -7,9 +7,10 @@ import numpy as np
 
 from caviar.data.dataset import Dataset
 from caviar.data.prepare import Prepared
+from caviar.population.glance import sketched
 from caviar.population.job import Job, Seat, Trained
 from caviar.population.probed import seldom_enough
-from caviar.population.template import Build, sketch
+from caviar.population.template import Build
 from caviar.recipe.heads import (
     Link,
     given_target,
@@ -95,7 +96,7 @@ def make_fitting(
     n_inputs, row = x.shape[2], dataset.schema.row_shape or x.shape[2]
     x = dataset.schema.shaped(x)
     build = recipe.build(n_inputs, dataset.n_outputs)
-    model = sketch(build)
+    model, look = sketched(build)
     n_classes = len(dataset.schema.classes) if dataset.is_classification else 0
     targets = (
         [prepared[0].target(dataset.target)] if n_classes else [p.target(dataset.target) for p in prepared]
@@ -124,6 +125,7 @@ def make_fitting(
         show=show,
         validation_batch_size=min(max(rows, 1), _ONE_BATCH),
         ask_fit=ask_fit,
+        look=look,
     )
     if probe:
         job = replace(job, probe=seldom_enough([job]))
@@ -145,6 +147,7 @@ def _earlier(recipe: Recipe, job: Job, n_inputs: int, n_outputs: int) -> tuple[J
             replace(
                 job,
                 build=stage.recipe.build(n_inputs, n_outputs),
+                look=None,
                 batch_size=stage.recipe.batch_size,
                 callbacks=stage.recipe.callbacks,
                 initial_epoch=jobs[-1].epochs if jobs else 0,
