@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 
 from caviar.population import together
-from caviar.population.glance import glance
+from caviar.population.glance import glance, sketched
 from caviar.population.job import Job, Seat
 from caviar.population.lift import numbers
 from caviar.population.structure import CannotCompare, structure
@@ -165,6 +165,45 @@ def test_recipes_that_look_like_another_one_are_built_once():
     families = together._families([job(counted(rate)) for rate in (0.1, 0.2, 0.3)])
     assert [family.jobs for family in families] == [[0, 1, 2]]
     assert [calls.count(rate) for rate in (0.2, 0.3)] == [1, 1]
+
+
+def test_recipes_that_were_looked_at_are_not_built_again():
+    calls = []
+
+    def counted(rate):
+        def build():
+            calls.append(rate)
+            return searched(rate, 0.2, 1e-3)()
+
+        return build
+
+    builds = [counted(rate) for rate in (0.1, 0.2, 0.3)]
+    jobs = [replace(job(build), look=sketched(build)[1]) for build in builds]
+    assert calls == [0.1, 0.2, 0.3]
+    assert [family.jobs for family in together._families(jobs)] == [[0, 1, 2]]
+    assert [calls.count(rate) for rate in (0.2, 0.3)] == [1, 1]
+
+
+def test_a_model_without_weights_yet_tells_nothing_before_it_has_seen_rows():
+    def build():
+        model = keras.Sequential([L.Dense(2), L.Dense(1)])
+        model.compile("sgd", "mse")
+        return model
+
+    model, look = sketched(build)
+    assert (len(model.layers), look) == (2, None)
+    assert glance(build, BATCH) is not None
+
+
+def test_the_same_model_on_other_rows_is_another_structure():
+    build = searched(0.1, 0.2, 1e-3)
+    look = sketched(build)[1]
+    plain = replace(job(build), look=look)
+    weighed = replace(plain, weight=np.ones((1, len(X[0])), np.float32))
+    alike = together._Alike()
+    for one in (plain, weighed, plain):
+        assert alike.find(one).structure == structure_of(build, one.sample())
+    assert len(alike._looks) == 2
 
 
 def test_no_recipe_is_taken_for_one_with_a_seed_of_its_builder():
