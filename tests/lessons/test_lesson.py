@@ -268,13 +268,6 @@ def test_what_does_not_fit_is_refused_in_a_sentence(given, sentence, tmp_path):
         caviar.lesson(**given, out=tmp_path, quiet=True)
 
 
-def test_a_lesson_that_needs_its_own_rows_says_so(tmp_path, monkeypatch):
-    fixed = replace(LESSON, own_rows="its claims are about circles")
-    monkeypatch.setattr(sys.modules["caviar.course.lesson"], "find_lesson", lambda _: (fixed, ""))
-    with pytest.raises(OptionError, match="because its claims are about circles"):
-        caviar.lesson("small", data="sample:breast-cancer", out=tmp_path, quiet=True)
-
-
 def test_a_file_is_never_replaced_unasked(tmp_path, monkeypatch):
     monkeypatch.setattr(edited, "find_lesson", lambda _: (LESSON, "text"))
     path = edited.edit("small", tmp_path)

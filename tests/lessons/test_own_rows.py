@@ -78,9 +78,7 @@ def test_weights_in_inverse_proportion_to_shares_make_classes_count_alike():
     assert [weights[k] * (y == k).sum() for k in range(3)] == pytest.approx([3, 3, 3])
 
 
-@pytest.mark.parametrize(
-    "name", [name for name, lesson in BY_NAME.items() if not isinstance(lesson.own_rows, str)]
-)
+@pytest.mark.parametrize("name", BY_NAME)
 def test_networks_take_rows_of_any_width(name):
     """The first variant of each lesson on seven inputs, and on four classes where its rows have more than two."""
     lesson = BY_NAME[name]

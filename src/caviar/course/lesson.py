@@ -137,7 +137,7 @@ def lesson(
     if own:
         if rows is None:
             raise OptionError(f"Expected a lesson with rows, but “{one.title}” has none. Leave --data out.")
-        rows = own_rows(one, rows, load(data, **reading))  # type: ignore[arg-type]
+        rows = own_rows(rows, load(data, **reading))  # type: ignore[arg-type]
         one, rows = on_own_rows(one, rows)
     elif any(value not in (None, ()) for value in reading.values()):
         raise OptionError(

@@ -341,8 +341,8 @@ class Lesson:
         learned: What to take away, in a sentence or two; the verdicts stand beside it.
         fewest: Seeds below which the lesson says nothing.
         times: Whether its trainings themselves are timed: then no other lesson runs beside it at all.
-        own_rows: Whether it can be run on a person's own table, or what makes it of this one and the rows, and the rows
-            as it takes them, where they differ there; otherwise why not, in a clause.
+        own_rows: On a person's own table, what makes it of this one and the rows, and the rows as it takes them; None
+            where neither differs there.
     """
 
     name: str
@@ -363,4 +363,4 @@ class Lesson:
     learned: str = ""
     fewest: int = 2
     times: bool = False
-    own_rows: "Literal[True] | str | Callable[[Lesson, Data], tuple[Lesson, Data]]" = True
+    own_rows: "Callable[[Lesson, Data], tuple[Lesson, Data]] | None" = None

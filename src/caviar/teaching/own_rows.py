@@ -15,13 +15,12 @@ from caviar.teaching.rows import folds, holdout
 SEVERAL = "several quantities"
 
 
-def own_rows(lesson: Lesson, data: Data, table: Dataset, seed: int = 0) -> Data:
+def own_rows(data: Data, table: Dataset, seed: int = 0) -> Data:
     """A table as the rows of a lesson.
 
     Numbers stay as they are, as in the lesson; categories become columns of 0 and 1, and gaps are filled.
 
     Args:
-        lesson: What is taught.
         data: The lesson's own rows, whose kind of target and shares of the split are kept.
         table: The person's table.
         seed: Of the split.
@@ -29,11 +28,6 @@ def own_rows(lesson: Lesson, data: Data, table: Dataset, seed: int = 0) -> Data:
     Raises:
         OptionError: The lesson cannot be run on this table; the message says why.
     """
-    if isinstance(lesson.own_rows, str):
-        raise OptionError(
-            f"Expected a lesson that runs on any table, but “{lesson.title}” does not, because {lesson.own_rows}. "
-            f"Leave --data out, or take another lesson."
-        )
     kind, wanted = _kind(table), _target(data)
     if kind != wanted:
         named = "each of them" if wanted == SEVERAL else "another column"
@@ -64,7 +58,7 @@ def on_own_rows(lesson: Lesson, data: Data) -> tuple[Lesson, Data]:
     Raises:
         OptionError: The lesson cannot be run on these rows; the message says why.
     """
-    return lesson.own_rows(lesson, data) if callable(lesson.own_rows) else (lesson, data)
+    return (lesson, data) if lesson.own_rows is None else lesson.own_rows(lesson, data)
 
 
 def changed(claims: Sequence[Claim], changes: Mapping[str, Mapping[str, Any]]) -> tuple[Claim, ...]:
