@@ -7,10 +7,14 @@ on bootstrapped rows and scores each choice on the rows that were not drawn. Not
 
 import math
 from collections.abc import Callable, Iterator
+from itertools import islice
 
 import numpy as np
 
 from caviar.estimate import Estimate
+
+# Entries of samples x rows that are looked at together: some tens of megabytes.
+_ENTRIES = 2_000_000
 
 
 def corrected_winner(
@@ -51,12 +55,15 @@ def corrected_winner(
 
     def means(counts: np.ndarray) -> np.ndarray:
         mass = counts * weights
-        total = mass.sum()
-        if total == 0:
-            return np.full(len(losses), math.nan)
-        return np.where(failed, math.nan, losses @ mass / total)
+        total = mass.sum(axis=1, keepdims=True)
+        # Samples at a time, as one product: row by row, all losses would be fetched from memory for each.
+        return np.where(failed | (total == 0), math.nan, mass @ losses.T / np.where(total == 0, 1, total))
 
-    return _corrected(means, losses.shape[1], groups, n_bootstrap=n_bootstrap, seed=seed, level=level)
+    def mean(recipe: int, counts: np.ndarray) -> float:
+        mass = counts * weights
+        return float(losses[recipe] @ mass / mass.sum()) if mass.any() else math.nan
+
+    return _corrected(means, mean, losses.shape[1], groups, n_bootstrap=n_bootstrap, seed=seed, level=level)
 
 
 def corrected_winner_by_score(
@@ -95,11 +102,15 @@ def corrected_winner_by_score(
     """
     sign = -1.0 if higher_is_better else 1.0
 
-    def losses(counts: np.ndarray) -> np.ndarray:
-        rows = np.repeat(np.arange(n_rows), counts)
-        return np.array([sign * score(recipe, rows) for recipe in range(n_recipes)])
+    def loss(recipe: int, counts: np.ndarray) -> float:
+        return sign * score(recipe, np.repeat(np.arange(n_rows), counts))
 
-    naive, estimate = _corrected(losses, n_rows, groups, n_bootstrap=n_bootstrap, seed=seed, level=level)
+    def losses(counts: np.ndarray) -> np.ndarray:
+        return np.array([[loss(recipe, each) for recipe in range(n_recipes)] for each in counts])
+
+    naive, estimate = _corrected(
+        losses, loss, n_rows, groups, n_bootstrap=n_bootstrap, seed=seed, level=level
+    )
     if not higher_is_better:
         return naive, estimate
     turned = estimate.model_copy(
@@ -110,6 +121,7 @@ def corrected_winner_by_score(
 
 def _corrected(
     losses: Callable[[np.ndarray], np.ndarray],
+    loss: Callable[[int, np.ndarray], float],
     n_rows: int,
     groups: np.ndarray | None,
     *,
@@ -117,13 +129,25 @@ def _corrected(
     seed: int,
     level: float,
 ) -> tuple[float, Estimate]:
-    """Choose on the rows drawn, score on those left out; `losses` maps counts [row] to losses [recipe]."""
-    naive = _lowest(losses(np.ones(n_rows, int)))[1]
+    """Choose on the rows drawn, score on those left out.
+
+    Args:
+        losses: Maps counts [sample, row] to losses [sample, recipe].
+        loss: The loss of one recipe on rows of such counts [row].
+        n_rows: Rows of the table.
+        groups: Group [row], or None.
+        n_bootstrap: Bootstrap samples.
+        seed: Seeds the bootstrap.
+        level: Coverage asked of the interval, 0 to 1.
+    """
+    naive = _lowest(losses(np.ones((1, n_rows), int))[0])[1]
     found = []
-    for counts in _draws(n_rows, groups, n_bootstrap, np.random.default_rng(seed)):
-        winner, _ = _lowest(losses(counts))
-        if winner is not None:
-            found.append(losses((counts == 0).astype(int))[winner])
+    draws = _draws(n_rows, groups, n_bootstrap, np.random.default_rng(seed))
+    while some := list(islice(draws, max(1, _ENTRIES // n_rows))):
+        for counts, each in zip(some, losses(np.array(some)), strict=True):
+            winner, _ = _lowest(each)
+            if winner is not None:
+                found.append(loss(winner, (counts == 0).astype(int)))
     values = np.array(found)[np.isfinite(found)] if found else np.array([])
     method = "bootstrap bias corrected cross-validation (BBC-CV)"
     if len(values) == 0:
