@@ -33,8 +33,22 @@ def test_tiles_and_padding_do_not_show(way, members):
 
     rng = np.random.default_rng(0)
     a, b = (jnp.asarray(rng.normal(size=(members, 3, 3)), jnp.float32) for _ in range(2))
-    answer = spread.in_tiles(way, some, a, b)["sum"]
+    answer = spread.in_tiles(way, 9, some, a, b)["sum"]
     np.testing.assert_allclose(answer, np.asarray(a) @ np.asarray(b) + 1.5, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("width", [1, 3, 16])
+def test_the_width_of_tiles_does_not_show(width, binary_rows, seats_of, monkeypatch):
+    """Tiles of any width on the first axis, the last of them filled up or not."""
+    x, y = binary_rows
+    job = Job(small, x[None], y[None], None, seats_of(100, 2, seeds=(1, 2, 3, 4)), 16, 3, spread="vmap")
+    together = train(job)
+    monkeypatch.setattr(spread, "_MOST_ON_FIRST", width)
+    monkeypatch.setattr(spread, "_FEWEST_ON_FIRST", width)
+    tiled = train(job)
+    for one, other in zip(together.outputs, tiled.outputs, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-7)
 
 
 @pytest.mark.thorough

@@ -1,8 +1,8 @@
-"""How much work is a traced step?"""
+"""How much work is a traced step, and how large is what it computes?"""
 
 import math
 
-from jax.extend.core import ClosedJaxpr, Jaxpr
+from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn
 
 from caviar.population.members_last import terms
 
@@ -19,16 +19,35 @@ def operations(step: ClosedJaxpr) -> int:
     return _of(step.jaxpr)
 
 
+def largest(step: ClosedJaxpr) -> int:
+    """Numbers in the largest array that a traced function computes.
+
+    >>> import jax, jax.numpy as jnp
+    >>> largest(jax.make_jaxpr(lambda a, b: (a @ b).sum())(jnp.ones((4, 5)), jnp.ones((5, 6))))
+    24
+    """
+    return _largest(step.jaxpr)
+
+
+def _largest(jaxpr: Jaxpr) -> int:
+    own = (math.prod(getattr(out.aval, "shape", ())) for eqn in jaxpr.eqns for out in eqn.outvars)
+    return max((*own, *(_largest(inner) for eqn in jaxpr.eqns for inner in _functions(eqn))), default=0)
+
+
+def _functions(eqn: JaxprEqn) -> list[Jaxpr]:
+    """Those that an operation calls."""
+    return [
+        inner.jaxpr if isinstance(inner, ClosedJaxpr) else inner
+        for value in eqn.params.values()
+        for inner in (value if isinstance(value, tuple | list) else (value,))
+        if isinstance(inner, ClosedJaxpr | Jaxpr)
+    ]
+
+
 def _of(jaxpr: Jaxpr) -> int:
     total = 0
     for eqn in jaxpr.eqns:
-        inside = [
-            inner.jaxpr if isinstance(inner, ClosedJaxpr) else inner
-            for value in eqn.params.values()
-            for inner in (value if isinstance(value, tuple | list) else (value,))
-            if isinstance(inner, ClosedJaxpr | Jaxpr)
-        ]
-        if inside:
+        if inside := _functions(eqn):
             times = eqn.params["length"] if eqn.primitive.name == "scan" else 1
             total += times * sum(map(_of, inside))
             continue

@@ -12,6 +12,7 @@ from jax.extend.core import jaxpr_as_fun
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from caviar.population import callbacks, spread, step
+from caviar.population.effort import largest
 from caviar.population.lift import lifted
 from caviar.population.probe import Probe, Sample, make_probe
 from caviar.population.ragged import Step, trace
@@ -357,7 +358,7 @@ def _block(
         }
         return jax.lax.fori_loop(0, epochs, body, (carry, buffers))
 
-    return spread.in_tiles(way, some, carry, members, orders, counts)
+    return spread.in_tiles(way, largest(setting.steps.train.traced), some, carry, members, orders, counts)
 
 
 def _epoch(

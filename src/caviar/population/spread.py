@@ -22,10 +22,11 @@ AUTO = "auto"
 _TILE = 80
 _CACHE_BYTES = 1.5 * 2**20
 VECTOR = 16
-# Members on the first axis: so few that what a step computes of them stays in a core's own cache, and enough that
-# starting each operation takes little of the time.
+# Members on the first axis: so few that what a step computes of them stays in a core's own cache, about five arrays of
+# the largest size at a time, and enough that starting each operation takes little of the time.
 _MOST_ON_FIRST = 16
-_FEWEST_ON_FIRST = 8
+_FEWEST_ON_FIRST = 4
+_LARGEST_AT_A_TIME = 5
 
 
 def check(asked: str) -> None:
@@ -64,19 +65,20 @@ def over_members(way: str, function: Callable[..., Any], in_axes: Sequence[int |
     return jax.vmap(written_out(function) if devices.start().kind == "cpu" else function, in_axes)
 
 
-def in_tiles(way: str, function: Callable[..., Any], *own: Any) -> Any:  # noqa: ANN401
+def in_tiles(way: str, largest: int, function: Callable[..., Any], *own: Any) -> Any:  # noqa: ANN401
     """Call a function on a few members at a time, as many as the way asks for, one group after the other.
 
     Args:
         way: One of `WAYS`.
+        largest: Numbers in the largest array that a step of one member computes.
         function: Takes trees of arrays with a leading member axis, and returns such.
         own: Its arguments, for all members of a device; the first is what a step reads and writes.
 
-    >>> in_tiles("vmap", lambda a: a + len(a), jnp.zeros(20)).tolist()[:2]  # on a CPU: two groups of ten
+    >>> in_tiles("vmap", 1, lambda a: a + len(a), jnp.zeros(20)).tolist()[:2]  # on a CPU: two groups of ten
     [10.0, 10.0]
     """
     members = jax.tree.leaves(own)[0].shape[0]
-    width = tile(way, members, _bytes_each(own[0])) if devices.start().kind == "cpu" else members
+    width = tile(way, members, _bytes_each(own[0]), largest) if devices.start().kind == "cpu" else members
     tiles = -(-members // width)
     if tiles == 1 and width == members:
         return function(*own)
@@ -92,24 +94,25 @@ def in_tiles(way: str, function: Callable[..., Any], *own: Any) -> Any:  # noqa:
     return jax.tree.map(lambda a: a.reshape(tiles * width, *a.shape[2:])[:members], answer)
 
 
-def tile(way: str, members: int, bytes_each: int) -> int:
+def tile(way: str, members: int, bytes_each: int, largest: int = 0) -> int:
     """How many members stand side by side on a CPU, in equal tiles; on the last axis whole vectors of them.
 
     Args:
         way: One of `WAYS`.
         members: How many there are.
         bytes_each: Of one member's state.
+        largest: Numbers in the largest array that a step of one member computes.
 
     >>> tile("last", 150, 1000), tile("last", 10, 1000), tile("last", 150, 44_000)
     (80, 16, 32)
-    >>> tile("vmap", 150, 1000), tile("vmap", 10, 1000), tile("vmap", 150, 1_000_000)
-    (15, 10, 8)
+    >>> tile("vmap", 150, 1000), tile("vmap", 10, 1000), tile("vmap", 150, 1000, largest=50_000)
+    (15, 10, 4)
     """
-    fit = _CACHE_BYTES / bytes_each
     if way == FIRST:
-        most = _MOST_ON_FIRST if fit >= _MOST_ON_FIRST else _FEWEST_ON_FIRST
+        fit = _CACHE_BYTES / (bytes_each + 4 * _LARGEST_AT_A_TIME * largest)
+        most = int(min(_MOST_ON_FIRST, max(_FEWEST_ON_FIRST, fit)))
         return -(-members // -(-members // most))
-    most = int(min(_TILE, max(VECTOR, fit // VECTOR * VECTOR)))
+    most = int(min(_TILE, max(VECTOR, _CACHE_BYTES / bytes_each // VECTOR * VECTOR)))
     tiles = -(-members // most)
     return -(-members // (tiles * VECTOR)) * VECTOR
 
