@@ -17,6 +17,10 @@ devices.start()
 
 import keras  # noqa: E402
 
+BREAKS = 3e38
+"""A rate after which outputs of the first layer are infinite. Weights that only multiply to infinity may cancel out
+where a processor multiplies and adds in one operation, which has no product that is too large."""
+
 
 @pytest.fixture
 def nursed(rows):
@@ -245,7 +249,7 @@ def test_a_schedule_of_rates_is_carried_out_as_in_one_fit_however_epochs_are_div
 def test_a_training_ends_where_its_loss_is_no_number_if_a_callback_asks_for_that(rows):
     stopping = caviar.panda(build, *rows, seed=SEED, callbacks=keras.callbacks.TerminateOnNaN())
     stopping.train(2)
-    stopping.set(learning_rate=1e30)
+    stopping.set(learning_rate=BREAKS)
     stopping.train(3)
     assert np.isfinite(losses(stopping)[:2]).all()
     assert not np.isfinite(losses(stopping)[3:]).any()
@@ -276,7 +280,7 @@ def test_averaged_weights_are_refused_because_pauses_would_show(rows):
 
 def test_a_training_that_breaks_is_told_and_can_be_gone_back_from(nursed):
     nursed.train(1)
-    nursed.set(learning_rate=1e30)
+    nursed.set(learning_rate=BREAKS)
     nursed.train(2)
     assert nursed.compare()[0].val_loss is None
     assert nursed.log.watched is None
