@@ -142,19 +142,9 @@ def engine_turns(work: Work, way: str = "auto", loss: str = "mae") -> Callable[[
         way: How members are spread in the first turn (`Job.spread`); later ones repeat what it was.
         loss: What Keras calls the loss.
     """
-    from caviar.population.job import Job, Monitor, Seat, Trained
+    from caviar.population.job import Job, Seat, Trained
     from caviar.population.train import train
-
-    class Clock(Monitor):
-        """Notes when each block of epochs ended, and how many steps it had."""
-
-        def __init__(self) -> None:
-            self.ended: list[float] = []
-            self.steps: list[int] = []
-
-        def advance(self, steps: int) -> None:
-            self.ended.append(time.perf_counter())
-            self.steps.append(steps)
+    from clock import Clock
 
     none = np.empty(0, np.int64)
     seats = [Seat(0, 0, seed=i, split=0, fit=fit, watch=none, scored=none) for i, fit in enumerate(work.fit)]
@@ -169,8 +159,7 @@ def engine_turns(work: Work, way: str = "auto", loss: str = "mae") -> Callable[[
         if trained.engine != "population":
             raise SystemExit(f"Expected one population, but Caviar trained one by one: {trained.why}.")
         chosen.append(trained)
-        seconds, steps = clock.ended[-1] - clock.ended[0], sum(clock.steps[1:])
-        return Turn(1e6 * seconds / steps, trained.history["loss"].values[:, -1], chosen[0].spread)
+        return Turn(clock.microseconds(), trained.history["loss"].values[:, -1], chosen[0].spread)
 
     return turn
 

@@ -9,7 +9,6 @@ losses.
 """
 
 import argparse
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -99,19 +98,9 @@ def tiled(width: int | None) -> Iterator[None]:
 
 def turns(network: Network) -> dict[str, Callable[[], tuple[float, float]]]:
     """By contender: trains all members, returns microseconds per member and step, and the mean last loss."""
-    from caviar.population.job import Job, Monitor, Seat
+    from caviar.population.job import Job, Seat
     from caviar.population.train import train
-
-    class Clock(Monitor):
-        """Notes when each block of epochs ended, and how many steps it had."""
-
-        def __init__(self) -> None:
-            self.ended: list[float] = []
-            self.steps: list[int] = []
-
-        def advance(self, steps: int) -> None:
-            self.ended.append(time.perf_counter())
-            self.steps.append(steps)
+    from clock import Clock
 
     rng = np.random.default_rng(0)
     rows = 25 * network.batch
@@ -127,8 +116,7 @@ def turns(network: Network) -> dict[str, Callable[[], tuple[float, float]]]:
             clock = Clock()
             with tiled(width):
                 trained = train(job, clock)
-            seconds, steps = clock.ended[-1] - clock.ended[0], sum(clock.steps[1:])
-            return 1e6 * seconds / steps, float(trained.history["loss"].values[:, -1].mean())
+            return clock.microseconds(), float(trained.history["loss"].values[:, -1].mean())
 
         return turn
 

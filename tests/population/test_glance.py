@@ -152,32 +152,26 @@ def test_families_are_those_that_structures_alone_would_give(probe, monkeypatch)
     assert len(found) > 3
 
 
+def counted(rate, calls):
+    """A model to build of which each build is noted among the calls."""
+
+    def build():
+        calls.append(rate)
+        return searched(rate, 0.2, 1e-3)()
+
+    return build
+
+
 def test_recipes_that_look_like_another_one_are_built_once():
     calls = []
-
-    def counted(rate):
-        def build():
-            calls.append(rate)
-            return searched(rate, 0.2, 1e-3)()
-
-        return build
-
-    families = together._families([job(counted(rate)) for rate in (0.1, 0.2, 0.3)])
+    families = together._families([job(counted(rate, calls)) for rate in (0.1, 0.2, 0.3)])
     assert [family.jobs for family in families] == [[0, 1, 2]]
     assert [calls.count(rate) for rate in (0.2, 0.3)] == [1, 1]
 
 
 def test_recipes_that_were_looked_at_are_not_built_again():
     calls = []
-
-    def counted(rate):
-        def build():
-            calls.append(rate)
-            return searched(rate, 0.2, 1e-3)()
-
-        return build
-
-    builds = [counted(rate) for rate in (0.1, 0.2, 0.3)]
+    builds = [counted(rate, calls) for rate in (0.1, 0.2, 0.3)]
     jobs = [replace(job(build), look=sketched(build)[1]) for build in builds]
     assert calls == [0.1, 0.2, 0.3]
     assert [family.jobs for family in together._families(jobs)] == [[0, 1, 2]]
