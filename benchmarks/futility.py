@@ -6,8 +6,9 @@
 Made-up scores of a baseline and a remedy on the doctor's 3 repeats x 5 folds x 3 seeds, and on the 3 repeats x 10 folds
 of `improve`, so that the truth is known: the difference in a fold has a part by the split, as correlated between splits
 that share training rows as Nadeau and Bengio's correction supposes, and one by the seeds. A remedy is tried alone or is
-the best of 12 (Bonferroni); a *calming* one gains nothing and takes away most of the spread between seeds. Rules and
-tests are those of the library.
+the best of 12 (Bonferroni); a *calming* one gains nothing and takes away most of the spread between seeds. In a
+diagnosis, a remedy is also given up where another one, trained on all repeats, is surely ahead of it. Rules and tests
+are those of the library.
 """
 
 import argparse
@@ -19,9 +20,10 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
+from caviar.diagnose.explain import TIED
 from caviar.evaluate.compare import ALPHA, Comparison, compare, judge
 from caviar.evaluate.variance import steadier
-from caviar.measuring.repeats import promises
+from caviar.measuring.repeats import outdone, promises
 from tables import write
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "statistics.md"
@@ -33,6 +35,10 @@ SPREADS = ((0.5, 0.5), (1.0, 1.0), (3.0, 1.0), (1.0, 3.0))
 """Standard deviations of a difference by split, and of a score by seed, in what counts as a difference."""
 AMONG = 12
 CALM, WILD = 0.3, 3.0
+AHEAD = (4.0, 10.0)
+"""Gains of the remedy that is ahead."""
+BEHIND = (8.0, 4.0, 2.0, 0.5, 0.0, -1.5)
+"""How much less another one gains."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +99,35 @@ class Layout:
             counts += [*said, *(one and on for one in said)]
         return given_up / trials * (1 - 1 / REPEATS), counts.tolist()
 
+    def outdone(
+        self, gain: float, behind: float, by_split: float, by_seed: float, trials: int
+    ) -> tuple[int, int, int]:
+        """How often a remedy is given up beside one that is ahead, and how often wrongly.
+
+        Args:
+            gain: Of the remedy that it is compared with.
+            behind: How much less it gains.
+            by_split: Standard deviation of either gain by split.
+            by_seed: Of a score by seed.
+            trials: How many.
+
+        Returns:
+            Trials in which it is given up; those in which it would have ended ahead; and those in which it would have
+            helped about as much.
+        """
+        rng = np.random.default_rng([round(10 * number) for number in (gain, behind + 5, by_split, by_seed)])
+        given_up = ahead = equal = 0
+        for _ in range(trials):
+            before, best = self.drawn(gain, by_split, (by_seed, by_seed), rng)
+            _, after = self.drawn(gain - behind, by_split, (by_seed, by_seed), rng)
+            shown = float((best - before).mean())
+            if outdone(self.compared(best[:1], after[:1]), max(ROPE, TIED * shown)):
+                given_up += 1
+                lag = float((best - after).mean())
+                ahead += lag < 0
+                equal += lag < TIED * shown
+        return given_up, ahead, equal
+
 
 def lost(before: int, after: int, trials: int) -> str:
     """Share of verdicts, and what giving up takes of it, with Wilson's interval."""
@@ -128,8 +163,33 @@ def page(trials: int) -> list[str]:
             f"{(counts[2] - counts[5]) / trials:.1%}."
         ),
         "",
+        *surpassed(trials),
+        "",
         f"At most {most:.1%} of all trials lose a verdict. NumPy {version('numpy')}, SciPy {version('scipy')}.",
     ]
+    return text
+
+
+def surpassed(trials: int) -> list[str]:
+    """The table of what is given up beside a remedy that is ahead."""
+    text = [
+        (
+            f"**Remedies beside one that is ahead** and was trained on all repeats (a diagnosis: 5 folds, 3 seeds): in "
+            f"how many of {trials:,} trials one is given up after the first repeat, and in how many of all trials one "
+            f"was given up that all {REPEATS} repeats would have shown ahead instead, or as helping about equally."
+        ),
+        "",
+        "| gain of the one ahead | of the other | by split | by seed | given up | ahead after all | about equal |",
+        "| ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    layout = Layout(*LAYOUTS["doctor"])
+    for gain, (split, seed), behind in product(AHEAD, SPREADS, BEHIND):
+        if behind > gain:
+            continue
+        given_up, *lost = layout.outdone(gain, behind, split, seed, trials)
+        cells = " | ".join(f"{count / trials:.1%}" for count in (given_up, *lost))
+        text.append(f"| {gain:g} | {gain - behind:g} | {split:g} | {seed:g} | {cells} |")
+        print(text[-1], flush=True)
     return text
 
 

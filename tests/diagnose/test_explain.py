@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 from caviar.diagnose.diagnosis import diagnose
-from caviar.diagnose.explain import as_cures_of, candidates, explained, in_time, is_clear, large_enough
+from caviar.diagnose.explain import (
+    as_cures_of,
+    candidates,
+    explained,
+    in_time,
+    is_clear,
+    large_enough,
+    may_be_beside,
+)
 from caviar.diagnose.facts import data_facts
 from caviar.estimate import Estimate
 from caviar.remedies.table import REMEDIES
@@ -304,3 +312,21 @@ def test_one_far_value_leaves_standardised_inputs_unscaled():
     data = data_facts(x, np.zeros(200, int), task="binary", n_classes=2)
     (scaling,) = [one for one in as_cures_of(REMEDIES, "Adam", 1e-3, data) if one.name == "scaling"]
     assert scaling.cures == "unscaled_input"
+
+
+@pytest.mark.parametrize(
+    ("faults", "name", "main", "beside"),
+    [
+        # A cause seen in the data counts however little it brings.
+        ({"G01": "overfitting", "D02": "unscaled_input"}, "scaling", "early-stopping", True),
+        # Both take away the same fault, or are of one kind.
+        ({"G01": "overfitting"}, "l2-0.01", "early-stopping", False),
+        ({"G01": "overfitting", "D02": "unscaled_input"}, "standard-inputs", "scaling", False),
+        # It answers nothing that was seen; or only how much hangs on the seed.
+        ({"G01": "overfitting"}, "scaling", "early-stopping", False),
+        ({"G01": "overfitting", "P01": "seed_variance"}, "ensemble-5", "early-stopping", False),
+    ],
+)
+def test_what_gains_less_may_only_be_another_cause_by_what_it_answers(faults, name, main, beside):
+    by_name = {remedy.name: remedy for remedy in REMEDIES}
+    assert may_be_beside(seen(**faults), by_name[name], by_name[main]) == beside

@@ -1,6 +1,7 @@
 """Which remedies an examination tries, and in what order, where not all can be tried."""
 
 import importlib
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,6 +12,8 @@ from caviar.measuring.trial import Trial
 from caviar.progress import Clock, Voice
 from caviar.remedies.contract import Remedy
 from caviar.remedies.table import REMEDIES
+from tests.diagnose.test_explain import seen
+from tests.measuring.test_trial import BENCH, ROPE, arm_of
 
 examination = importlib.import_module("caviar.doctor.examination")
 
@@ -27,7 +30,8 @@ def tried(monkeypatch):
     def run(remedies: list[Remedy], most: int) -> list[list[str]]:
         populations = []
 
-        def try_some(seen, choices):
+        def try_some(seen, choices, *, diagnosing):
+            assert not diagnosing
             names = [remedy.name for (remedy,) in choices]
             populations.append(names)
             fit = [remedy for (remedy,) in choices if remedy.family != "unfit"]
@@ -164,3 +168,26 @@ def test_combinations_are_of_cures_or_of_averages_and_none_is_tried_twice(monkey
     asked.clear()
     one.combined(seen)
     assert asked == []
+
+
+@pytest.mark.parametrize(
+    ("main", "gain", "begun", "given_up"),
+    [
+        ("early-stopping", 0.2, "l2-0.01", True),
+        ("early-stopping", 0.001, "l2-0.01", False),  # no help that was shown
+        ("early-stopping", 0.06, "l2-0.01", False),  # ahead, and not clearly
+        ("wider", 0.2, "l2-0.01", False),  # larger networks are told from luck by what else helps
+        ("early-stopping", 0.2, "scaling", False),  # another cause that was seen
+    ],
+)
+def test_what_is_surely_outdone_is_given_up_where_it_can_tell_nothing_more(main, gain, begun, given_up):
+    best, arm = arm_of(gain, main), arm_of(0.05, begun)
+    first = replace(arm, each=arm.each[:1])
+    by_name = {remedy.name: remedy for remedy in REMEDIES}
+    one = examination.Examination(BENCH, Voice(quiet=True), Clock(None))
+    looked_at = SimpleNamespace(
+        trial=Trial(arm_of(0), [best]),
+        evidence=SimpleNamespace(rope=ROPE, model=None),
+        record=seen(G01="overfitting", D02="unscaled_input"),
+    )
+    assert one._is_outdone(looked_at, [by_name[begun]], first) == given_up

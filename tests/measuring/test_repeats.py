@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from caviar.evaluate.compare import compare
+from caviar.evaluate.compare import Comparison, compare
 from caviar.measuring import trial as trial_module
 from caviar.measuring.measure import measure_all
-from caviar.measuring.repeats import joined, promises
-from caviar.measuring.trial import Budget, Trial, corrected_score, judge_trial, try_some
+from caviar.measuring.repeats import joined, outdone, promises
+from caviar.measuring.trial import Budget, Trial, choose, corrected_score, judge_trial, try_some
 from caviar.population.job import Monitor
 from caviar.progress import OutOfTime
 from tests.measuring.test_trial import BASELINE, BENCH, FOREVER, ROPE, arm_of, remedy_of
@@ -39,8 +39,10 @@ def test_two_parts_of_the_repeats_are_what_all_of_them_are_in_one_go():
     assert parts.record.repeat_deviation == pytest.approx(whole.record.repeat_deviation, rel=1e-2)
 
 
-def hope(gain: float, deviation: float, *, calm: float = 1.0) -> bool:
-    """Whether a first repeat of five folds x three seeds promises anything, with a planted gain and spread of folds."""
+def first_repeat(
+    gain: float, deviation: float, calm: float = 1.0
+) -> tuple[Comparison, np.ndarray, np.ndarray]:
+    """A first repeat of five folds x three seeds with a planted gain and spread of folds, and both arms' scores."""
     folds = np.array([-1.2, -0.5, 0.1, 0.6, 1.0]) * deviation
     seeds = 0.02 * np.array([-1.0, 0.0, 1.0])
     before = np.broadcast_to(0.5 + seeds, (1, 5, 3))
@@ -49,7 +51,7 @@ def hope(gain: float, deviation: float, *, calm: float = 1.0) -> bool:
         "remedy", before.mean(axis=2), after.mean(axis=2), higher_is_better=False, test_share=0.25, n_rows=300,
         rope=ROPE, metric_title="log-loss",
     )  # fmt: skip
-    return promises(one, before, after)
+    return one, before, after
 
 
 @pytest.mark.parametrize(
@@ -64,7 +66,21 @@ def hope(gain: float, deviation: float, *, calm: float = 1.0) -> bool:
     ],
 )
 def test_what_looks_better_or_calmer_after_one_repeat_goes_on(gain, deviation, calm, goes_on):
-    assert hope(gain, deviation, calm=calm) == goes_on
+    assert promises(*first_repeat(gain, deviation, calm)) == goes_on
+
+
+@pytest.mark.parametrize(
+    ("gain", "deviation", "behind"),
+    [
+        (-0.1, 0.02, True),
+        (-0.1, 0.2, False),  # perhaps by chance
+        (-0.02, 0.001, False),  # surely, and by less than counts
+        (0.1, 0.02, False),
+    ],
+)
+def test_what_is_surely_and_clearly_behind_another_remedy_is_outdone(gain, deviation, behind):
+    one, _, _ = first_repeat(gain, deviation)
+    assert outdone(one, 0.05) == behind
 
 
 def test_what_trains_where_training_failed_before_goes_on():
@@ -92,7 +108,7 @@ def part_of(arm, repeats: slice):
     )
 
 
-def tried(monkeypatch, gains, *, rope=ROPE, parameters=10_000_000, ends=False):
+def tried(monkeypatch, gains, *, rope=ROPE, parameters=10_000_000, ends=False, outdone=()):
     """A trial of remedies with planted gains; every call's bench and names."""
     calls = []
 
@@ -111,7 +127,16 @@ def tried(monkeypatch, gains, *, rope=ROPE, parameters=10_000_000, ends=False):
     own = arm_of(0)
     made = Trial(replace(own, record=own.record.model_copy(update={"parameters": parameters})))
     choices = [[remedy_of(name)] for name in gains]
-    try_some(BENCH, made, choices, Budget(FOREVER.left), lambda _: Monitor(), lambda _: None, rope=rope)
+    try_some(
+        BENCH,
+        made,
+        choices,
+        Budget(FOREVER.left),
+        lambda _: Monitor(),
+        lambda _: None,
+        rope=rope,
+        is_outdone=lambda remedies, arm: remedies[0].name == arm.recipe.name in outdone,
+    )
     return made, calls
 
 
@@ -125,6 +150,20 @@ def test_long_remedies_that_promise_nothing_are_given_up_and_said_to_be(monkeypa
     assert useless.sentence.endswith("Given up after repeat 1 of 3.")
     assert good.verdict == "helps"
     assert "Given up" not in good.sentence
+
+
+def test_a_help_that_was_given_up_as_outdone_is_not_called_one(monkeypatch):
+    """It would be a second look at the scores: with all repeats, the verdict is another test."""
+    made, calls = tried(monkeypatch, {"best": 0.2, "good": 0.1}, outdone={"good"})
+    assert calls == [(1, ["best", "good"]), (2, ["best"])]
+    good, best = judge_trial(BENCH, made, ROPE)
+    assert (good.remedy, best.remedy) == ("good", "best")
+    assert good.p_holm < 0.05
+    assert good.verdict == "not enough data"
+    assert good.sentence.startswith("not enough data")
+    assert good.sentence.endswith("Given up after repeat 1 of 3.")
+    assert best.verdict == "helps"
+    assert choose(BENCH, made, [good, best], ROPE)[0] == "best"
 
 
 def test_short_remedies_and_trials_that_ask_for_everything_train_all_repeats(monkeypatch):

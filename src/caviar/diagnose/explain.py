@@ -18,7 +18,10 @@ STOPPING = "early-stopping"
 """The remedy that stops training in time."""
 LONGER = "longer"
 """The remedy that trains for more epochs."""
-_TOO_SMALL = "capacity_too_small"
+TIED = 0.15
+"""Share of the best gain that others may lack and still help about equally."""
+TOO_SMALL = "capacity_too_small"
+"""The fault that larger networks take away."""
 _LARGER = {"width", "depth", "embedding"}
 """Families of remedies that change how many weights the network has."""
 
@@ -156,7 +159,7 @@ def _gains_in_time(comparisons: Sequence[ComparisonRecord]) -> dict[str, float]:
 
 def larger(remedies: Sequence[Remedy]) -> set[str]:
     """Names of remedies that help where the network is too small."""
-    return {remedy.name for remedy in remedies if remedy.cures == _TOO_SMALL}
+    return {remedy.name for remedy in remedies if remedy.cures == TOO_SMALL}
 
 
 def helps_as_larger(
@@ -271,7 +274,7 @@ def explained(
     *,
     unfit: Collection[str] = (),
     no_cause: Collection[str] = (),
-    tied: float = 0.15,
+    tied: float = TIED,
 ) -> DiagnosisRecord:
     """The diagnosis after the trial of the remedies it asked for.
 
@@ -330,6 +333,24 @@ def _others(
         if own and less and pair.finding.area != "prediction" and pair.finding.fault != main.fault:
             others.setdefault(pair.finding.code, pair)
     return list(others.values())
+
+
+def may_be_beside(diagnosis: DiagnosisRecord, remedy: Remedy, main: Remedy) -> bool:
+    """Whether a remedy may take away a further cause, though it gains clearly less than another one.
+
+    Args:
+        diagnosis: What the checks saw.
+        remedy: The remedy.
+        main: The other one, which helps.
+    """
+    return remedy.family != main.family and any(
+        finding.outcome in {"found", "suspected"}
+        and finding.area != "prediction"
+        and (finding.code[0] in _STATIC or _BY_CODE[finding.code].specific)
+        and remedy.name in finding.remedies
+        and remedy.cures == finding.fault != main.cures
+        for finding in diagnosis.findings
+    )
 
 
 def _judged(

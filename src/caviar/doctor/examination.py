@@ -1,5 +1,6 @@
 """One look at a measured recipe: what checks see, and what changes when its causes are taken away."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -11,6 +12,8 @@ from caviar.diagnose.evidence import Evidence
 from caviar.diagnose.explain import (
     LONGER,
     STOPPING,
+    TIED,
+    TOO_SMALL,
     as_cures_of,
     candidates,
     explained,
@@ -19,6 +22,7 @@ from caviar.diagnose.explain import (
     is_clear,
     large_enough,
     larger,
+    may_be_beside,
 )
 from caviar.diagnose.facts import DataFacts, ModelFacts, data_facts
 from caviar.doctor.anatomy import model_facts
@@ -32,6 +36,7 @@ from caviar.evaluate.shift import shift_estimate
 from caviar.evaluate.variance import class_flips, spread
 from caviar.experiments.run import conducted
 from caviar.measuring.measure import Arm, Bench, measure
+from caviar.measuring.repeats import outdone
 from caviar.measuring.table import REFERENCE_INPUTS
 from caviar.measuring.trial import Budget, Trial, combinations, judge_trial, try_some
 from caviar.pace import Pace
@@ -135,9 +140,8 @@ class Examination:
             for name in candidates(seen.record, REMEDIES)
             if by_name[name].explains and name not in useless
         ]
-        tried = self.tried(seen, asked_for, most=most, until_clear=True)
-        model, data = tried.evidence.model, tried.evidence.data
-        remedies = REMEDIES if model is None else as_cures_of(REMEDIES, model.optimizer, model.rate, data)
+        tried = self.tried(seen, asked_for, most=most, diagnosing=True)
+        remedies = _cures(seen)
         enough = large_enough(
             tried.comparisons,
             remedies,
@@ -163,7 +167,7 @@ class Examination:
         remedies: list[Remedy],
         *,
         most: int = len(REMEDIES),
-        until_clear: bool = False,
+        diagnosing: bool = False,
     ) -> Findings:
         """The same after some more remedies.
 
@@ -171,7 +175,8 @@ class Examination:
             seen: What was seen and tried before.
             remedies: What to try; what was tried before is not tried again.
             most: Remedies to try, with those tried before.
-            until_clear: Stop as soon as a cause that was seen explains most of what is wrong.
+            diagnosing: Only tell causes: stop as soon as one that was seen explains most of what is wrong, and give
+                up what is surely outdone.
         """
         trial, rope = seen.trial, seen.evidence.rope
         done = trial.known
@@ -182,9 +187,9 @@ class Examination:
                 # whose turn it is: a large family leaves room for others.
                 some = [remedy for remedy in left[:room] if remedy.family == left[0].family]
                 left = [remedy for remedy in left if remedy not in some]
-                self._try(seen, [[remedy] for remedy in some])
+                self._try(seen, [[remedy] for remedy in some], diagnosing=diagnosing)
                 judged = judge_trial(self.bench, trial, rope)
-                if until_clear and is_clear(seen.record, judged, REMEDIES, seen.evidence.distance):
+                if diagnosing and is_clear(seen.record, judged, REMEDIES, seen.evidence.distance):
                     break
             self._try_longer(seen, judge_trial(self.bench, trial, rope))
             self._try_in_time(seen, judge_trial(self.bench, trial, rope))
@@ -225,7 +230,7 @@ class Examination:
         for pair in pairs:
             self._try(seen, [pair])
 
-    def _try(self, seen: Findings, choices: list[list[Remedy]]) -> None:
+    def _try(self, seen: Findings, choices: list[list[Remedy]], *, diagnosing: bool = False) -> None:
         try_some(
             self.bench,
             seen.trial,
@@ -237,7 +242,32 @@ class Examination:
             ask_fit=True,
             show=False,
             rope=seen.evidence.rope,
+            is_outdone=lambda remedies, arm: diagnosing and self._is_outdone(seen, remedies, arm),
         )
+
+    def _is_outdone(self, seen: Findings, remedies: Sequence[Remedy], arm: Arm) -> bool:
+        """Whether what was begun need not be trained on, as something that was tried surely gains more.
+
+        It goes on where it may still tell something: which of two causes a fault has, or that there are two.
+
+        Args:
+            seen: What was seen and tried.
+            remedies: What was begun.
+            arm: The first repeat of it.
+        """
+        trial, rope = seen.trial, seen.evidence.rope
+        helping = [
+            c for c in judge_trial(self.bench, trial, rope) if c.verdict == "helps" and "+" not in c.remedy
+        ]
+        if not helping:
+            return False
+        best = max(helping, key=lambda c: c.difference.value)
+        cures = {remedy.name: remedy for remedy in _cures(seen)}
+        main = cures[best.remedy]
+        if main.cures == TOO_SMALL or any(may_be_beside(seen.record, cures[r.name], main) for r in remedies):
+            return False
+        beside = trial.compared(self.bench, trial.arm(best.remedy), arm, rope)
+        return outdone(beside, max(rope, TIED * best.difference.value))
 
     def _monitor(self, recipe: Recipe) -> Monitor:
         return Pace(self.voice, self.clock, recipe.title)
@@ -359,6 +389,14 @@ class Examination:
         ]
         known = [score for score in scores if np.isfinite(score.value)]
         return (max if bench.metric.higher_is_better else min)(known, key=lambda score: score.value)
+
+
+def _cures(seen: Findings) -> list[Remedy]:
+    """All remedies, as what they take away from the model that was looked at, and its data."""
+    model = seen.evidence.model
+    if model is None:
+        return list(REMEDIES)
+    return as_cures_of(REMEDIES, model.optimizer, model.rate, seen.evidence.data)
 
 
 def fits_better(arm: Arm, than: Arm, *, p: float = 0.01) -> bool:

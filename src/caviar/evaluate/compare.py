@@ -59,6 +59,8 @@ class Comparison:
         can_repeat: Whether the rows can be split anew.
         by_seed: Variance of one paired difference that is due to its seeds.
         arms: How sentences point to the two arms, the remedy first.
+        whole: Whether all repeats were trained. What was given up is never said to help: a second look at the scores
+            would be a second chance to be called so by luck.
     """
 
     remedy: str
@@ -80,6 +82,7 @@ class Comparison:
     can_repeat: bool = True
     by_seed: float = 0.0
     arms: tuple[str, str] = ("with the remedy", "without the remedy")
+    whole: bool = True
 
 
 def compare(
@@ -192,6 +195,7 @@ def judge(comparisons: Sequence[Comparison]) -> list[ComparisonRecord]:
 
     *helps* or *harms*: adjusted p below 0.05 and the estimate outside the region of practical equivalence.
     *no practical difference*: the 90 % interval lies inside the region. Anything else is *not enough data*.
+    What was given up before all its repeats were trained is never said to help.
     A fold that only one arm could train forbids *no practical difference*, and forbids a verdict in favour of
     the arm that failed there; enough such folds decide by themselves.
 
@@ -234,11 +238,11 @@ def _verdict(comparison: Comparison, p_holm: float) -> Verdict:
     significant = p_holm < ALPHA
     if significant and comparison.decided_by_failures:
         # Where neither arm has a score beside the other's, there is no difference to contradict the failures.
-        if failures > 0 and not value < -rope:
+        if failures > 0 and not value < -rope and comparison.whole:
             return "helps"
         if failures < 0 and not value > rope:
             return "harms"
-    elif significant and value > rope and comparison.only_baseline == 0:
+    elif significant and value > rope and comparison.only_baseline == 0 and comparison.whole:
         return "helps"
     elif significant and value < -rope and comparison.only_remedy == 0:
         return "harms"

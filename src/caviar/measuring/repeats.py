@@ -15,6 +15,7 @@ from caviar.measuring.measure import Arm, Bench
 
 _LEAST_P = 0.2
 _CALMER = 0.75
+_SURELY = 0.05
 
 
 def promises(comparison: Comparison, before: np.ndarray, after: np.ndarray) -> bool:
@@ -35,6 +36,16 @@ def promises(comparison: Comparison, before: np.ndarray, after: np.ndarray) -> b
         return False
     wild, calm = (float(np.nanmean(each.std(axis=2, ddof=1))) for each in (before, after))
     return calm < _CALMER * wild
+
+
+def outdone(comparison: Comparison, by: float) -> bool:
+    """Whether one repeat shows a remedy to gain less than another one, surely (one-sided p below 0.05) and clearly.
+
+    Args:
+        comparison: The first repeat beside that of the other one.
+        by: How far behind it must be, in the score's unit.
+    """
+    return comparison.difference.value <= -by and comparison.p < 2 * _SURELY
 
 
 def joined(bench: Bench, first: Arm, rest: Arm) -> Arm:

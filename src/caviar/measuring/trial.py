@@ -184,6 +184,7 @@ def try_some(
     ask_fit: bool = False,
     show: bool = True,
     rope: float | None = None,
+    is_outdone: Callable[[Sequence[Remedy], Arm], bool] = lambda *_: False,
 ) -> None:
     """Train some remedies; what cannot be tried is noted in the trial with its reason.
 
@@ -202,6 +203,7 @@ def try_some(
         show: Record the held-out rows' curves too.
         rope: Smallest difference that counts, in the score's unit: what takes long and is unlikely to help after the
             first repeat is given up then. None trains all repeats of everything.
+        is_outdone: Whether remedies, with their arm of the first repeat, are to be given up for another reason.
     """
     ready = _applied(bench, trial, choices, budget)
     if not ready:
@@ -231,7 +233,10 @@ def try_some(
         _take_in(trial, measured(bench, ready), done)
         return
     begun = measured(bench.of_repeats(0, 1), ready, "-begun")
-    hopes = [_promises(trial, bench, arm, rope) for arm in begun]
+    hopes = [
+        _promises(trial, bench, arm, rope) and not is_outdone(remedies, arm)
+        for (remedies, _), arm in zip(ready, begun, strict=bool(begun))
+    ]
     _take_in(trial, [arm for arm, hope in zip(begun, hopes, strict=True) if not hope], done)
     begun, ready = list(compress(begun, hopes)), list(compress(ready, hopes))
     rest = measured(bench.of_repeats(1, bench.shape[0]), ready, "-rest") if ready else []
@@ -316,20 +321,26 @@ def _pace(trial: Trial) -> float:
 
 
 def judge_trial(bench: Bench, trial: Trial, rope: float) -> list[ComparisonRecord]:
-    """Every arm against the baseline, with Holm's correction over all of them."""
-    judged = judge([trial.compared(bench, trial.baseline, arm, rope) for arm in trial.arms])
+    """Every arm against the baseline, with Holm's correction over all of them.
+
+    What was given up is said neither to help nor to make seeds agree: that would be a second look.
+    """
+    base = trial.baseline
+    whole = [len(arm.each) == bench.shape[0] for arm in trial.arms]
+    beside = [trial.compared(bench, base, arm, rope) for arm in trial.arms]
+    judged = judge([replace(one, whole=every) for one, every in zip(beside, whole, strict=True)])
     # One of so many by chance is one too many: Bonferroni.
     alpha = ALPHA / max(1, len(trial.arms))
     return [
         one.model_copy(
             update={
-                "steadier": steadier(*trial.pair(trial.baseline, arm), alpha=alpha),
+                "steadier": steadier(*trial.pair(base, arm), alpha=alpha) if every else None,
                 "sentence": one.sentence
                 + _in_words(interaction(bench, trial, arm), arm.recipe.name.count("+") + 1)
                 + _given_up(len(arm.each), bench.shape[0]),
             }
         )
-        for one, arm in zip(judged, trial.arms, strict=True)
+        for one, arm, every in zip(judged, trial.arms, whole, strict=True)
     ]
 
 
