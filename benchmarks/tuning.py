@@ -4,9 +4,10 @@
     CAVIAR_DATA=… python benchmarks/tuning.py --quick    # a quarter of an hour on two quiet cores, printed only
 
 *Races*: whole processes, imports included, in turns: 256 trials that differ in numbers, and 64 different shapes, five
-folds each. *Choices*: every tool searches the same rows with as many trials, each with its own way of scoring; what it
-chooses is trained anew on all of these rows, the same for everybody, and scored on rows that no tool saw. What is
-trained stands in tuning_contenders.py; KerasTuner and Optuna have an environment of their own, made on the first run.
+folds each. *Like with like*: KerasTuner's Hyperband, whose trials are short, beside Caviar's own. *Choices*: every
+tool searches the same rows with as many trials, each with its own way of scoring; what it chooses is trained anew on
+all of these rows, the same for everybody, and scored on rows that no tool saw. What is trained stands in
+tuning_contenders.py; KerasTuner and Optuna have an environment of their own, made on the first run.
 """
 
 import argparse
@@ -14,7 +15,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -84,7 +85,13 @@ class Plan:
 
     def rows(self) -> Iterator[tuple[str, str, str, int]]:
         """Kind, table, space and number of every row, in an order in which early ends leave something of each."""
-        races = [("race", *race, turn) for turn in range(self.rounds) for race in self.races]
+        races = [
+            (kind, *race, turn)
+            for turn in range(self.rounds)
+            for race in self.races
+            for kind in ("race", "hyperband")
+            if kind == "race" or "Hyperband" in self.tools
+        ]
         choices = [
             ("choice", table, "mixed", place) for place in range(self.splits) for table in self.choices
         ]
@@ -143,29 +150,49 @@ def process(tool: str, *arguments: str, cache: str) -> tuple[float, Line]:
 
 def race(plan: Plan, table: str, space: str) -> Line:
     """One turn of everybody."""
+    line = own_search(plan, table, space)
+    for tool in PEERS:
+        time_peer(line, plan, table, space, tool)
+    require_same(line, table, space)
+    return line
+
+
+def hyperbands(plan: Plan, table: str, space: str) -> Line:
+    """One turn of KerasTuner's Hyperband and Caviar's."""
+    line = own_search(plan, table, space, "--hyperband")
+    time_peer(line, plan, table, space, "Hyperband")
+    return line
+
+
+def own_search(plan: Plan, table: str, space: str, *more: str) -> Line:
+    """Caviar's seconds with an empty compilation cache and with what the first search left there."""
     line: Line = {"caviar": [], "peers": {}, "versions": {}}
     trials = plan.searched[space]
-    common = (table, space, "--trials", str(trials))
+    common = (table, space, "--trials", str(trials), *more)
     with tempfile.TemporaryDirectory() as cache:
         for name in ("cold", "warm"):
             seconds, said = process("caviar", "search", "caviar", *common, cache=cache)
             line["caviar"].append(seconds)
             line["versions"] |= said["versions"]
+            line["epochs"] = said["epochs"]
             print(f"  Caviar, {name}: {seconds:.1f} s, {said['finished']} trials", flush=True)
-            if said["finished"] != trials:
+            if said["finished"] < trials:
                 raise SystemExit(f"Expected {trials} finished trials of Caviar, got {said['finished']}.")
-    part = ("--part", str(plan.part[space]), "--within", str(plan.within))
-    for tool in PEERS:
-        with tempfile.TemporaryDirectory() as cache:
-            seconds, said = process(tool, "search", tool, *common, *part, cache=cache)
-        line["peers"][tool] = {
-            "seconds": whole(said, seconds, trials), "fits": len(said["fits"]), "trials": said["trials"],
-            "tried": len(said["lengths"]), "epochs": float(np.mean(said["lengths"])),
-        }  # fmt: skip
-        line["versions"] |= said["versions"]
-        print(f"  {LABELS[tool]}: {seconds:.1f} s for {len(said['fits'])} fits", flush=True)
-    require_same(line, table, space)
     return line
+
+
+def time_peer(line: Line, plan: Plan, table: str, space: str, tool: str) -> None:
+    """Add what a peer's whole search takes."""
+    trials = plan.searched[space]
+    part = ("--trials", str(trials), "--part", str(plan.part[space]), "--within", str(plan.within))
+    with tempfile.TemporaryDirectory() as cache:
+        seconds, said = process(tool, "search", tool, table, space, *part, cache=cache)
+    line["peers"][tool] = {
+        "seconds": whole(said, seconds, trials), "fits": len(said["fits"]), "trials": said["trials"],
+        "tried": len(said["lengths"]), "epochs": float(np.mean(said["lengths"])),
+    }  # fmt: skip
+    line["versions"] |= said["versions"]
+    print(f"  {LABELS[tool]}: {seconds:.1f} s for {len(said['fits'])} fits", flush=True)
 
 
 def whole(said: Line, seconds: float, trials: int) -> float:
@@ -268,6 +295,43 @@ def race_lines(plan: Plan, space: str, lines: Sequence[Line]) -> list[str]:
     return text
 
 
+def hyperband_lines(plan: Plan, lines: Sequence[Line]) -> list[str]:
+    """The table of Hyperband beside Hyperband."""
+    found = [line for line in lines if line["kind"] == "hyperband"]
+    if not found:
+        return []
+    text = [
+        (
+            f"**Hyperband beside Hyperband**, {FOLDS} folds each: the aims' numbers of trainings, of which KerasTuner "
+            f'counts each as a trial; how many times longer it takes than `search="hyperband"` with an empty '
+            f"compilation cache (with that of an earlier search), and the epochs that a training has on average."
+        ),
+        "",
+        "| table | space | trainings | Caviar, seconds | epochs | KerasTuner, epochs | KerasTuner |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    missed, ratios = [], list[float]()
+    for space, name in product(SPACES, TABLES):
+        turns = [line for line in found if (line["space"], line["table"]) == (space, name)]
+        if not turns:
+            continue
+        cold, warm = np.array([turn["caviar"] for turn in turns]).T
+        peers = [turn["peers"]["Hyperband"] for turn in turns]
+        seconds = np.array([peer["seconds"] for peer in peers])
+        ratios.append(float(np.median(seconds / cold)))
+        missed += [f"{TABLES[name].title}, {space}"] if ratios[-1] < AIMS[space][0] else []
+        again = number(float(np.median(seconds / warm)))
+        text.append(
+            f"| {TABLES[name].title} | {space} | {plan.searched[space]} | {spread(cold)} "
+            f"({number(float(np.median(warm)))}) | {number(float(np.mean(turns[0]['epochs'])))} | "
+            f"{number(peers[0]['epochs'])} | {spread(seconds / cold)} × ({again} ×), "
+            f"≈ {number(float(np.median(seconds)))} s |"
+        )
+    how = f"**not reached** in {len(missed)} of {len(ratios)} ({'; '.join(missed)})" if missed else "reached"
+    aims = " and ".join(f"{AIMS[space][0]:.0f} times in {space}" for space in SPACES)
+    return [*text, "", f"The aims here, at least {aims}, empty cache: {how}.", ""]
+
+
 def differences(
     tools: Sequence[str], turns: Sequence[Line], test_share: float, level: float = 0.95
 ) -> dict[str, Estimate]:
@@ -331,14 +395,23 @@ def page(plan: Plan, lines: Sequence[Line], *, quick: bool) -> dict[str, str]:
     """What is written to the page: races and choices, each if there are any."""
     parts = {
         "tuning": [line for space in SPACES for line in race_lines(plan, space, lines)],
+        "tuning_hyperband": hyperband_lines(plan, lines),
         "tuning_choices": choice_lines(plan, lines),
     }
-    kinds = dict(zip(parts, ("race", "choice"), strict=True))
+    kinds = dict(zip(parts, ROWS, strict=True))
     return {
         name: _with_notes(text, [line for line in lines if line["kind"] == kinds[name]], quick=quick)
         for name, text in parts.items()
         if text
     }
+
+
+ROWS: dict[str, Callable[[Plan, str, str, int], Line]] = {
+    "race": lambda plan, table, space, _: race(plan, table, space),
+    "hyperband": lambda plan, table, space, _: hyperbands(plan, table, space),
+    "choice": choice,
+}
+"""By kind of row, what makes one: of a plan, a table, a space and the row's number."""
 
 
 def _with_notes(text: Sequence[str], lines: Sequence[Line], *, quick: bool) -> str:
@@ -360,7 +433,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Time caviar.tune beside KerasTuner and Optuna.")
     parser.add_argument("--quick", action="store_true", help="few rows, printed only")
     parser.add_argument("--write", action="store_true", help="write the page although it was quick")
-    parser.add_argument("--only", choices=("race", "choice"), help="run these rows only")
+    parser.add_argument("--only", choices=tuple(ROWS), help="run these rows only")
     parser.add_argument(
         "--page", action="store_true", help="run nothing, write the page from the rows there are"
     )
@@ -379,7 +452,7 @@ def main() -> None:
             continue
         print(f"{kind}: {table}, {space}, {place}", flush=True)
         try:
-            found = race(plan, table, space) if kind == "race" else choice(plan, table, space, place)
+            found = ROWS[kind](plan, table, space, place)
         except NotAvailable as reason:
             raise SystemExit(
                 f"Expected every contender to finish {kind} {table} {space}, got: {reason}"

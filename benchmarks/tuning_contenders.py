@@ -23,6 +23,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -361,8 +362,17 @@ def _keras_tuner_search(tool: str, loop: Loop, trials: int, made_up: MadeUp | No
         tuner.search(verbose=0)
 
 
-def caviar_search(table: Table, rows: Split, space: str, trials: int, epochs: int, seed: int = 0) -> Any:  # noqa: ANN401
-    """A whole search by `caviar.tune`: random, as it does by default, over five folds."""
+def caviar_search(
+    table: Table,
+    rows: Split,
+    space: str,
+    trials: int,
+    epochs: int,
+    seed: int = 0,
+    search: str = "random",
+    options: Settings | None = None,
+) -> Any:  # noqa: ANN401
+    """A whole search by `caviar.tune` over five folds: random, as it does by default, or another one."""
     import caviar
 
     def build(hp: Any) -> Any:  # noqa: ANN401
@@ -373,6 +383,8 @@ def caviar_search(table: Table, rows: Split, space: str, trials: int, epochs: in
             build,
             *rows,
             trials=trials,
+            search=search,
+            options=options,
             folds=FOLDS,
             epochs=epochs,
             batch_size=table.batch,
@@ -381,6 +393,22 @@ def caviar_search(table: Table, rows: Split, space: str, trials: int, epochs: in
             folder=f"{folder}/search",
             verbose=0,
         )
+
+
+def caviar_hyperband(table: Table, rows: Split, space: str, trials: int, epochs: int) -> Any:  # noqa: ANN401
+    """Caviar's Hyperband with as many trainings as KerasTuner's, which counts each short one as a trial.
+
+    Caviar counts the settings that are begun with. The shortest trainings are KerasTuner's too.
+    """
+    from caviar.tune.halving import ROUNDING, brackets
+
+    least = 3.0 ** -math.floor(math.log(epochs, 3) + ROUNDING)
+
+    def trainings(settings: int) -> int:
+        return sum(rung.count for rungs in brackets(settings, least=least) for rung in rungs)
+
+    settings = next(settings for settings in count(1) if trainings(settings) >= trials)
+    return caviar_search(table, rows, space, settings, epochs, search="hyperband", options={"least": least})
 
 
 def choose(tool: str, table: Table, space: str, trials: int, epochs: int, number: int) -> dict[str, Any]:
@@ -472,6 +500,7 @@ def main() -> None:
     parser.add_argument("space", choices=("numbers", "shapes", "mixed"))
     parser.add_argument("--trials", type=int, default=16)
     parser.add_argument("--epochs", type=int, help="instead of the table's")
+    parser.add_argument("--hyperband", action="store_true", help="search, Caviar: by its Hyperband")
     parser.add_argument("--part", type=int, default=3, help="search: trials of a peer that are trained")
     parser.add_argument("--within", type=float, default=60.0, help="search: seconds of made-up trials")
     parser.add_argument("--split", type=int, default=0, help="choose, judge: which rows are searched on")
@@ -487,9 +516,17 @@ def main() -> None:
     elif asked.job == "choose":
         said = choose(asked.tool, table, asked.space, asked.trials, epochs, asked.split)
     elif asked.tool == "caviar":
-        found = caviar_search(table, table.timed_on(), asked.space, asked.trials, epochs)
+        search = caviar_hyperband if asked.hyperband else caviar_search
+        found = search(table, table.timed_on(), asked.space, asked.trials, epochs)
         scores = [line.score[0] for line in found.lines]
-        said = {"finished": int(np.isfinite(scores).sum()), "best": found.naive_score}
+        said = {
+            "finished": int(np.isfinite(scores).sum()),
+            "best": found.naive_score,
+            "epochs": [
+                line.epochs - (0 if line.source is None else found.lines[line.source].epochs)
+                for line in found.lines
+            ],
+        }
     else:
         loop = Loop(table, asked.space, epochs, table.timed_on())
         said = peer_search(asked.tool, loop, asked.trials, asked.part, asked.within)

@@ -151,9 +151,8 @@ def _measured(ways: Sequence[str], epochs: int, prepare: Callable[[str], Callabl
     if len(runs) == 1:
         return Choice(plain, f"{WAYS[plain]}{refused}")
     took = {way: once if way == plain else math.inf for way in runs}
-    for turn in range(
-        min(_MOST_ROUNDS, 1 + int(_TRIAL_SECONDS / once))
-    ):  # in turns: what disturbs hits all alike
+    # In turns: what disturbs hits all alike.
+    for turn in range(min(_MOST_ROUNDS, 1 + int(_TRIAL_SECONDS / once))):
         for way, run in runs.items():
             if turn or way != plain:
                 took[way] = min(took[way], _seconds(run))
