@@ -205,3 +205,23 @@ def test_what_names_a_fault_is_not_given_up_beside_an_average(begun, given_up):
     )
     remedy = next(remedy for remedy in REMEDIES if remedy.name == begun)
     assert one._is_outdone(looked_at, [remedy], replace(first, each=first.each[:1])) == given_up
+
+
+@pytest.mark.parametrize(
+    ("helping", "gain", "given_up"),
+    [
+        ("early-stopping", 0.3, True),
+        ("early-stopping", 0.36, False),  # by more than counts, and about as much
+        ("early-stopping+dropout-0.2", 0.3, False),  # a combination explains nothing
+    ],
+)
+def test_only_what_a_single_remedy_clearly_outdoes_is_given_up(helping, gain, given_up):
+    first = arm_of(gain, "l2-0.01")
+    one = examination.Examination(BENCH, Voice(quiet=True), Clock(None))
+    looked_at = SimpleNamespace(
+        trial=Trial(arm_of(0), [arm_of(0.4, helping)]),
+        evidence=SimpleNamespace(rope=ROPE, model=None),
+        record=seen(G01="overfitting"),
+    )
+    remedy = next(remedy for remedy in REMEDIES if remedy.name == "l2-0.01")
+    assert one._is_outdone(looked_at, [remedy], replace(first, each=first.each[:1])) == given_up
