@@ -163,9 +163,11 @@ def page(trials: int) -> list[str]:
             f"{(counts[2] - counts[5]) / trials:.1%}."
         ),
         "",
+        f"At most {most:.1%} of all these trials lose a verdict.",
+        "",
         *surpassed(trials),
         "",
-        f"At most {most:.1%} of all trials lose a verdict. NumPy {version('numpy')}, SciPy {version('scipy')}.",
+        f"NumPy {version('numpy')}, SciPy {version('scipy')}.",
     ]
     return text
 

@@ -322,6 +322,9 @@ def test_one_far_value_leaves_standardised_inputs_unscaled():
         # Both take away the same fault, or are of one kind.
         ({"G01": "overfitting"}, "l2-0.01", "early-stopping", False),
         ({"G01": "overfitting", "D02": "unscaled_input"}, "standard-inputs", "scaling", False),
+        ({"S10": "learning_rate_high"}, "lower-rate", "adam", False),
+        # A symptom may be an effect of what the other one takes away.
+        ({"L19": "batch_size"}, "batch-32", "early-stopping", False),
         # It answers nothing that was seen; or only how much hangs on the seed.
         ({"G01": "overfitting"}, "scaling", "early-stopping", False),
         ({"G01": "overfitting", "P01": "seed_variance"}, "ensemble-5", "early-stopping", False),

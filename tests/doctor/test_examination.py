@@ -191,3 +191,37 @@ def test_what_is_surely_outdone_is_given_up_where_it_can_tell_nothing_more(main,
         record=seen(G01="overfitting", D02="unscaled_input"),
     )
     assert one._is_outdone(looked_at, [by_name[begun]], first) == given_up
+
+
+@pytest.mark.parametrize(("begun", "given_up"), [("dropout-0.2", False), ("wider", True)])
+def test_what_names_a_fault_is_not_given_up_beside_an_average(begun, given_up):
+    """Averaging seeds helps whatever is wrong: a fault whose remedy gains less is still what is wrong."""
+    best, first = arm_of(0.2, "ensemble-5"), arm_of(0.1, begun)
+    one = examination.Examination(BENCH, Voice(quiet=True), Clock(None))
+    looked_at = SimpleNamespace(
+        trial=Trial(arm_of(0), [best]),
+        evidence=SimpleNamespace(rope=ROPE, model=None),
+        record=seen(G02="missing_regularisation", P01="seed_variance"),
+    )
+    remedy = next(remedy for remedy in REMEDIES if remedy.name == begun)
+    assert one._is_outdone(looked_at, [remedy], replace(first, each=first.each[:1])) == given_up
+
+
+@pytest.mark.parametrize(
+    ("helping", "gain", "given_up"),
+    [
+        ("early-stopping", 0.3, True),
+        ("early-stopping", 0.36, False),  # by more than counts, and about as much
+        ("early-stopping+dropout-0.2", 0.3, False),  # a combination explains nothing
+    ],
+)
+def test_only_what_a_single_remedy_clearly_outdoes_is_given_up(helping, gain, given_up):
+    first = arm_of(gain, "l2-0.01")
+    one = examination.Examination(BENCH, Voice(quiet=True), Clock(None))
+    looked_at = SimpleNamespace(
+        trial=Trial(arm_of(0), [arm_of(0.4, helping)]),
+        evidence=SimpleNamespace(rope=ROPE, model=None),
+        record=seen(G01="overfitting"),
+    )
+    remedy = next(remedy for remedy in REMEDIES if remedy.name == "l2-0.01")
+    assert one._is_outdone(looked_at, [remedy], replace(first, each=first.each[:1])) == given_up

@@ -335,6 +335,23 @@ def _others(
     return list(others.values())
 
 
+def names_a_fault(diagnosis: DiagnosisRecord, remedy: Remedy) -> bool:
+    """Whether a remedy answers something that was seen besides how much hangs on the seed.
+
+    What answers that alone, such as averaging seeds, helps whatever is wrong, and explains where nothing else does.
+
+    Args:
+        diagnosis: What the checks saw.
+        remedy: The remedy.
+    """
+    return any(
+        finding.outcome in {"found", "suspected"}
+        and finding.area != "prediction"
+        and remedy.name in finding.remedies
+        for finding in diagnosis.findings
+    )
+
+
 def may_be_beside(diagnosis: DiagnosisRecord, remedy: Remedy, main: Remedy) -> bool:
     """Whether a remedy may take away a further cause, though it gains clearly less than another one.
 

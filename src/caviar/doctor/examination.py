@@ -23,6 +23,7 @@ from caviar.diagnose.explain import (
     large_enough,
     larger,
     may_be_beside,
+    names_a_fault,
 )
 from caviar.diagnose.facts import DataFacts, ModelFacts, data_facts
 from caviar.doctor.anatomy import model_facts
@@ -248,7 +249,8 @@ class Examination:
     def _is_outdone(self, seen: Findings, remedies: Sequence[Remedy], arm: Arm) -> bool:
         """Whether what was begun need not be trained on, as something that was tried surely gains more.
 
-        It goes on where it may still tell something: which of two causes a fault has, or that there are two.
+        It goes on where it may still tell something: which of two causes a fault has, or that there are two; or that
+        there is one at all, where only what helps whatever is wrong gains more.
 
         Args:
             seen: What was seen and tried.
@@ -259,10 +261,12 @@ class Examination:
         helping = [
             c for c in judge_trial(self.bench, trial, rope) if c.verdict == "helps" and "+" not in c.remedy
         ]
+        cures = {remedy.name: remedy for remedy in _cures(seen)}
+        if any(names_a_fault(seen.record, remedy) for remedy in remedies):
+            helping = [c for c in helping if names_a_fault(seen.record, cures[c.remedy])]
         if not helping:
             return False
         best = max(helping, key=lambda c: c.difference.value)
-        cures = {remedy.name: remedy for remedy in _cures(seen)}
         main = cures[best.remedy]
         if main.cures == TOO_SMALL or any(may_be_beside(seen.record, cures[r.name], main) for r in remedies):
             return False

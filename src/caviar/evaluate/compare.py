@@ -219,7 +219,8 @@ def _multiplier(p: float, comparisons: Sequence[Comparison]) -> int:
 
 def _judged(comparison: Comparison, p_holm: float, multiplier: int) -> ComparisonRecord:
     verdict = _verdict(comparison, p_holm)
-    needed = _repeats_needed(comparison, multiplier) if verdict == "not enough data" else None
+    asks = verdict == "not enough data" and comparison.whole
+    needed = _repeats_needed(comparison, multiplier) if asks else None
     return ComparisonRecord(
         remedy=comparison.remedy,
         difference=comparison.difference,
@@ -292,7 +293,8 @@ def _sentence(comparison: Comparison, verdict: Verdict, repeats_needed: int | No
         end = f"{rope} counts as a practical difference, but the failed trainings decide"
     else:
         end = f"beyond the {rope} that counts as a practical difference"
-    advice = _advice(comparison, repeats_needed) if verdict == "not enough data" else ""
+    # What was given up needs no more repeats to be judged: they were not worth their time.
+    advice = _advice(comparison, repeats_needed) if verdict == "not enough data" and comparison.whole else ""
     return f"{verdict}: {_size(comparison)}, {end}{_failures(comparison)}{advice}"
 
 

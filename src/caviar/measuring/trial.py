@@ -335,17 +335,25 @@ def judge_trial(bench: Bench, trial: Trial, rope: float) -> list[ComparisonRecor
         one.model_copy(
             update={
                 "steadier": steadier(*trial.pair(base, arm), alpha=alpha) if every else None,
-                "sentence": one.sentence
-                + _in_words(interaction(bench, trial, arm), arm.recipe.name.count("+") + 1)
-                + _given_up(len(arm.each), bench.shape[0]),
+                "sentence": _sentences(
+                    one.sentence,
+                    _in_words(interaction(bench, trial, arm), arm.recipe.name.count("+") + 1),
+                    _given_up(len(arm.each), bench.shape[0]),
+                ),
             }
         )
         for one, arm, every in zip(judged, trial.arms, whole, strict=True)
     ]
 
 
+def _sentences(verdict: str, *more: str) -> str:
+    """A verdict, and what follows it; by itself it has no full stop."""
+    told = [verdict, *filter(None, more)]
+    return ". ".join(told) + "." if len(told) > 1 else verdict
+
+
 def _given_up(trained: int, repeats: int) -> str:
-    return f" Given up after repeat {trained} of {repeats}." if trained < repeats else ""
+    return f"Given up after repeat {trained} of {repeats}" if trained < repeats else ""
 
 
 _MANY = {2: "the two", 3: "the three"}
@@ -357,9 +365,9 @@ def _in_words(beyond: Estimate | None, parts: int) -> str:
     between = f"(95 % interval {beyond.low:.3g} to {beyond.high:.3g})"
     many = _MANY.get(parts, f"all {parts}")
     if beyond.low <= 0 <= beyond.high:
-        return f" Whether {many} gain more or less together than one by one cannot be told {between}."
+        return f"Whether {many} gain more or less together than one by one cannot be told {between}"
     more = "more" if beyond.value > 0 else "less"
-    return f" Together {many} gain {abs(beyond.value):.3g} {more} than one by one {between}."
+    return f"Together {many} gain {abs(beyond.value):.3g} {more} than one by one {between}"
 
 
 def interaction(bench: Bench, trial: Trial, arm: Arm) -> Estimate | None:
