@@ -85,6 +85,17 @@ def test_an_oddity_whose_removal_changes_nothing_is_harmless():
     assert outcome(told, "S13") == "harmless"
 
 
+def test_what_looks_better_and_was_not_decided_is_not_harmless():
+    diagnosis = seen(D02="unscaled_input")
+    answers = next(f for f in diagnosis.findings if f.code == "D02").remedies
+    nothing = compared(**{name.replace("-", "_"): 0.0 for name in answers})
+    assert outcome(explained(diagnosis, nothing, REMEDIES), "D02") == "harmless"
+    for gain, said in ((0.1, "suspected"), (-0.1, "harmless")):
+        unclear = compared(**{answers[0].replace("-", "_"): gain})[0]
+        unclear = unclear.model_copy(update={"verdict": "not enough data"})
+        assert outcome(explained(diagnosis, [unclear, *nothing[1:]], REMEDIES), "D02") == said
+
+
 def test_what_had_nothing_to_change_need_not_be_tried():
     """Of the remedies for the batch size, one was tried without effect, and the others do not apply."""
     unusual = seen(S15="batch_size")

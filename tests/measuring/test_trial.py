@@ -24,6 +24,7 @@ from caviar.measuring.trial import (
     in_order,
     interaction,
     judge_trial,
+    judge_useless,
     treated,
     try_some,
 )
@@ -355,3 +356,35 @@ def test_a_reason_in_the_model_is_told_as_it_is():
     dropout = next(r for r in REMEDIES if r.name == "dropout-0.2")
     try_some(BENCH, made, [[dropout]], FOREVER, lambda _: Monitor(), SimpleNamespace)
     assert made.skipped[0].why.startswith("Does not apply: the network is a subclassed keras.Model")
+
+
+def judged_in(worst: float, **gains: float):
+    """Verdicts by remedy on a model of loss 0.5, where scores count as no worse than `worst`."""
+    trial = Trial(arm_of(0), [arm_of(gain, name) for name, gain in gains.items()], worst=worst)
+    judged = judge_trial(BENCH, trial, ROPE)
+    return trial, {
+        one.remedy: (one, other)
+        for one, other in zip(judged, judge_useless(BENCH, trial, ROPE, judged), strict=True)
+    }
+
+
+def test_where_a_model_is_of_no_use_at_all_a_remedy_may_bring_it_nearer():
+    """Two faults: without one of them it is as useless by what counts, and less far off."""
+    trial, found = judged_in(0.1, nearer=0.1, same=0.0)
+    before, after = found["nearer"]
+    assert (before.verdict, after.verdict) == ("no practical difference", "helps")
+    once = judge_trial(BENCH, replace(trial, worst=None), ROPE)[0]
+    assert after.p == pytest.approx(2 * once.p)  # two tests of the same scores
+    assert found["same"][1].verdict != "helps"
+
+
+@pytest.mark.parametrize(
+    ("worst", "gains"),
+    [
+        pytest.param(0.1, {"nearer": 0.1, "cure": 0.45}, id="something helps"),
+        pytest.param(0.48, {"nearer": 0.005, "other": 0.006}, id="some trainings are of use"),
+    ],
+)
+def test_how_far_off_a_useless_model_is_counts_nowhere_else(worst, gains):
+    _, found = judged_in(worst, **gains)
+    assert all(one is other for one, other in found.values())

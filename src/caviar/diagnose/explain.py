@@ -298,8 +298,10 @@ def explained(
     if main:
         causes += _others(pairs, main, tied)
     told = {cause.finding.code: cause for cause in causes}
-    # What explains nothing need not be tried to know that there was nothing.
-    tried = {c.remedy for c in comparisons} | {one.name for one in remedies if not one.explains}
+    # What explains nothing need not be tried to know that there was nothing; what looks better by less than can be told
+    # was not shown to change nothing.
+    decided = {c.remedy for c in comparisons if c.verdict != "not enough data" or not c.difference.value > 0}
+    tried = decided | {one.name for one in remedies if not one.explains}
     findings = [_judged(f, told, gains, tried, unfit) for f in diagnosis.findings]
     if diagnosis.area == "no signal":
         return concluded(findings, signal=False)

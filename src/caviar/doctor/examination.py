@@ -39,7 +39,7 @@ from caviar.experiments.run import conducted
 from caviar.measuring.measure import Arm, Bench, measure
 from caviar.measuring.repeats import outdone
 from caviar.measuring.table import REFERENCE_INPUTS
-from caviar.measuring.trial import Budget, Trial, combinations, judge_trial, try_some
+from caviar.measuring.trial import Budget, Trial, combinations, judge_trial, judge_useless, try_some
 from caviar.pace import Pace
 from caviar.population.job import Monitor
 from caviar.progress import Clock, Voice
@@ -194,7 +194,8 @@ class Examination:
                     break
             self._try_longer(seen, judge_trial(self.bench, trial, rope))
             self._try_in_time(seen, judge_trial(self.bench, trial, rope))
-        return Findings(seen.record, trial, judge_trial(self.bench, trial, rope), seen.evidence)
+        judged = judge_useless(self.bench, trial, rope, judge_trial(self.bench, trial, rope))
+        return Findings(seen.record, trial, judged, seen.evidence)
 
     def combined(self, seen: Findings) -> Findings:
         """The same with what helps in combination: cures with cures, and averages with averages."""
@@ -207,7 +208,8 @@ class Examination:
             for together in combinations([c for c in judged if c.remedy in names], some):
                 if "+".join(remedy.name for remedy in together) not in done:
                     self._try(seen, [together])
-        return Findings(seen.record, trial, judge_trial(self.bench, trial, rope), seen.evidence)
+        judged = judge_useless(self.bench, trial, rope, judge_trial(self.bench, trial, rope))
+        return Findings(seen.record, trial, judged, seen.evidence)
 
     def _try_longer(self, seen: Findings, judged: list[ComparisonRecord]) -> None:
         """Where a larger network helps, see whether the same one would too if it were trained for longer."""
@@ -268,7 +270,13 @@ class Examination:
             return False
         best = max(helping, key=lambda c: c.difference.value)
         main = cures[best.remedy]
-        if main.cures == TOO_SMALL or any(may_be_beside(seen.record, cures[r.name], main) for r in remedies):
+        begun = [cures[remedy.name] for remedy in remedies]
+        if TOO_SMALL in {
+            main.cures,
+            *(remedy.cures for remedy in begun),
+        }:  # told from luck by what else helps
+            return False
+        if any(may_be_beside(seen.record, remedy, main) for remedy in begun):
             return False
         beside = trial.compared(self.bench, trial.arm(best.remedy), arm, rope)
         return outdone(beside, max(rope, TIED * best.difference.value))

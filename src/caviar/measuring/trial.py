@@ -320,15 +320,26 @@ def _pace(trial: Trial) -> float:
     return max(arm.seconds / max(1, arm.steps) for arm in (trial.baseline, *trial.arms))
 
 
-def judge_trial(bench: Bench, trial: Trial, rope: float) -> list[ComparisonRecord]:
+def judge_trial(bench: Bench, trial: Trial, rope: float, *, looks: int = 1) -> list[ComparisonRecord]:
     """Every arm against the baseline, with Holm's correction over all of them.
 
     What was given up is said neither to help nor to make seeds agree: that would be a second look.
+
+    Args:
+        bench: Rows and splits.
+        trial: What was tried.
+        rope: Smallest difference that counts, in the score's unit.
+        looks: How many tests of the same scores there are: each p is multiplied by that (Bonferroni).
     """
     base = trial.baseline
     whole = [len(arm.each) == bench.shape[0] for arm in trial.arms]
     beside = [trial.compared(bench, base, arm, rope) for arm in trial.arms]
-    judged = judge([replace(one, whole=every) for one, every in zip(beside, whole, strict=True)])
+    judged = judge(
+        [
+            replace(one, whole=every, p=min(1.0, looks * one.p))
+            for one, every in zip(beside, whole, strict=True)
+        ]
+    )
     # One of so many by chance is one too many: Bonferroni.
     alpha = ALPHA / max(1, len(trial.arms))
     return [
@@ -344,6 +355,29 @@ def judge_trial(bench: Bench, trial: Trial, rope: float) -> list[ComparisonRecor
         )
         for one, arm, every in zip(judged, trial.arms, whole, strict=True)
     ]
+
+
+def judge_useless(
+    bench: Bench, trial: Trial, rope: float, judged: Sequence[ComparisonRecord]
+) -> list[ComparisonRecord]:
+    """The verdicts; where the model is of no use at all and nothing helps, those by how far off each remedy is.
+
+    Faults hide behind faults: what takes one of them away may leave the model useless, and nearer to being of use.
+
+    Args:
+        bench: Rows and splits.
+        trial: What was tried.
+        rope: Smallest difference that counts, in the score's unit.
+        judged: What `judge_trial` said.
+    """
+    worst = trial.worst
+    if worst is None or any(one.verdict == "helps" for one in judged):
+        return list(judged)
+    useless = [bool((trial.each(arm) == worst).all()) for arm in (trial.baseline, *trial.arms)]
+    if not useless[0]:
+        return list(judged)
+    again = judge_trial(bench, replace(trial, worst=None), rope, looks=2)
+    return [other if off else one for one, other, off in zip(judged, again, useless[1:], strict=True)]
 
 
 def _sentences(verdict: str, *more: str) -> str:

@@ -290,7 +290,6 @@ def make_program(
     """
     setting = _Setting(model, steps, passes, rules, callbacks.rate_position(model))
     seeds = {i for i, v in enumerate(model.non_trainable_variables) if "seed_generator_state" in v.name}
-    normalizes = any(isinstance(layer, keras.layers.BatchNormalization) for layer in model._flatten_layers())
     mesh = Mesh(jax.devices(), ("member",), axis_types=(AxisType.Auto,))
     many, one = PartitionSpec("member"), PartitionSpec()
 
@@ -310,7 +309,7 @@ def make_program(
             partial(_block, setting, way),
             *(many, many, one, many, many, one, one),
             donate_argnums=0,
-            compiler_options=spread.compiler_options(way, normalizes=normalizes),
+            compiler_options=spread.compiler_options(way),
         )
         for way in spread.WAYS
     }

@@ -40,22 +40,15 @@ def check(asked: str) -> None:
         raise OptionError(f"Expected spread to be one of {known}, got {asked!r}. Pass one of them.")
 
 
-def compiler_options(way: str, *, normalizes: bool) -> dict[str, Any]:
+def compiler_options(way: str) -> dict[str, Any]:
     """What XLA is told about a program that is spread this way; these options are those of its CPU compiler.
 
-    Vectors of 512 bits fit the loops over members and over units, and add up in another order than those of `fit`.
-    That must not be where a batch normalization follows a bias: its gradient is zero but for rounding, of which Adam
-    makes whole steps. Products left to a library would be cut out of loops over members.
-
-    Args:
-        way: One of `WAYS`.
-        normalizes: Whether the model has a batch normalization.
+    Members on the last axis fill vectors of 512 bits, and products left to a library would be cut out of their loops.
+    Those on the first axis are compiled as `fit` is: wider vectors gain nothing there, and round in another order.
     """
-    if devices.start().kind != "cpu":
+    if devices.start().kind != "cpu" or way != LAST:
         return {}
-    if way == LAST:
-        return {"xla_cpu_prefer_vector_width": 512, "xla_cpu_experimental_ynn_fusion_type": ""}
-    return {} if normalizes else {"xla_cpu_prefer_vector_width": 512}
+    return {"xla_cpu_prefer_vector_width": 512, "xla_cpu_experimental_ynn_fusion_type": ""}
 
 
 def over_members(way: str, function: Callable[..., Any], in_axes: Sequence[int | None]) -> Callable[..., Any]:
