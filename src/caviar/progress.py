@@ -103,6 +103,7 @@ class Voice:
         self.console = Console(stderr=True, quiet=quiet, highlight=False)
         self._moves = self.console.is_terminal and not quiet
         self._bar: tuple[Progress, TaskID] | None = None
+        self._untold = False
         self.said: list[str] = []
 
     def say(self, text: str, style: str = "") -> None:
@@ -121,11 +122,19 @@ class Voice:
 
     @contextmanager
     def bar(self, title: str, total: int) -> Iterator[None]:
-        """A bar over `total` units of work while the block runs; inside another bar, only its title changes."""
+        """A bar over `total` units of work while the block runs.
+
+        Inside another bar only its title changes; inside one of 0 units, which nobody could tell beforehand, the bar is
+        that of each part in turn.
+        """
         if self._bar is not None:
-            self._bar[0].update(self._bar[1], description=f"  {title}")
+            progress, task = self._bar
+            if self._untold:
+                progress.reset(task, total=total)
+            progress.update(task, description=f"  {title}")
             yield
             return
+        self._untold = not total
         columns = (
             SpinnerColumn(),
             TextColumn("{task.description}", markup=False),

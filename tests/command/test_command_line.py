@@ -97,3 +97,25 @@ def test_line_breaks_and_control_characters_of_a_table_do_not_reach_the_message(
     ended = caviar("look", "t.csv", "--target", "nope")
     assert ended.is_one_sentence(), ended
     assert ended.err.strip().isprintable()
+
+
+def test_a_line_of_code_that_warns_again_and_again_is_shown_once(tmp_path):
+    """Models are built and traced dozens of times."""
+    program = tmp_path / "warns.py"
+    program.write_text(
+        "import warnings\nfrom caviar.command import main\nmain._warn_once()\n"
+        "for shape in (1, 2, 3):\n    warnings.warn(f'a softmax over {shape}')\nwarnings.warn('another')\n"
+    )
+    ended = subprocess.run([sys.executable, program], capture_output=True, text=True, check=True)
+    assert [
+        line.split("UserWarning: ")[1] for line in ended.stderr.splitlines() if "UserWarning: " in line
+    ] == [
+        "a softmax over 1",
+        "another",
+    ]
+
+
+def test_a_question_at_the_end_of_a_sentence_has_no_full_stop(caviar):
+    ended = caviar("imprve")
+    assert ended.is_one_sentence()
+    assert "'? `caviar --help` shows" in ended.err

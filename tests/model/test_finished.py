@@ -199,3 +199,9 @@ class Unsavable(keras.layers.Layer):
 def test_a_network_that_keras_cannot_save_is_refused_before_training():
     with pytest.raises(ModelError, match="get_config"):
         can_be_kept(keras.Sequential([keras.Input((2,)), Unsavable(lambda x: x * 2)]))
+
+
+def test_it_says_in_a_line_what_it_is(classifier):
+    assert repr(classifier) == "<caviar.FinishedModel: one network; 2 columns → binary>"
+    several = replace(classifier, models=[*classifier.models, network(1, "sigmoid")])
+    assert repr(several) == "<caviar.FinishedModel: 2 networks; 2 columns → binary>"

@@ -38,9 +38,9 @@ def test_tiles_and_padding_do_not_show(way, members):
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("width", [1, 3, 16])
+@pytest.mark.parametrize("width", [1, 2, 3])
 def test_the_width_of_tiles_does_not_show(width, binary_rows, seats_of, monkeypatch):
-    """Tiles of any width on the first axis, the last of them filled up or not."""
+    """Tiles of any width on the first axis, the last of them filled up or not; left alone, all four of a device."""
     x, y = binary_rows
     job = Job(small, x[None], y[None], None, seats_of(100, 2, seeds=(1, 2, 3, 4)), 16, 3, spread="vmap")
     together = train(job)

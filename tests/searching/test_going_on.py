@@ -105,6 +105,18 @@ def test_a_search_of_arrays_names_the_call_that_goes_on_with_it(tmp_path):
     assert "call" not in json.loads((found.path / "plan.json").read_text())
 
 
+def test_how_to_go_on_is_said_before_anything_is_trained(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "1000")
+    found = tuned(folder=tmp_path / "study", trials=1, epochs=1, folds=2, verbose=1)
+    first, *_ = capsys.readouterr().err.splitlines()
+    assert f"Kept in {found.path}." in first
+    assert f"the same call with folder={str(found.path)!r} goes on with it" in first
+    rows = (X, np.where(Y, "yes", "no"))
+    by_table = tune_table(rows, trials=1, epochs=1, folds=2, out=tmp_path / "other")
+    first, *_ = capsys.readouterr().err.splitlines()
+    assert f"`caviar resume {by_table.path}` goes on with it" in first
+
+
 @pytest.mark.thorough
 def test_a_search_in_parts_goes_on_with_its_options_and_its_parts_are_copied_as_pruned(tmp_path, monkeypatch):
     import optuna

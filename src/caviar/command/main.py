@@ -1,9 +1,10 @@
 """The command line: read arguments, make one public call, print."""
 
 import sys
+import warnings
 from pathlib import Path
 from time import monotonic
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 
@@ -601,6 +602,7 @@ def _options(
 
 def main() -> None:
     """Run the command line; what a person can mend is one sentence and exit status 2."""
+    _warn_once()
     try:
         status = app(standalone_mode=False, prog_name="caviar")
     except (CaviarError, typer.TyperException) as error:
@@ -613,6 +615,25 @@ def main() -> None:
     sys.exit(status if isinstance(status, int) else 0)
 
 
+def _warn_once() -> None:
+    """Show warnings once for each line that warns: a model is built and traced dozens of times."""
+    show, shown = warnings.showwarning, set[tuple[str, int]]()
+
+    def once(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        if (filename, lineno) not in shown:
+            shown.add((filename, lineno))
+            show(message, category, filename, lineno, file, line)
+
+    warnings.showwarning = once
+
+
 def _complain(error: CaviarError | typer.TyperException) -> None:
     """Say in one line what was wrong: names from other people's tables may hold line breaks or worse."""
     context = getattr(error, "ctx", None)
@@ -621,6 +642,7 @@ def _complain(error: CaviarError | typer.TyperException) -> None:
         return
     text = error.format_message() if isinstance(error, typer.TyperException) else str(error)
     if context is not None:
-        text = f"{text.rstrip('.')}. `{context.command_path} --help` shows what can be given."
+        end = "" if text.endswith((".", "?")) else "."
+        text = f"{text}{end} `{context.command_path} --help` shows what can be given."
     plain = "".join(c if c.isprintable() else " " for c in text)
     typer.echo(f"caviar: {' '.join(plain.split())}", err=True)

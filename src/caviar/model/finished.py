@@ -61,6 +61,13 @@ class FinishedModel:
     threshold: float | None = None
     beside: tuple["Fitted", ...] = ()
 
+    def __repr__(self) -> str:
+        many = f"{len(self.models)} networks" if len(self.models) > 1 else "one network"
+        beside = f", {len(self.beside)} other predictors" if self.beside else ""
+        return (
+            f"<caviar.FinishedModel: {many}{beside}; {len(self.schema.columns)} columns → {self.schema.task}>"
+        )
+
     def predict_features(self, features: np.ndarray) -> np.ndarray:
         """Class probabilities (row, class) or values (row, output) for features (row, column).
 

@@ -522,7 +522,7 @@ def _tails_of(way: str, fit: Pass, counts: jax.Array) -> jax.Array | None:
         fit: How they go through their rows.
         counts: How many rows each of them has (member,).
     """
-    if way == spread.FIRST or len(fit.tails) == 1:  # all members of a device at once have every tail
+    if way == spread.FIRST or len(fit.tails) == 1:  # no look at who has which
         return None
     return (counts[:, None] - fit.full * fit.batch == jnp.asarray(fit.tails, counts.dtype)).any(axis=0)
 

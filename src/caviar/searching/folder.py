@@ -118,8 +118,11 @@ def search_in_folder(
     for one in begun:
         if one.sentence:
             study.voice.note(one.sentence)
+    path = study.folder.path
+    again = f"`caviar resume {path}`" if call is not None else f"the same call with folder={str(path)!r}"
     if before is None:
         study.folder.begin(plan)
+        study.voice.say(f"  Kept in {study.folder.path}. Should it be stopped, {again} goes on with it.")
         lines: list[TrialLine] = []
     else:
         lines = study.folder.lines()
@@ -130,7 +133,7 @@ def search_in_folder(
     try:
         lines = run(study, going, lines, trials, judge)
     except KeyboardInterrupt:
-        study.voice.say(f"  Stopped. With {study.folder.path} as its folder, the same search goes on.")
+        study.voice.say(f"  Stopped. {again[0].upper()}{again[1:]} goes on with it.")
         raise
     winner = conclude(study, lines, judge)
     record = _recorded(study, method.name, winner, lines)
