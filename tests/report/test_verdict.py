@@ -44,6 +44,16 @@ def test_a_model_without_one_finite_score_is_called_broken():
     assert said.next_steps[0].text.startswith("Start with what the diagnosis found")
 
 
+@pytest.mark.parametrize("chosen", ["scaling", "baseline"])
+def test_what_is_no_better_than_no_skill_is_not_to_be_relied_on(chosen):
+    record = full_record()
+    record.trial.chosen = record.final.recipe = chosen
+    assert "rely" not in verdict(record, "run").headline
+    score = chosen_score(record)
+    record.no_skill[record.metric.name] = score.value - 0.001  # lower is better
+    assert verdict(record, "run").headline.endswith("ignores the inputs: do not rely on it.")
+
+
 @pytest.mark.parametrize(
     ("kind", "headline"),
     [

@@ -182,8 +182,19 @@ def _headline(record: Record) -> str:
         return _so_far(record, "the model was measured")
     chosen = chosen_name(record)
     if chosen not in (None, BASELINE):
-        return _headline_of_choice(record, str(chosen))
-    return _headline_as_it_is(record, is_kept=chosen is not None)
+        return _headline_of_choice(record, str(chosen)) + _of_no_use(record)
+    return _headline_as_it_is(record, is_kept=chosen is not None) + (_of_no_use(record) if chosen else "")
+
+
+def _of_no_use(record: Record) -> str:
+    """A warning that what is handed over scores no better than no skill; "" where it does, or that is not known."""
+    ours, floor = chosen_score(record), no_skill_of(record)
+    if ours is None or floor is None or record.metric is None or not wording.is_known(ours):
+        return ""
+    lead = ours.value - floor if record.metric.higher_is_better else floor - ours.value
+    return (
+        "" if lead > 0 else " It is no better than a prediction that ignores the inputs: do not rely on it."
+    )
 
 
 def _so_far(record: Record, milestone: str, subject: str = "This run") -> str:
