@@ -225,3 +225,18 @@ def test_only_what_a_single_remedy_clearly_outdoes_is_given_up(helping, gain, gi
     )
     remedy = next(remedy for remedy in REMEDIES if remedy.name == "l2-0.01")
     assert one._is_outdone(looked_at, [remedy], replace(first, each=first.each[:1])) == given_up
+
+
+def test_of_those_ahead_the_one_that_answers_the_same_fault_outdoes():
+    """Another one that gains a little more and answers something else hides nothing."""
+    helping = [arm_of(0.2, "early-stopping"), arm_of(0.21, "label-smoothing")]
+    first = arm_of(0.05, "dropout-0.2")
+    one = examination.Examination(BENCH, Voice(quiet=True), Clock(None))
+    remedy = next(remedy for remedy in REMEDIES if remedy.name == "dropout-0.2")
+    for some, given_up in ((helping, True), (helping[1:], False)):
+        looked_at = SimpleNamespace(
+            trial=Trial(arm_of(0), some),
+            evidence=SimpleNamespace(rope=ROPE, model=None),
+            record=seen(G01="overfitting", G06="miscalibrated"),
+        )
+        assert one._is_outdone(looked_at, [remedy], replace(first, each=first.each[:1])) == given_up

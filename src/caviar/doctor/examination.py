@@ -260,24 +260,24 @@ class Examination:
             arm: The first repeat of it.
         """
         trial, rope = seen.trial, seen.evidence.rope
+        cures = {remedy.name: remedy for remedy in _cures(seen)}
+        begun = [cures[remedy.name] for remedy in remedies]
         helping = [
             c for c in judge_trial(self.bench, trial, rope) if c.verdict == "helps" and "+" not in c.remedy
         ]
-        cures = {remedy.name: remedy for remedy in _cures(seen)}
-        if any(names_a_fault(seen.record, remedy) for remedy in remedies):
-            helping = [c for c in helping if names_a_fault(seen.record, cures[c.remedy])]
-        if not helping:
+        mains = [cures[c.remedy] for c in helping]
+        if any(one.cures == TOO_SMALL for one in (*mains, *begun)):  # told from luck by what else helps
             return False
-        best = max(helping, key=lambda c: c.difference.value)
-        main = cures[best.remedy]
-        begun = [cures[remedy.name] for remedy in remedies]
-        if TOO_SMALL in {
-            main.cures,
-            *(remedy.cures for remedy in begun),
-        }:  # told from luck by what else helps
+        names = any(names_a_fault(seen.record, remedy) for remedy in begun)
+        ahead = [
+            c
+            for c, main in zip(helping, mains, strict=True)
+            if (names_a_fault(seen.record, main) or not names)
+            and not any(may_be_beside(seen.record, remedy, main) for remedy in begun)
+        ]
+        if not ahead:
             return False
-        if any(may_be_beside(seen.record, remedy, main) for remedy in begun):
-            return False
+        best = max(ahead, key=lambda c: c.difference.value)
         beside = trial.compared(self.bench, trial.arm(best.remedy), arm, rope)
         return outdone(beside, max(rope, TIED * best.difference.value))
 
