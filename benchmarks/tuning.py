@@ -174,7 +174,7 @@ def own_search(plan: Plan, table: str, space: str, *more: str) -> Line:
             seconds, said = process("caviar", "search", "caviar", *common, cache=cache)
             line["caviar"].append(seconds)
             line["versions"] |= said["versions"]
-            line["epochs"] = said["epochs"]
+            line |= {"epochs": said["epochs"]} if "epochs" in said else {}
             print(f"  Caviar, {name}: {seconds:.1f} s, {said['finished']} trials", flush=True)
             if said["finished"] < trials:
                 raise SystemExit(f"Expected {trials} finished trials of Caviar, got {said['finished']}.")

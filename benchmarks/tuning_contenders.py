@@ -384,7 +384,7 @@ def caviar_search(
             *rows,
             trials=trials,
             search=search,
-            options=options,
+            options=options or {},
             folds=FOLDS,
             epochs=epochs,
             batch_size=table.batch,
@@ -519,14 +519,12 @@ def main() -> None:
         search = caviar_hyperband if asked.hyperband else caviar_search
         found = search(table, table.timed_on(), asked.space, asked.trials, epochs)
         scores = [line.score[0] for line in found.lines]
-        said = {
-            "finished": int(np.isfinite(scores).sum()),
-            "best": found.naive_score,
-            "epochs": [
+        said = {"finished": int(np.isfinite(scores).sum()), "best": found.naive_score}
+        if asked.hyperband:  # only searches in parts note how long each was
+            said["epochs"] = [
                 line.epochs - (0 if line.source is None else found.lines[line.source].epochs)
                 for line in found.lines
-            ],
-        }
+            ]
     else:
         loop = Loop(table, asked.space, epochs, table.timed_on())
         said = peer_search(asked.tool, loop, asked.trials, asked.part, asked.within)

@@ -1,7 +1,8 @@
 """Is a recipe worth the repeats that are left? What one repeat of it showed, and all repeats as one arm.
 
 Most remedies do not help, and one repeat of the folds often shows it. Giving up on them there can never call one a
-help that is none: it only leaves fewer to be called so. What it loses is simulated in `benchmarks/futility.py`.
+help that is none: it only leaves fewer to be called so. A diagnosis also gives up what another remedy surely
+outdoes. What all this loses is simulated in `benchmarks/futility.py`.
 """
 
 from dataclasses import replace
