@@ -44,7 +44,7 @@ def compiler_options(way: str) -> dict[str, Any]:
     """What XLA is told about a program that is spread this way; these options are those of its CPU compiler.
 
     Members on the last axis fill vectors of 512 bits, and products left to a library would be cut out of their loops.
-    Those on the first axis are compiled as `fit` is: wider vectors gain nothing there, and round in another order.
+    Those on the first axis are compiled as `fit` is: wider vectors would round in another order.
     """
     if devices.start().kind != "cpu" or way != LAST:
         return {}
