@@ -1,7 +1,7 @@
 """How members that share a program and fit on the devices together train: in blocks of epochs, to their end."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,12 +9,13 @@ import jax
 import numpy as np
 from jax.extend.core import ClosedJaxpr
 
-from caviar.population import begun, devices, fastest, lost, memory, program
+from caviar.population import begun, devices, fastest, lost, memory, program, spread
 from caviar.population.callbacks import Rule, saved
+from caviar.population.effort import largest
 from caviar.population.job import Enough, Job, Monitor, Seat
 from caviar.population.keep import Slot, Standing
 from caviar.population.lift import LEARNING_RATE, as_arrays
-from caviar.population.orders import Epochs, Orders
+from caviar.population.orders import Epochs, Orders, pieces
 from caviar.population.step import Logs, MemberState
 
 _BLOCK_SECONDS = 0.5
@@ -115,6 +116,23 @@ def train_chunk(
         raise
 
 
+@dataclass(eq=False)
+class _Tile:
+    """Members that take their steps side by side.
+
+    Attributes:
+        places: Theirs among the seats, filled up with the last one (member,).
+        real: How many of them count.
+        members: What they bring, on the devices.
+        carry: What they carry, on the devices.
+    """
+
+    places: np.ndarray
+    real: int
+    members: program.Member
+    carry: program.Carry
+
+
 class _Chunk:
     """Members on the devices, and those that have left them."""
 
@@ -134,20 +152,21 @@ class _Chunk:
         self._data = self._machine.share(program.Data(job.x, job.y, job.weight))
         shapes = jax.eval_shape(self._machine.begin, state)
         self._structure = jax.tree.structure(shapes)
+        self._bytes_each = sum(
+            leaf.size // len(self.seats) * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes)
+        )
+        everybody = np.arange(len(self.seats))
         kept = slot.load([leaf.dtype for leaf in jax.tree.leaves(shapes)]) if slot else None
-        if kept is None:
-            self._at = Standing(done=0, ended=False, here=np.arange(len(self.seats)), leaves=[], logs={})
-            self._carry = self._machine.begin(self._machine.place(state))
-        else:
-            self._at = kept
-            self._carry = self._placed(kept.here)
-        self._here = self._machine.place(_taken(self._members, self._at.here))
+        self._at = kept or Standing(done=0, ended=False, here=everybody, leaves=[], logs={})
         self._began, self._before = time.monotonic(), self._at.seconds
         self._every = max(_LEAST_BETWEEN_LOOKS, -(-epochs // _LOOKS))
-        self._block: Callable[..., Any] | None = None
-        self._tried: dict[str, Callable[..., Any]] = {}
         if not self._at.way[0]:
             self._at.way = way or self._choose(state)
+        if kept is None:
+            self._at.width = self._width(self._at.way[0], len(everybody))
+            self._tiles = self._fresh(self._at.width, state)
+        else:
+            self._tiles = self._placed(kept.here)
 
     def run(self, advance: Callable[[int], None], restore: Callable[[int], None], *, may_end: bool) -> None:
         """Blocks of epochs of about half a second; the next row orders are drawn while one runs."""
@@ -161,7 +180,7 @@ class _Chunk:
         rows = orders.draw(length)
         while length and not at.ended and self._active().any():
             began = time.monotonic()
-            logs = self._advance(rows, length)
+            logs = self._advance(self._tiles, at.way[0], rows, at.done)
             wanted = 2 * length if pace is None else int(np.clip(_BLOCK_SECONDS * pace, 1, 2 * length))
             following = min(wanted, orders.block, self._until_look(length), self._epochs - at.done - length)
             rows = orders.draw(following)
@@ -189,66 +208,127 @@ class _Chunk:
     def end(self, count: int) -> Part:
         """What the first so many members gave."""
         job, machine = self._group.job, self._machine
-        if len(self._at.leaves):
+        if len(self._at.here) < len(self.seats):
             self._store()
-            self._carry = self._placed(np.arange(len(self.seats)))
-        members = machine.place(self._members)
-        finished = machine.end(self._carry)
+            self._tiles = self._placed(np.arange(len(self.seats)))
+        finished = [machine.end(tile.carry) for tile in self._tiles]
         outputs: list[Any] = [np.empty(0)] * count
-        if members.asked.shape[1]:
-            said = jax.tree.map(np.asarray, machine.predict(finished, members, self._data))
+        if self._members.asked.shape[1]:
+            said = self._gathered(
+                machine.predict(state, tile.members, self._data)
+                for state, tile in zip(finished, self._tiles, strict=True)
+            )
             outputs = [
                 jax.tree.map(lambda a, i=i: a[i, : len(job.asked(self.seats[i]))], said) for i in range(count)
             ]
         scores: dict[str, np.ndarray] = {}
         if job.score:
-            logged = machine.score(finished, members, self._data)
-            scores = {name: np.asarray(value) for name, value in logged.items()}
-        trainable, rest, optimizer = ([np.asarray(v) for v in group] for group in finished[:3])
+            scores = self._gathered(
+                machine.score(state, tile.members, self._data)
+                for state, tile in zip(finished, self._tiles, strict=True)
+            )
         done = self._at.done if self._at.ended else self._epochs
         logs = {name: values[:, :done] for name, values in self._at.logs.items()}
-        held = saved(self._carry.rules)
+        held = saved(self._gathered(tile.carry.rules for tile in self._tiles))
+        trainable, rest, optimizer = self._gathered(state[:3] for state in finished)
         return Part(
             logs, outputs, (trainable, rest, optimizer), scores, done, self._before, self._at.way, held
         )
 
-    def _advance(self, rows: Epochs, length: int) -> Logs:
-        given = (
-            *(self._carry, self._here, self._data),
-            *(self._machine.place(rows.orders), self._machine.place(rows.counts)),
-            *(np.int32(self._group.job.initial_epoch + self._at.done), np.int32(length)),
+    def _width(self, way: str, members: int) -> int:
+        """How many members a tile has, of all devices together."""
+        count = devices.start().count
+        return count * spread.width(way, -(-members // count), self._bytes_each, largest(self._group.traced))
+
+    def _laid_out(
+        self, here: np.ndarray, width: int, carried: Callable[[np.ndarray], program.Carry]
+    ) -> list[_Tile]:
+        """Tiles of members at some places, given what such members carry."""
+        tiles = []
+        for start in range(0, len(here), width):
+            some = here[start : start + width]
+            places = np.pad(some, (0, width - len(some)), mode="edge")
+            members = self._machine.place(jax.tree.map(lambda a, at=places: np.asarray(a)[at], self._members))
+            tiles.append(_Tile(places, len(some), members, carried(places)))
+        return tiles
+
+    def _fresh(self, width: int, state: MemberState) -> list[_Tile]:
+        """All members before their first epoch."""
+        machine = self._machine
+
+        def begun(places: np.ndarray) -> program.Carry:
+            carry: program.Carry = machine.begin(
+                machine.place(jax.tree.map(lambda a: np.asarray(a)[places], state))
+            )
+            return carry
+
+        return self._laid_out(np.arange(len(self.seats)), width, begun)
+
+    def _placed(self, here: np.ndarray) -> list[_Tile]:
+        """Some members with what is stored of them."""
+
+        def stored(places: np.ndarray) -> program.Carry:
+            leaves = [leaf[places] for leaf in self._at.leaves]
+            carry: program.Carry = self._machine.place(jax.tree.unflatten(self._structure, leaves))
+            return carry
+
+        return self._laid_out(here, self._at.width, stored)
+
+    def _gathered(self, values: Iterable[Any]) -> Any:  # noqa: ANN401
+        """Trees of arrays of each tile (member, …) as one on the host, without what fills the tiles up."""
+        trees = [
+            jax.tree.map(lambda a, real=tile.real: np.asarray(a)[:real], value)
+            for tile, value in zip(self._tiles, values, strict=True)
+        ]
+        return jax.tree.map(lambda *some: np.concatenate(some), *trees)
+
+    def _advance(self, tiles: Sequence[_Tile], way: str, rows: Epochs, done: int) -> list[list[Logs]]:
+        """Some epochs of all tiles: logs by tile and piece of the epochs."""
+        said: list[list[Logs]] = []
+        start, length = 0, rows.orders.shape[1]
+        for tile in tiles:
+            mine = rows.of(np.minimum(np.arange(start, start + len(tile.places)), start + tile.real - 1))
+            start += tile.real
+            said.append([])
+            for begin in range(0, length, self._piece(tile)):
+                given = self._given(tile, mine, done, begin)
+                tile.carry, logs = _compiled(self._machine, way, given)(*given)
+                said[-1].append(logs)
+        return said
+
+    def _piece(self, tile: _Tile) -> int:
+        return pieces(len(tile.places), self._group.passes.fit.width)
+
+    def _given(self, tile: _Tile, rows: Epochs, done: int, begin: int) -> tuple[Any, ...]:
+        """What a program is given for the next epochs of a tile, where so many are done before, and of these."""
+        place, piece = self._machine.place, self._piece(tile)
+        some, length = rows.between(begin, piece), min(piece, rows.orders.shape[1] - begin)
+        return (
+            *(tile.carry, tile.members, self._data, place(some.orders), place(some.counts)),
+            *(np.int32(self._group.job.initial_epoch + done + begin), np.int32(length)),
         )
-        if self._block is None:
-            way = self._at.way[0]
-            self._block = self._tried.get(way) or _compiled(self._machine.ways[way], given)
-            self._tried = {}  # they are for as many members as there are now
-        self._carry, logs = self._block(*given)
-        return logs
 
     def _choose(self, state: MemberState) -> tuple[str, str]:
         """How members are spread over a step: timed, if need be, on epochs of theirs that are then forgotten."""
-        group, machine = self._group, self._machine
-        found = devices.start()
+        group, found = self._group, devices.start()
         rows = Orders(
             replace(group.job, shuffle=False), self.seats, group.passes.fit.width, self._epochs
         ).draw(1)
-        orders, counts = machine.place(rows.orders), machine.place(rows.counts)
         ways = fastest.sensible(group.traced, len(self.seats) // found.count, found.kind)
 
         def prepare(way: str) -> Callable[[], object]:
-            carry = machine.begin(machine.place(state))
-            given = (self._here, self._data, orders, counts, np.int32(group.job.initial_epoch), np.int32(1))
+            tiles = self._fresh(self._width(way, len(self.seats)), state)
+            first = rows.of(np.minimum(np.arange(len(tiles[0].places)), tiles[0].real - 1))
             try:
-                block = self._tried[way] = _compiled(machine.ways[way], (carry, *given))
+                _compiled(self._machine, way, self._given(tiles[0], first, 0, 0))
             except (Untraceable, memory.TooLarge) as error:
                 if way == ways[0]:
                     raise
                 raise fastest.CannotRun(str(error)) from error
 
             def run() -> None:
-                nonlocal carry
-                carry, _ = block(carry, *given)
-                jax.block_until_ready(carry)
+                self._advance(tiles, way, rows, 0)
+                jax.block_until_ready([tile.carry for tile in tiles])
 
             return run
 
@@ -256,24 +336,30 @@ class _Chunk:
         choice = fastest.choose(group.job.spread, ways, self._epochs, prepare, population)
         return choice.way, choice.why
 
-    def _record(self, logs: Logs, length: int) -> None:
+    def _record(self, said: list[list[Logs]], length: int) -> None:
         at = self._at
-        for name, values in logs.items():
-            if name not in at.logs:
-                shape = (len(self.seats), self._epochs, *values.shape[2:])
-                at.logs[name] = np.full(shape, np.nan, np.float32)
-            at.logs[name][at.here, at.done : at.done + length] = np.asarray(values)[:, :length]
+        for tile, several in zip(self._tiles, said, strict=True):
+            begin = at.done
+            for logs in several:
+                for name, logged in logs.items():
+                    values = np.asarray(logged)[: tile.real, : at.done + length - begin]
+                    if name not in at.logs:
+                        shape = (len(self.seats), self._epochs, *values.shape[2:])
+                        at.logs[name] = np.full(shape, np.nan, np.float32)
+                    at.logs[name][tile.places[: tile.real], begin : begin + values.shape[1]] = values
+                begin += values.shape[1]
         at.done += length
 
     def _active(self) -> np.ndarray:
-        return np.asarray(self._carry.active)
+        active: np.ndarray = self._gathered(tile.carry.active for tile in self._tiles)
+        return active
 
     def _until_look(self, length: int) -> int:
         """Epochs from the end of the block that runs to the next look at who has stopped."""
         return self._every - (self._at.done + length) % self._every
 
     def _staying(self) -> np.ndarray | None:
-        """Take members that have stopped or diverged off the devices, if that is worth a narrower program.
+        """Take members that have stopped or diverged off the devices, if that saves tiles.
 
         Looks only at epochs and at what members said, never at the clock: so it is the same whenever it is repeated.
 
@@ -283,9 +369,13 @@ class _Chunk:
         at, active = self._at, self._active()
         if at.ended or at.done == self._epochs:
             return None
-        rows = self._group.passes.fit.width * (self._epochs - at.done) / 2  # others will stop as well
-        nan = active & lost.diverged(at.logs, at.here, self._group.job.watched(at.done), self._carry)
-        staying = who_stays(at.here, active & ~nan, 6 * self._parameters * rows)
+
+        def weights() -> list[np.ndarray]:
+            found: list[np.ndarray] = self._gathered(tile.carry.state[0] for tile in self._tiles)
+            return found
+
+        nan = active & lost.diverged(at.logs, at.here, self._group.job.watched(at.done), weights)
+        staying, width = self._fewer(active & ~nan)
         leave = staying is not None or np.array_equal(nan, active)
         if leave:
             self._store()
@@ -295,26 +385,37 @@ class _Chunk:
             )
         if staying is None:
             if leave:
-                self._carry = self._placed(at.here)  # nobody trains any more
+                self._tiles = self._placed(at.here)  # nobody trains any more
             return None
-        at.here = at.here[staying]
-        self._carry, self._block = self._placed(at.here), None
-        self._here = self._machine.place(_taken(self._members, at.here))
+        at.here, at.width = at.here[staying], width
+        self._tiles = self._placed(at.here)
         return staying
+
+    def _fewer(self, active: np.ndarray) -> tuple[np.ndarray | None, int]:
+        """Which of the members on the devices go on without the others, in tiles of which width.
+
+        That saves whole tiles, or at least as much in narrower ones as their program takes to compile; None if neither.
+        """
+        at, width = self._at, self._at.width
+        alive = np.flatnonzero(active)
+        if not len(alive):
+            return None, width
+        narrower = self._width(at.way[0], len(alive))
+        tiles = -(-len(alive) // width)
+        saved = tiles * width - -(-len(alive) // narrower) * narrower
+        rows = self._group.passes.fit.width * (self._epochs - at.done) / 2  # others will stop as well
+        if saved > 0 and 6 * self._parameters * rows * saved >= _WORTH_COMPILING:
+            return alive, narrower
+        return (alive if tiles < len(self._tiles) else None), width
 
     def _store(self) -> None:
         """Copy what the members on the devices carry to where all members stand."""
-        now = [np.asarray(leaf) for leaf in jax.tree.leaves(self._carry)]
+        now = jax.tree.leaves(self._gathered(tile.carry for tile in self._tiles))
         if not self._at.leaves:
-            self._at.leaves = [leaf.copy() for leaf in now]
+            self._at.leaves = now
             return
         for leaf, values in zip(self._at.leaves, now, strict=True):
             leaf[self._at.here] = values
-
-    def _placed(self, members: np.ndarray) -> program.Carry:
-        leaves = [leaf[members] for leaf in self._at.leaves]
-        carry: program.Carry = self._machine.place(jax.tree.unflatten(self._structure, leaves))
-        return carry
 
     def _save(self) -> None:
         if self._slot is None:
@@ -322,25 +423,6 @@ class _Chunk:
         self._store()
         self._at.seconds = self._before + time.monotonic() - self._began
         self._slot.save(self._at)
-
-
-def who_stays(here: np.ndarray, active: np.ndarray, each: float) -> np.ndarray | None:
-    """Which members go on in a narrower program, because the others have stopped; None if that is not worth it.
-
-    Args:
-        here: Places of the members that are on the devices; the last may stand there repeatedly.
-        active: Whether each of them still trains.
-        each: Operations that a member will still take.
-
-    Returns:
-        Their positions among `here`, filled up with the last one so that the devices share them evenly.
-    """
-    _, first = np.unique(here, return_index=True)
-    alive = np.array([i for i in np.sort(first) if active[i]], int)
-    width = len(alive) + -len(alive) % devices.start().count
-    if not len(alive) or 2 * width > len(here) or each * (len(here) - width) < _WORTH_COMPILING:
-        return None
-    return np.concatenate([alive, np.repeat(alive[-1:], width - len(alive))])
 
 
 def seated(
@@ -359,19 +441,18 @@ def seated(
     return seats, state, as_arrays(numbers)
 
 
-def _compiled(block: Any, given: tuple[Any, ...]) -> Callable[..., Any]:  # noqa: ANN401 - a jitted function
-    """The program for these members, compiled ahead, so that its need of memory is known before it runs."""
-    try:
-        compiled = block.lower(*given).compile()
-    except CANNOT_TRACE as error:
-        raise Untraceable(str(error)) from error
-    memory.require(compiled)
-    return compiled
-
-
-def _taken(members: program.Member, places: np.ndarray) -> program.Member:
-    taken: program.Member = jax.tree.map(lambda a: np.asarray(a)[places], members)
-    return taken
+def _compiled(machine: program.Program, way: str, given: tuple[Any, ...]) -> Callable[..., Any]:
+    """The program for such members, compiled ahead, so that its need of memory is known before it runs."""
+    shapes = (way, *((leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(given)))
+    found = machine.compiled.get(shapes)
+    if found is None:
+        try:
+            found = machine.ways[way].lower(*given).compile()
+        except CANNOT_TRACE as error:
+            raise Untraceable(str(error)) from error
+        memory.require(found)
+        machine.compiled[shapes] = found
+    return found
 
 
 def filled(lists: Sequence[np.ndarray], width: int) -> np.ndarray:

@@ -57,6 +57,7 @@ class Standing:
         logs: By name (member, epoch).
         seconds: What it took.
         way: How they are spread over a step, and the reason in words.
+        width: How many of them take their steps side by side, of all devices together; 0 if nobody decided.
         midway: Where they rest within the epoch after those that are done; None at its beginning.
     """
 
@@ -67,6 +68,7 @@ class Standing:
     logs: dict[str, np.ndarray]
     seconds: float = 0.0
     way: tuple[str, str] = ("", "")
+    width: int = 0
     midway: Midway | None = None
 
 
@@ -89,6 +91,7 @@ class Slot:
         where = np.array([standing.done, standing.ended, *standing.here], np.int64)
         others = {f"log_{name}": values for name, values in standing.logs.items()}
         others |= {"where": where, "seconds": np.array(standing.seconds), "way": np.array(standing.way)}
+        others["width"] = np.array(standing.width)
         if standing.midway is not None:
             at = standing.midway
             others |= {f"midway_{i}": _plain(leaf) for i, leaf in enumerate(at.leaves)}
@@ -117,9 +120,8 @@ class Slot:
                 within = [arrays[f"midway_{i}"].view(kind) for i, kind in enumerate(midway)]
                 stage, pieces, steps = arrays["midway"].tolist()
                 at = Midway(stage, pieces, steps, within)
-            return Standing(
-                done, bool(ended), np.array(here), leaves, logs, float(arrays["seconds"]), (way, why), at
-            )
+            seconds, width = float(arrays["seconds"]), int(arrays["width"])
+            return Standing(done, bool(ended), np.array(here), leaves, logs, seconds, (way, why), width, at)
         except (KeyError, ValueError, TypeError) as error:
             raise self._damaged(error) from error
 

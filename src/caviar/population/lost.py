@@ -4,7 +4,7 @@ A member whose weights are no longer numbers stays so: NaN less anything is NaN.
 the same values epoch after epoch. So does the history of a population, but the member leaves the devices.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -22,7 +22,10 @@ _OTHERS = ("learning_rate", program.PROBES)
 
 
 def diverged(
-    logs: dict[str, np.ndarray], here: np.ndarray, watched: Sequence[bool], carry: program.Carry
+    logs: dict[str, np.ndarray],
+    here: np.ndarray,
+    watched: Sequence[bool],
+    weights: Callable[[], Sequence[np.ndarray]],
 ) -> np.ndarray:
     """Whether members have nothing new to say.
 
@@ -33,7 +36,7 @@ def diverged(
         logs: What was recorded, by name (member, epoch).
         here: Places among these of the members that are on the devices.
         watched: Whether rows were watched, for each epoch done.
-        carry: What the members on the devices carry.
+        weights: Returns the trainable weights of the members on the devices, array by array (member, …).
 
     Returns:
         Booleans (member,) in the order of `here`.
@@ -47,7 +50,7 @@ def diverged(
         one, other = (logs[name][here, epoch].reshape(len(here), -1) for epoch in (before, last))
         silent &= ((one == other) | (np.isnan(one) & np.isnan(other))).all(axis=1)
     if silent.any():
-        nan = [np.isnan(np.asarray(leaf, np.float32)) for leaf in carry.state[0]]
+        nan = [np.isnan(np.asarray(leaf, np.float32)) for leaf in weights()]
         silent &= np.any([leaf.reshape(len(here), -1).any(axis=1) for leaf in nan], axis=0)
     return silent
 

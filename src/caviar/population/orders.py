@@ -9,6 +9,7 @@ from caviar.population.job import Job, Seat
 
 _ORDER_BYTES = 16 * 2**20
 _MAX_BLOCK = 100
+_MAX_PIECE = 32
 
 
 @dataclass(frozen=True)
@@ -22,9 +23,31 @@ class Epochs:
         """Those of some members."""
         return Epochs(self.orders[members], self.counts[members])
 
+    def between(self, begin: int, length: int) -> "Epochs":
+        """So many epochs from one on; those that are missing at the end are filled up, and mean nothing."""
+        end = begin + length
+        missing = (0, max(0, end - self.orders.shape[1]))
+        return Epochs(
+            np.pad(self.orders[:, begin:end], ((0, 0), missing, (0, 0))),
+            np.pad(self.counts[:, begin:end], ((0, 0), missing)),
+        )
+
+
+def pieces(members: int, rows: int) -> int:
+    """Epochs that a program takes at once, whatever their number in the end: it is compiled for so many.
+
+    >>> pieces(32, 100), pieces(32, 10**6)
+    (32, 1)
+    """
+    return int(np.clip(_ORDER_BYTES // (4 * members * max(1, rows)), 1, _MAX_PIECE))
+
 
 class Orders:
-    """Draws the row orders of the next epochs."""
+    """Draws the row orders of the next epochs.
+
+    Attributes:
+        block: Epochs that may be drawn at a time.
+    """
 
     def __init__(self, job: Job, seats: Sequence[Seat], width: int, epochs: int) -> None:
         room = _ORDER_BYTES // max(1, 4 * len(seats) * width)
@@ -54,9 +77,9 @@ class Orders:
         self._group()
 
     def draw(self, epochs: int) -> Epochs:
-        """The next `epochs` orders of every member; the rest of the block is not read."""
-        drawn = np.zeros((len(self._seats), self.block, self._width), np.int32)
-        counts = np.zeros((len(self._seats), self.block), np.int32)
+        """The next `epochs` orders of every member."""
+        drawn = np.zeros((len(self._seats), epochs, self._width), np.int32)
+        counts = np.zeros((len(self._seats), epochs), np.int32)
         for key, alike in self._alike.items():
             for epoch in range(epochs):
                 order = next(self._next[key])

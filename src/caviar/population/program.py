@@ -1,7 +1,7 @@
 """A block of epochs of many members as one compiled program: all that is batched over members is here."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -12,7 +12,6 @@ from jax.extend.core import jaxpr_as_fun
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from caviar.population import callbacks, spread, step
-from caviar.population.effort import largest
 from caviar.population.lift import lifted
 from caviar.population.probe import Probe, Sample, make_probe
 from caviar.population.ragged import Step, trace
@@ -184,26 +183,28 @@ jax.tree_util.register_dataclass(Carry, data_fields=["state", "rules", "active"]
 
 @dataclass(frozen=True)
 class Program:
-    """The compiled functions of a population; states, carries, members and logs have a leading member axis.
+    """The compiled functions of a tile of members; states, carries, members and logs have a leading member axis.
 
     Attributes:
         begin: state → carry.
         ways: By the way in which members are spread over a step: (carry, members, data, orders (member, block, row),
-            rows of each that are real (member, block), first epoch, epochs) → carry, logs.
+            rows of each that are real (member, block), first epoch, epochs) → carry, logs; not compiled yet.
         end: carry → state with the weights that the recipe ends with.
         predict: (state, members, data) → outputs for the rows asked about.
         score: (state, members, data) → logs of the scored rows.
         place: Puts arrays on the devices, members divided among them.
         share: Puts arrays on the devices, a copy on each.
+        compiled: The ways that were compiled, by way and shapes of what they take.
     """
 
     begin: Callable[..., Any]
-    ways: Mapping[str, Callable[..., Any]]
+    ways: Mapping[str, Any]
     end: Callable[..., Any]
     predict: Callable[..., Any]
     score: Callable[..., Any]
     place: Callable[..., Any]
     share: Callable[..., Any]
+    compiled: dict[Hashable, Callable[..., Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -335,29 +336,25 @@ def _block(
     first: jax.Array,
     epochs: jax.Array,
 ) -> tuple[Carry, Logs]:
-    """Some epochs of all members; logs (member, epoch, …) are NaN after a stop and beyond `epochs`."""
+    """Some epochs of a tile of members; logs (member, epoch, …) are NaN after a stop and beyond `epochs`."""
     epoch_of = spread.over_members(way, partial(_epoch, setting), (None, 0, 0, 0, 0, None, None))
+    tails = partial(_tails_of, way, setting.passes.fit)
+    given = (data, carry, members, orders[:, 0], counts[:, 0], first, tails(counts[:, 0]))
+    # Spreading a step over members takes longer than anything else here, so it is done once.
+    traced, (after, shapes) = jax.make_jaxpr(epoch_of, return_shape=True)(*given)
+    form = jax.tree.structure((after, shapes))
 
-    def some(carry: Carry, members: Member, orders: jax.Array, counts: jax.Array) -> tuple[Carry, Logs]:
-        tails = partial(_tails_of, way, setting.passes.fit)
-        given = (data, carry, members, orders[:, 0], counts[:, 0], first, tails(counts[:, 0]))
-        # Spreading a step over members takes longer than anything else here, so it is done once.
-        traced, (after, shapes) = jax.make_jaxpr(epoch_of, return_shape=True)(*given)
-        form = jax.tree.structure((after, shapes))
+    def body(i: jax.Array, loop: tuple[Carry, Logs]) -> tuple[Carry, Logs]:
+        before, recorded = loop
+        now = (data, before, members, orders[:, i], counts[:, i], first + i, tails(counts[:, i]))
+        after, logs = jax.tree.unflatten(form, jaxpr_as_fun(traced)(*jax.tree.leaves(now)))
+        return after, {name: recorded[name].at[:, i].set(value) for name, value in logs.items()}
 
-        def body(i: jax.Array, loop: tuple[Carry, Logs]) -> tuple[Carry, Logs]:
-            before, recorded = loop
-            now = (data, before, members, orders[:, i], counts[:, i], first + i, tails(counts[:, i]))
-            after, logs = jax.tree.unflatten(form, jaxpr_as_fun(traced)(*jax.tree.leaves(now)))
-            return after, {name: recorded[name].at[:, i].set(value) for name, value in logs.items()}
-
-        buffers = {
-            name: jnp.full((*orders.shape[:2], *each.shape[1:]), jnp.nan, jnp.float32)
-            for name, each in shapes.items()
-        }
-        return jax.lax.fori_loop(0, epochs, body, (carry, buffers))
-
-    return spread.in_tiles(way, largest(setting.steps.train.traced), some, carry, members, orders, counts)
+    buffers = {
+        name: jnp.full((*orders.shape[:2], *each.shape[1:]), jnp.nan, jnp.float32)
+        for name, each in shapes.items()
+    }
+    return jax.lax.fori_loop(0, epochs, body, (carry, buffers))
 
 
 def _epoch(

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
 from caviar.errors import OptionError
 from caviar.population import devices, members_last
@@ -26,7 +25,12 @@ VECTOR = 16
 # the largest size at a time, and enough that starting each operation takes little of the time.
 _MOST_ON_FIRST = 16
 _FEWEST_ON_FIRST = 4
+_ANY_WIDTH = 8  # wider tiles have an even number of members
 _LARGEST_AT_A_TIME = 5
+# What starting the operations of a tile takes, in members: tiles of 4 take 1.0 to 1.25 times as long as those of 16.
+_LOST_PER_TILE = 0.5
+# Tiles that take so much longer than the best are still as good: one program less is worth it.
+_AS_GOOD = 1.1
 
 
 def check(asked: str) -> None:
@@ -58,58 +62,35 @@ def over_members(way: str, function: Callable[..., Any], in_axes: Sequence[int |
     return jax.vmap(written_out(function) if devices.start().kind == "cpu" else function, in_axes)
 
 
-def in_tiles(way: str, largest: int, function: Callable[..., Any], *own: Any) -> Any:  # noqa: ANN401
-    """Call a function on a few members at a time, as many as the way asks for, one group after the other.
+def width(way: str, members: int, bytes_each: int, largest: int = 0) -> int:
+    """How many members of a device stand side by side; on the last axis whole vectors of them.
+
+    Members come in tiles of one width, the last one filled up, so that any number of them is trained by one program.
+    Of all widths whose tiles take little more time than those of the best, it is the widest: populations of other
+    sizes are then likelier to share it.
 
     Args:
         way: One of `WAYS`.
-        largest: Numbers in the largest array that a step of one member computes.
-        function: Takes trees of arrays with a leading member axis, and returns such.
-        own: Its arguments, for all members of a device; the first is what a step reads and writes.
-
-    >>> in_tiles("vmap", 1, lambda a: a + len(a), jnp.zeros(20)).tolist()[:2]  # on a CPU: two groups of ten
-    [10.0, 10.0]
-    """
-    members = jax.tree.leaves(own)[0].shape[0]
-    width = tile(way, members, _bytes_each(own[0]), largest) if devices.start().kind == "cpu" else members
-    tiles = -(-members // width)
-    if tiles == 1 and width == members:
-        return function(*own)
-
-    def cut(array: Any) -> Any:  # noqa: ANN401
-        # Members, unlike rows, may be padded: copies of the last one fill the last tile.
-        filled = array
-        if tiles * width > members:
-            filled = array[jnp.minimum(jnp.arange(tiles * width), members - 1)]
-        return filled.reshape(tiles, width, *array.shape[1:])
-
-    answer = jax.lax.map(lambda some: function(*some), jax.tree.map(cut, own))
-    return jax.tree.map(lambda a: a.reshape(tiles * width, *a.shape[2:])[:members], answer)
-
-
-def tile(way: str, members: int, bytes_each: int, largest: int = 0) -> int:
-    """How many members stand side by side on a CPU, in equal tiles; on the last axis whole vectors of them.
-
-    Args:
-        way: One of `WAYS`.
-        members: How many there are.
+        members: How many there are on a device.
         bytes_each: Of one member's state.
         largest: Numbers in the largest array that a step of one member computes.
 
-    >>> tile("last", 150, 1000), tile("last", 10, 1000), tile("last", 150, 44_000)
+    >>> width("last", 150, 1000), width("last", 10, 1000), width("last", 150, 44_000)  # on a CPU
     (80, 16, 32)
-    >>> tile("vmap", 150, 1000), tile("vmap", 10, 1000), tile("vmap", 150, 1000, largest=50_000)
-    (15, 10, 4)
+    >>> width("vmap", 150, 1000), width("vmap", 10, 1000), width("vmap", 150, 1000, largest=50_000)
+    (16, 10, 4)
     """
+    if devices.start().kind != "cpu":
+        return members
     if way == FIRST:
         fit = _CACHE_BYTES / (bytes_each + 4 * _LARGEST_AT_A_TIME * largest)
         most = int(min(_MOST_ON_FIRST, max(_FEWEST_ON_FIRST, fit)))
-        return -(-members // -(-members // most))
-    most = int(min(_TILE, max(VECTOR, _CACHE_BYTES / bytes_each // VECTOR * VECTOR)))
-    tiles = -(-members // most)
-    return -(-members // (tiles * VECTOR)) * VECTOR
-
-
-def _bytes_each(states: Any) -> int:  # noqa: ANN401
-    """Bytes of the arrays of one member, of trees of arrays with a leading member axis."""
-    return max(1, sum(leaf.size // leaf.shape[0] * leaf.dtype.itemsize for leaf in jax.tree.leaves(states)))
+        widths, lost = (
+            [one for one in range(1, most + 1) if one <= _ANY_WIDTH or one % 2 == 0],
+            _LOST_PER_TILE,
+        )
+    else:
+        most = int(min(_TILE, max(VECTOR, _CACHE_BYTES / bytes_each // VECTOR * VECTOR)))
+        widths, lost = list(range(VECTOR, most + 1, VECTOR)), 0.0
+    took = {one: -(-members // one) * (one + lost) for one in widths}
+    return max(one for one in widths if took[one] <= _AS_GOOD * min(took.values()))

@@ -11,10 +11,10 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 
-from caviar.population import blocks, lost, program
+from caviar.population import blocks, devices, lost, program
 from caviar.population.blocks import Blocks, Ways
 from caviar.population.callbacks import Rule, saved
-from caviar.population.chunk import Part, seated, who_stays
+from caviar.population.chunk import Part, seated
 from caviar.population.job import Enough, Job, Monitor
 from caviar.population.keep import Midway, Slot, Standing
 from caviar.population.probe import MEMBER_VARIABLES
@@ -28,6 +28,9 @@ _WAY = ("vmap", "members side by side on the first axis: rows come in blocks")
 # Operations of all members in one call of their program, between which they can be saved: two seconds of a core, or
 # twenty where it is slow.
 _PIECE = 2e10
+
+# What a narrower program must save to be worth its compilation: about two seconds of a core.
+_WORTH_COMPILING = 2e10
 
 # The passes through rows, in their order: those of an epoch, and the one at the end.
 _TRAIN, _WATCH, _SHOW, _SCORE = range(4)
@@ -339,8 +342,8 @@ class _Run:
             self._steps_of_an_epoch() / self._members * (self._epochs - at.done) / 2
         )  # others will stop as well
         active = self._active()
-        nan = active & lost.diverged(at.logs, at.here, self._group.job.watched(at.done), self._carry)
-        staying = who_stays(at.here, active & ~nan, self._machine.operations * steps)
+        nan = active & lost.diverged(at.logs, at.here, self._group.job.watched(at.done), self._weights_now)
+        staying = _who_stays(at.here, active & ~nan, self._machine.operations * steps)
         if staying is None and not np.array_equal(nan, active):
             return
         self._store()
@@ -390,6 +393,9 @@ class _Run:
 
     def _active(self) -> np.ndarray:
         return np.asarray(self._carry.active)
+
+    def _weights_now(self) -> list[np.ndarray]:
+        return [np.asarray(leaf) for leaf in self._carry.state[0]]
 
     def _known(self, before: program.Carry, values: Any) -> np.ndarray:  # noqa: ANN401
         """Values of members that still trained; NaN once they have stopped."""
@@ -447,3 +453,22 @@ class _Run:
             at.midway = Midway(within.stage, within.pieces, within.steps, leaves)
         self._slot.save(at)
         at.midway = None
+
+
+def _who_stays(here: np.ndarray, active: np.ndarray, each: float) -> np.ndarray | None:
+    """Which members go on in a narrower program, because the others have stopped; None if that is not worth it.
+
+    Args:
+        here: Places of the members that are on the devices; the last may stand there repeatedly.
+        active: Whether each of them still trains.
+        each: Operations that a member will still take.
+
+    Returns:
+        Their positions among `here`, filled up with the last one so that the devices share them evenly.
+    """
+    _, first = np.unique(here, return_index=True)
+    alive = np.array([i for i in np.sort(first) if active[i]], int)
+    width = len(alive) + -len(alive) % devices.start().count
+    if not len(alive) or 2 * width > len(here) or each * (len(here) - width) < _WORTH_COMPILING:
+        return None
+    return np.concatenate([alive, np.repeat(alive[-1:], width - len(alive))])

@@ -21,6 +21,7 @@ from caviar.population import (
     memory,
     narrow,
     program,
+    remembered,
     spread,
     stream,
     stream_program,
@@ -135,11 +136,11 @@ def _groups(
     job: Job, template: Template, in_program: tuple[Rule, ...]
 ) -> Iterator[tuple[list[int], Callable[..., Part], Probe | None]]:
     """Members that share a program, and what trains some of them."""
-    for shared in _programs(job, template):
+    for shared in _programs(job, template, in_program):
         group = chunk.Group(
             job,
             shared.passes,
-            program.make_program(template.model, shared.steps, shared.passes, in_program),
+            shared.machine,
             shared.steps.train.traced,
             partial(_first, job, template),
             rate_position(template.model),
@@ -223,9 +224,10 @@ class _Shared:
     members: list[int]
     passes: program.Passes
     steps: program.Steps
+    machine: program.Program
 
 
-def _programs(job: Job, template: Template) -> Iterator[_Shared]:
+def _programs(job: Job, template: Template, in_program: tuple[Rule, ...]) -> Iterator[_Shared]:
     """The fewest programs: one, but for members that watch rows and those that do not.
 
     Where the model's step cannot take batches of any number of rows, members' numbers of rows must agree too.
@@ -234,10 +236,10 @@ def _programs(job: Job, template: Template) -> Iterator[_Shared]:
     members = sorted(range(len(job.seats)), key=lambda i: len(job.seats[i].fit))
     for some in _alike(job, members, lambda seat: len(seat.watch) > 0):
         try:
-            yield _shared(job, template, some, program.make_look)
+            yield _shared(job, template, in_program, some, program.make_look)
         except NotRagged:
             for few in _alike(job, some, lambda seat: (len(seat.fit), len(seat.watch), len(seat.scored))):
-                yield _shared(job, template, few, program.make_pass)
+                yield _shared(job, template, in_program, few, program.make_pass)
 
 
 def _alike(job: Job, members: Sequence[int], what: Callable[[Seat], object]) -> Iterator[list[int]]:
@@ -248,7 +250,11 @@ def _alike(job: Job, members: Sequence[int], what: Callable[[Seat], object]) -> 
 
 
 def _shared(
-    job: Job, template: Template, members: list[int], make_look: Callable[[list[int], int], program.Pass]
+    job: Job,
+    template: Template,
+    in_program: tuple[Rule, ...],
+    members: list[int],
+    make_look: Callable[[list[int], int], program.Pass],
 ) -> _Shared:
     seats = [job.seats[member] for member in members]
     look = job.validation_batch_size or job.batch_size
@@ -262,13 +268,16 @@ def _shared(
         _watches(job),
         sample_of(job),
     )
-    state = _shapes(template.model)
     with _tracing():
-        return _Shared(
-            members,
-            passes,
-            program.trace_steps(template.model, state, _number_shapes(job), job.sample, passes),
-        )
+        key = remembered.key_of(job, template, passes, in_program)
+        made = remembered.find(key)
+        if made is None:
+            steps = program.trace_steps(
+                template.model, _shapes(template.model), _number_shapes(job), job.sample, passes
+            )
+            made = steps, program.make_program(template.model, steps, passes, in_program)
+            remembered.remember(key, made)
+    return _Shared(members, passes, *made)
 
 
 def _number_shapes(job: Job) -> dict[str, Any]:

@@ -1,0 +1,58 @@
+"""Programs that this process has made before: a training of the same structure needs no other."""
+
+from collections import OrderedDict
+from collections.abc import Hashable, Sequence
+from threading import Lock
+
+import jax
+
+from caviar.population import program
+from caviar.population.callbacks import Rule
+from caviar.population.job import Job
+from caviar.population.lift import LEARNING_RATE, numbers
+from caviar.population.structure import CannotCompare, structure
+from caviar.population.template import Template
+
+Made = tuple[program.Steps, program.Program]
+
+_MOST = 32  # each holds a model, and what was compiled for it
+_made: OrderedDict[Hashable, Made] = OrderedDict()
+_lock = Lock()
+
+
+def key_of(job: Job, template: Template, passes: program.Passes, rules: Sequence[Rule]) -> Hashable | None:
+    """What is equal for two trainings only if one program serves both; None if nobody can tell.
+
+    The names that Keras makes up are part of it, as logs bear them.
+    """
+    model = template.model
+    try:
+        text = structure(template, job.sample())
+    except CannotCompare:
+        return None
+    fixed = {key: value for key, value in numbers(model).items() if key not in {*job.numbers, LEARNING_RATE}}
+    names = (*getattr(model, "output_names", ()), *(metric.name for metric in model.metrics))
+    layers = tuple(layer.name for layer in model.layers) if job.probe else ()
+    return (
+        *(text, tuple(job.numbers), tuple(fixed.items()), names, layers, passes, tuple(rules)),
+        *(str(jax.tree.structure(job.sample())), repr(sorted(jax.config.values.items()))),
+    )
+
+
+def find(key: Hashable | None) -> Made | None:
+    """What was made for such a training; None if nothing was."""
+    with _lock:
+        if key is None or key not in _made:
+            return None
+        _made.move_to_end(key)
+        return _made[key]
+
+
+def remember(key: Hashable | None, made: Made) -> None:
+    """Keep what was made, instead of what was not asked for longest."""
+    if key is None:
+        return
+    with _lock:
+        _made[key] = made
+        while len(_made) > _MOST:
+            _made.popitem(last=False)
