@@ -273,6 +273,8 @@ def measure_in_turn(
 ) -> Iterator[dict[int, Arm]]:
     """The same with one seed per fold, population after population: what is over is there if time ends meanwhile.
 
+    Made for searches, in which other recipes of the same kind follow.
+
     Args:
         bench: Rows, splits, seeds and scores.
         recipes: What to train.
@@ -286,7 +288,7 @@ def measure_in_turn(
     stages: list[Sequence[Job]] = [fitting.stages for fitting in fittings]
     if parts is not None:
         stages = [_part_of(jobs, part) for jobs, part in zip(stages, parts, strict=True)]
-    for trained in train_staged_in_turn(stages, monitor):
+    for trained in train_staged_in_turn(stages, monitor, more=True):
         arms = {i: _arm(bench, recipes[i], fittings[i], one, (1, 1), "", "") for i, one in trained.items()}
         yield (
             arms if parts is None else {i: replace(arms[i], states=one.states) for i, one in trained.items()}

@@ -24,6 +24,8 @@ _BLOCK_SECONDS = 0.5
 _LOOKS, _LEAST_BETWEEN_LOOKS = 20, 10
 # What a narrower program must save to be worth its compilation: about two seconds of a core.
 _WORTH_COMPILING = 2e10
+# What members may take that only fill up a tile, so that populations of other sizes share its program.
+_SPARE = 3e9
 
 
 @dataclass(frozen=True, eq=False)
@@ -237,8 +239,13 @@ class _Chunk:
 
     def _width(self, way: str, members: int) -> int:
         """How many members a tile has, of all devices together."""
-        count = devices.start().count
-        return count * spread.width(way, -(-members // count), self._bytes_each, largest(self._group.traced))
+        count, step = devices.start().count, largest(self._group.traced)
+        spare = _SPARE / self._operations(self._epochs) / count
+        return count * spread.width(way, -(-members // count), self._bytes_each, step, spare)
+
+    def _operations(self, epochs: float) -> float:
+        """What so many epochs of a member take."""
+        return max(1.0, 6.0 * self._parameters * self._group.passes.fit.width * epochs)
 
     def _laid_out(
         self, here: np.ndarray, width: int, carried: Callable[[np.ndarray], program.Carry]
@@ -403,8 +410,8 @@ class _Chunk:
         narrower = self._width(at.way[0], len(alive))
         tiles = -(-len(alive) // width)
         saved = tiles * width - -(-len(alive) // narrower) * narrower
-        rows = self._group.passes.fit.width * (self._epochs - at.done) / 2  # others will stop as well
-        if saved > 0 and 6 * self._parameters * rows * saved >= _WORTH_COMPILING:
+        each = self._operations((self._epochs - at.done) / 2)  # others will stop as well
+        if saved > 0 and each * saved >= _WORTH_COMPILING:
             return alive, narrower
         return (alive if tiles < len(self._tiles) else None), width
 

@@ -1,5 +1,6 @@
 """The first state of every member: drawn for all at once, equal to what Keras itself would draw."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ State = tuple[list[Any], list[Any], list[Any], list[Any]]
 
 # Drawn once: LLVM's costly passes took four times as long to compile as they could ever save.
 _QUICK = {"xla_backend_optimization_level": 1}
+_AT_ONCE, _AT_ONCE_BYTES = 16, 2**26
 
 
 class Given(SeedGenerator):
@@ -28,17 +30,30 @@ class Given(SeedGenerator):
         return jnp.stack([self._seed, jnp.zeros_like(self._seed)])
 
 
-def draw(template: Template, build: Build, batch: tuple[Any, ...], seeds: Sequence[int]) -> State:
+def draw(
+    template: Template,
+    build: Build,
+    batch: tuple[Any, ...],
+    seeds: Sequence[int],
+    drawn_by: Callable[..., list[jax.Array]] | None = None,
+) -> State:
     """First values of all variables for all members.
 
     Member `i` gets what `keras.utils.set_random_seed(seeds[i]); build()` would give it.
 
+    Args:
+        template: The recipe's.
+        build: Its builder.
+        batch: Rows that the template was made with.
+        seeds: Of the members.
+        drawn_by: From `drawer` of a template of the same structure, where there is one already.
+
     Returns:
         Four lists of arrays of shape (member, ...).
     """
-    return grouped(
-        _rebuilt(build, batch, seeds) if template.rebuild else _drawn(template, seeds), template.counts
-    )
+    if template.rebuild:
+        return grouped(_rebuilt(build, batch, seeds), template.counts)
+    return grouped(_drawn(template, seeds, drawn_by or drawer(template)), template.counts)
 
 
 def grouped(flat: Sequence[Any], counts: Sequence[int]) -> State:
@@ -50,7 +65,8 @@ def grouped(flat: Sequence[Any], counts: Sequence[int]) -> State:
     return groups[0], groups[1], groups[2], groups[3]
 
 
-def _drawn(template: Template, seeds: Sequence[int]) -> list[Any]:
+def drawer(template: Template) -> Callable[..., list[jax.Array]]:
+    """Integers that Keras draws under a seed (member, draw) → values of the variables that are drawn, compiled."""
     flat = [v for group in variables(template.model) for v in group]
 
     def one_member(row: jax.Array) -> list[jax.Array]:
@@ -60,38 +76,55 @@ def _drawn(template: Template, seeds: Sequence[int]) -> list[Any]:
             if origin.initializer is not None
         ]
 
-    drawn = iter(on_device(template.origins, one_member, seeds))
+    return compiled(one_member)
+
+
+def _drawn(template: Template, seeds: Sequence[int], drawn_by: Callable[..., list[jax.Array]]) -> list[Any]:
+    different, which = np.unique(seeds, return_inverse=True)  # members of other settings share seeds
+    drawn = iter(on_host(template, drawn_by, different.tolist()))
     # Values that the builder set stay outside: another learning rate is then the same program.
     return [
         np.broadcast_to(origin.value, (len(seeds), *origin.value.shape))
         if origin.value is not None
-        else next(drawn)
+        else next(drawn)[which]
         for origin in template.origins
     ]
 
 
-def on_device(
-    origins: Sequence[Origin],
-    one_member: Callable[..., list[jax.Array]],
+def compiled(one_member: Callable[..., list[jax.Array]]) -> Callable[..., list[jax.Array]]:
+    """A function of one member as a compiled one of many."""
+    several: Callable[..., list[jax.Array]] = jax.jit(jax.vmap(one_member), compiler_options=_QUICK)
+    return several
+
+
+def on_host(
+    template: Template,
+    draw_all: Callable[..., list[jax.Array]],
     seeds: Sequence[int],
     *own: Any,  # noqa: ANN401
 ) -> list[np.ndarray]:
-    """What a function draws for every member.
+    """What a function draws for every member, so many at a time that one program serves all numbers of members.
 
     Args:
-        origins: Of the variables that it draws.
-        one_member: Takes the integers that Keras draws under a member's seed, and what is the member's own.
+        template: Of the variables that it draws.
+        draw_all: From `compiled`: takes the integers that Keras draws under members' seeds, and what is their own.
         seeds: Of the members.
         own: Trees of arrays (member, …).
 
     Returns:
         Arrays (member, …) on the host.
     """
-    last = max((o.draw for o in origins if o.draw is not None), default=-1)
+    last = max((o.draw for o in template.origins if o.draw is not None), default=-1)
     sequence = np.array([seed_draws(seed, last + 1) for seed in seeds], np.uint32).reshape(len(seeds), -1)
-    values = jax.jit(jax.vmap(one_member, axis_size=len(seeds)), compiler_options=_QUICK)(sequence, *own)
-    # On the host from here: dividing an array among devices compiles a program, dividing memory does not.
-    return [np.asarray(value) for value in values]
+    each = 4 * sum(math.prod(v.shape) for group in variables(template.model) for v in group)
+    at_once = int(np.clip(_AT_ONCE_BYTES // max(1, each), 1, _AT_ONCE))
+    parts: list[list[np.ndarray]] = []
+    for start in range(0, len(seeds), at_once):
+        some = np.minimum(np.arange(start, start + at_once), len(seeds) - 1)
+        drawn = draw_all(*jax.tree.map(lambda a, some=some: a[some], (sequence, *own)))
+        # On the host from here: dividing an array among devices compiles a program, dividing memory does not.
+        parts.append([np.asarray(value)[: len(seeds) - start] for value in drawn])
+    return [np.concatenate(values) for values in zip(*parts, strict=True)]
 
 
 def first_value(origin: Origin, variable: Any, row: jax.Array) -> jax.Array:  # noqa: ANN401

@@ -6,7 +6,7 @@ the place that it has in the narrow one.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -16,7 +16,7 @@ import numpy as np
 from keras import initializers
 from keras.src.initializers.random_initializers import compute_fans  # the gate to Keras' internals
 
-from caviar.population.initial import Given, State, first_value, grouped, on_device
+from caviar.population.initial import Given, State, compiled, first_value, grouped, on_host
 from caviar.population.job import MemberValues
 from caviar.population.template import Origin, Template, variables
 
@@ -31,29 +31,49 @@ DRAWN = (
 _CUT_DEVIATION = 0.87962566103423978
 
 
-def draw(wide: Template, own: Sequence[Template], seeds: Sequence[int]) -> State:
+def draw(
+    wide: Template,
+    own: Sequence[Template],
+    seeds: Sequence[int],
+    drawn_by: Callable[..., list[jax.Array]] | None = None,
+) -> State:
     """First values of members whose layers lie in wider ones.
 
     Args:
         wide: The template of the program.
         own: For each member that of its recipe.
         seeds: For each member.
+        drawn_by: From `drawer` of templates of the same structures, where there is one already.
 
     Returns:
         Four lists of arrays (member, …) in the shapes of the wide model, zero where a member has nothing.
     """
     origins = own[0].origins
-    flat = [variable for group in variables(wide.model) for variable in group]
     shapes = [_shapes(one) for one in own]
-    inside = [
-        k
-        for k, variable in enumerate(flat)
-        if type(origins[k].initializer) in DRAWN and any(each[k] != tuple(variable.shape) for each in shapes)
-    ]
+    inside = _inside(origins)
     sizes = [np.array([each[k] for each in shapes], np.uint32) for k in inside]
     scales = [
         np.array([_scale(origins[k].initializer, each[k]) for each in shapes], np.float32) for k in inside
     ]
+    drawn = iter(on_host(wide, drawn_by or drawer(wide, origins), seeds, sizes, scales))
+    values = [
+        next(drawn) if origin.value is None else np.stack([np.asarray(one.origins[k].value) for one in own])
+        for k, origin in enumerate(origins)
+    ]
+    return grouped(
+        [_only_own(one, [each[k] for each in shapes]) for k, one in enumerate(values)], wide.counts
+    )
+
+
+def drawer(wide: Template, origins: Sequence[Origin]) -> Callable[..., list[jax.Array]]:
+    """What draws first values, compiled, given seeds and of each array of `DRAWN` numbers its own sizes and scale.
+
+    Args:
+        wide: The template of the program.
+        origins: Of the variables of the members' own recipes.
+    """
+    flat = [variable for group in variables(wide.model) for variable in group]
+    inside = _inside(origins)
 
     def one_member(row: jax.Array, sizes: list[jax.Array], scales: list[jax.Array]) -> list[jax.Array]:
         given = dict(zip(inside, zip(sizes, scales, strict=True), strict=True))
@@ -63,14 +83,12 @@ def draw(wide: Template, own: Sequence[Template], seeds: Sequence[int]) -> State
             if origin.initializer is not None
         ]
 
-    drawn = iter(on_device(origins, one_member, seeds, sizes, scales))
-    values = [
-        next(drawn) if origin.value is None else np.stack([np.asarray(one.origins[k].value) for one in own])
-        for k, origin in enumerate(origins)
-    ]
-    return grouped(
-        [_only_own(one, [each[k] for each in shapes]) for k, one in enumerate(values)], wide.counts
-    )
+    return compiled(one_member)
+
+
+def _inside(origins: Sequence[Origin]) -> list[int]:
+    """Variables whose numbers a member looks up among those that the wide array has."""
+    return [k for k, origin in enumerate(origins) if type(origin.initializer) in DRAWN]
 
 
 def _shapes(template: Template) -> list[tuple[int, ...]]:

@@ -1,7 +1,8 @@
 """Programs that this process has made before: a training of the same structure needs no other."""
 
 from collections import OrderedDict
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
 from threading import Lock
 
 import jax
@@ -13,7 +14,21 @@ from caviar.population.lift import LEARNING_RATE, numbers
 from caviar.population.structure import CannotCompare, structure
 from caviar.population.template import Template
 
-Made = tuple[program.Steps, program.Program]
+
+@dataclass(frozen=True, eq=False)
+class Made:
+    """What trainings of a structure share.
+
+    Attributes:
+        steps: Of one member, traced.
+        machine: The program.
+        draw: Draws first values (initial.py).
+    """
+
+    steps: program.Steps
+    machine: program.Program
+    draw: Callable[..., list[jax.Array]]
+
 
 _MOST = 32  # each holds a model, and what was compiled for it
 _made: OrderedDict[Hashable, Made] = OrderedDict()
@@ -35,7 +50,7 @@ def key_of(job: Job, template: Template, passes: program.Passes, rules: Sequence
     layers = tuple(layer.name for layer in model.layers) if job.probe else ()
     return (
         *(text, tuple(job.numbers), tuple(fixed.items()), names, layers, passes, tuple(rules)),
-        *(str(jax.tree.structure(job.sample())), repr(sorted(jax.config.values.items()))),
+        *(job.narrow is None, str(jax.tree.structure(job.sample())), repr(sorted(jax.config.values.items()))),
     )
 
 

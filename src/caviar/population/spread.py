@@ -62,23 +62,27 @@ def over_members(way: str, function: Callable[..., Any], in_axes: Sequence[int |
     return jax.vmap(written_out(function) if devices.start().kind == "cpu" else function, in_axes)
 
 
-def width(way: str, members: int, bytes_each: int, largest: int = 0) -> int:
+def width(way: str, members: int, bytes_each: int, largest: int = 0, spare: float = 0.0) -> int:
     """How many members of a device stand side by side; on the last axis whole vectors of them.
 
     Members come in tiles of one width, the last one filled up, so that any number of them is trained by one program.
     Of all widths whose tiles take little more time than those of the best, it is the widest: populations of other
-    sizes are then likelier to share it.
+    sizes are then likelier to share it. It is no question of which programs there are already: numbers of a
+    population must not depend on what was trained before.
 
     Args:
         way: One of `WAYS`.
         members: How many there are on a device.
         bytes_each: Of one member's state.
         largest: Numbers in the largest array that a step of one member computes.
+        spare: How many members more would take no time worth a program.
 
     >>> width("last", 150, 1000), width("last", 10, 1000), width("last", 150, 44_000)  # on a CPU
     (80, 16, 32)
     >>> width("vmap", 150, 1000), width("vmap", 10, 1000), width("vmap", 150, 1000, largest=50_000)
     (16, 10, 4)
+    >>> width("vmap", 10, 1000, spare=6), width("vmap", 1, 1000, spare=100)
+    (16, 1)
     """
     if devices.start().kind != "cpu":
         return members
@@ -92,5 +96,10 @@ def width(way: str, members: int, bytes_each: int, largest: int = 0) -> int:
     else:
         most = int(min(_TILE, max(VECTOR, _CACHE_BYTES / bytes_each // VECTOR * VECTOR)))
         widths, lost = list(range(VECTOR, most + 1, VECTOR)), 0.0
-    took = {one: -(-members // one) * (one + lost) for one in widths}
-    return max(one for one in widths if took[one] <= _AS_GOOD * min(took.values()))
+    if members == 1:
+        return widths[0]
+    tiles = {one: -(-members // one) for one in widths}
+    enough = _AS_GOOD * min(tiles[one] * (one + lost) for one in widths)
+    return max(
+        one for one in widths if tiles[one] * (one + lost) <= enough or tiles[one] * one - members <= spare
+    )

@@ -38,9 +38,19 @@ def train_staged(
 
 
 def train_staged_in_turn(
-    trainings: Sequence[Sequence[Job]], monitor: Monitor | None = None, keep: Keep | None = None
+    trainings: Sequence[Sequence[Job]],
+    monitor: Monitor | None = None,
+    keep: Keep | None = None,
+    *,
+    more: bool = False,
 ) -> Iterator[dict[int, Trained]]:
     """The same population after population: what is over is there, even if time ends during the next one.
+
+    Args:
+        trainings: As above.
+        monitor: Told of progress.
+        keep: Where the state is kept while they train.
+        more: Whether recipes with other widths are likely to follow.
 
     Yields:
         What training gave, by the recipes' places.
@@ -51,7 +61,7 @@ def train_staged_in_turn(
         some, left = sorted(left), []
         jobs = [_from(parts[i], trainings[i][stage]) for i in some]
         inside = keep.inside(f"stage-{stage}") if keep is not None and stage else keep
-        for trained, _ in train_in_turn(jobs, monitor, inside):
+        for trained, _ in train_in_turn(jobs, monitor, inside, more=more):
             over = {}
             for place, one in trained.items():
                 i = some[place]

@@ -13,7 +13,7 @@ from caviar.population.callbacks import rate_variable, sets_rate
 from caviar.population.glance import glance, text_of_rows
 from caviar.population.job import Job, Monitor, Trained
 from caviar.population.keep import Keep
-from caviar.population.lift import LEARNING_RATE, numbers
+from caviar.population.lift import LEARNING_RATE, WIDTH, numbers
 from caviar.population.probe import layer_names
 from caviar.population.structure import CannotCompare, structure
 from caviar.population.template import Build, Template, make_template
@@ -71,7 +71,7 @@ def train_together(
 
 
 def train_in_turn(
-    jobs: Sequence[Job], monitor: Monitor | None = None, keep: Keep | None = None
+    jobs: Sequence[Job], monitor: Monitor | None = None, keep: Keep | None = None, *, more: bool = False
 ) -> Iterator[tuple[dict[int, Trained], bool]]:
     """The same population after population: what is over is there, even if time ends during the next one.
 
@@ -79,12 +79,13 @@ def train_in_turn(
         jobs: One per recipe.
         monitor: Told of progress, of one population after the other.
         keep: Where the state is kept while they train.
+        more: Whether recipes with other widths are likely to follow: one that is alone then lies in wider layers too.
 
     Yields:
         What training gave, by the jobs' places; and whether it was a population.
     """
     devices.start()
-    for n, family in enumerate(_families(jobs)):
+    for n, family in enumerate(_families(jobs, more=more)):
         some = [jobs[i] for i in family.jobs]
         try:
             inside = None if keep is None else keep.inside(f"population-{n}")
@@ -110,12 +111,12 @@ def count_populations(jobs: Sequence[Job]) -> int:
     return len(_families(jobs))
 
 
-def _families(jobs: Sequence[Job]) -> list[_Family]:
+def _families(jobs: Sequence[Job], *, more: bool = False) -> list[_Family]:
     families: dict[object, _Family] = {}
     known: dict[object, tuple[_Described, object]] = {}
     alike = _Alike()
     for i, job in enumerate(jobs):
-        found = alike.find(job) if len(jobs) > 1 else None
+        found = alike.find(job) if len(jobs) > 1 or more else None
         key: object = i
         values: dict[str, float] = {}
         if found is not None:
@@ -128,7 +129,7 @@ def _families(jobs: Sequence[Job]) -> list[_Family]:
         family.numbers.append(values)
     fits = [key for key, (found, _) in known.items() if found.widths and _may_be_widened(jobs, families[key])]
     wider = _widened(
-        jobs, [_Candidate(families[key], *known[key], _work(jobs, families[key])) for key in fits]
+        jobs, [_Candidate(families[key], *known[key], _work(jobs, families[key])) for key in fits], more=more
     )
     inside = {id(one) for _, some in wider for one in some}
     return sorted(
@@ -183,7 +184,9 @@ class _Candidate:
         )
 
 
-def _widened(jobs: Sequence[Job], candidates: Sequence[_Candidate]) -> list[tuple[_Family, list[_Family]]]:
+def _widened(
+    jobs: Sequence[Job], candidates: Sequence[_Candidate], *, more: bool
+) -> list[tuple[_Family, list[_Family]]]:
     """Families whose narrow members lie in wider layers, each with those that it is made of.
 
     Members are filled up as long as that takes less than the programs that it saves.
@@ -192,26 +195,61 @@ def _widened(jobs: Sequence[Job], candidates: Sequence[_Candidate]) -> list[tupl
     groups: list[list[_Candidate]] = []
     for one in sorted(candidates, key=lambda one: -sum(map(math.prod, one.shapes))):
         for group in groups:
-            if one.fits(group[0]) and _filling([*group, one]) <= worth * len(group):
+            if one.fits(group[0]) and _filling([*group, one], _widest([*group, one])) <= worth * len(group):
                 group.append(one)
                 break
         else:
             groups.append([one])
-    found = [(_wide_family(jobs, group), [one.family for one in group]) for group in groups if len(group) > 1]
+    found = [
+        (_wide_family(jobs, group), [one.family for one in group])
+        for group in groups
+        if len(group) > 1 or more
+    ]
     return [(whole, parts) for whole, parts in found if whole is not None]
 
 
-def _filling(group: Sequence[_Candidate]) -> float:
-    """Operations that members take for what is not their own."""
-    wide = [tuple(map(max, *shapes)) for shapes in zip(*(one.shapes for one in group), strict=True)]
+def _widest(group: Sequence[_Candidate]) -> list[tuple[int, ...]]:
+    """Shapes of variables in which those of all of them lie."""
+    return [tuple(map(max, *shapes)) for shapes in zip(*(one.shapes for one in group), strict=True)]
+
+
+def _filling(group: Sequence[_Candidate], wide: Sequence[tuple[int, ...]]) -> float:
+    """Operations that members take in variables of such shapes for what is not their own."""
     weights = sum(map(math.prod, wide))
     return sum(one.work * (weights - sum(map(math.prod, one.shapes))) for one in group)
 
 
 def _wide_family(jobs: Sequence[Job], group: Sequence[_Candidate]) -> _Family | None:
-    """All jobs of a group; None if a copy of their model with wider layers turns out to be another model."""
+    """All jobs of a group; None if a copy of their model with wider layers turns out to be another model.
+
+    Layers are as wide as the next powers of two, if filling those up takes less than the programs that it saves: so
+    what is trained next, of other widths or for other epochs, is likely to share the program.
+    """
+    widest = tuple(map(max, zip(*(one.described.widths for one in group), strict=True)))
+    wide = _wide_template(jobs, group, tuple(1 << (units - 1).bit_length() for units in widest))
+    worth = _WORTH_COMPILING * devices.start().count * len(group)
+    if wide is None or _filling(group, [v.shape for v in wide[1].model.trainable_variables]) > worth:
+        wide = _wide_template(jobs, group, widest)
+    if wide is None:
+        return None
+    members = sorted(
+        (i, {**values, **dropout_widths(one.described.template.model)}, one.described.template)
+        for one in group
+        for i, values in zip(one.family.jobs, one.family.numbers, strict=True)
+    )
+    return _Family(
+        [i for i, _, _ in members],
+        [values for _, values, _ in members],
+        wide[0],
+        [own for _, _, own in members],
+    )
+
+
+def _wide_template(
+    jobs: Sequence[Job], group: Sequence[_Candidate], units: tuple[int, ...]
+) -> tuple[Build, Template] | None:
+    """Builder and template of a model with hidden layers of so many units; None if it differs in more than that."""
     first = jobs[group[0].family.jobs[0]]
-    units = tuple(map(max, *(one.described.widths for one in group)))
     build = widened(first.build, units, first.sample())
     try:
         template = make_template(build, first.sample())
@@ -223,17 +261,7 @@ def _wide_family(jobs: Sequence[Job], group: Sequence[_Candidate]) -> _Family | 
         for one in group
     ):
         return None
-    members = sorted(
-        (i, {**values, **dropout_widths(one.described.template.model)}, one.described.template)
-        for one in group
-        for i, values in zip(one.family.jobs, one.family.numbers, strict=True)
-    )
-    return _Family(
-        [i for i, _, _ in members],
-        [values for _, values, _ in members],
-        build,
-        [own for _, _, own in members],
-    )
+    return build, template
 
 
 @dataclass(frozen=True)
@@ -313,10 +341,13 @@ def _setting(job: Job, values: dict[str, float]) -> tuple[object, ...]:
 
 
 def _together(jobs: Sequence[Job], family: _Family) -> Job:
-    """One job of all seats; only numbers that differ are lifted, so that a single recipe keeps its bits."""
+    """One job of all seats; only numbers that differ are lifted, so that a single recipe keeps its bits.
+
+    Widths of layers that lie in wider ones are lifted in any case: the next members may have others.
+    """
     values = family.numbers
     weight, first = _sets([job.weight for job in jobs])
-    differ = [key for key in values[0] if len({one[key] for one in values}) > 1]
+    differ = [key for key in values[0] if key.startswith(WIDTH) or len({one[key] for one in values}) > 1]
     together = replace(
         jobs[0],
         weight=weight,

@@ -28,13 +28,14 @@ from caviar.population import (
 )
 from caviar.population.callbacks import NotInProgram, Rule, rate_position, rules
 from caviar.population.chunk import Part, Untraceable
-from caviar.population.initial import State, draw
+from caviar.population.initial import State, draw, drawer
 from caviar.population.job import Job, Monitor, Saved, Seat, Trained, make_history
 from caviar.population.keep import Keep
 from caviar.population.lift import LEARNING_RATE
 from caviar.population.probe import Probe
 from caviar.population.probed import make_probes, sample_of
 from caviar.population.ragged import NotRagged
+from caviar.population.remembered import Made
 from caviar.population.template import Template, first_line, make_template, variables
 
 # More members per device fall out of the cache: a thousand of a tiny network ran twice as fast as ten
@@ -140,21 +141,23 @@ def _groups(
         group = chunk.Group(
             job,
             shared.passes,
-            shared.machine,
-            shared.steps.train.traced,
-            partial(_first, job, template),
+            shared.made.machine,
+            shared.made.steps.train.traced,
+            partial(_first, job, template, shared.made.draw),
             rate_position(template.model),
             in_program,
         )
-        yield shared.members, partial(chunk.train_chunk, group), shared.steps.probe
+        yield shared.members, partial(chunk.train_chunk, group), shared.made.steps.probe
 
 
-def _first(job: Job, template: Template, members: Sequence[int]) -> State:
+def _first(
+    job: Job, template: Template, drawn_by: Callable[..., list[jax.Array]] | None, members: Sequence[int]
+) -> State:
     """First state of some members (member, …)."""
     seeds = [job.seats[member].seed for member in members]
     if job.narrow is not None:
-        return narrow.draw(template, [job.narrow[member] for member in members], seeds)
-    return draw(template, job.build, job.sample(), seeds)
+        return narrow.draw(template, [job.narrow[member] for member in members], seeds, drawn_by)
+    return draw(template, job.build, job.sample(), seeds, drawn_by)
 
 
 def _streamed(
@@ -182,7 +185,7 @@ def _streamed(
                 ways,
                 stream_program.Machine(template.model, steps, in_program),
                 _log_shapes(job, steps, passes, state, numbers),
-                partial(_first, job, template),
+                partial(_first, job, template, None),
                 rate_position(template.model),
                 in_program,
             ),
@@ -223,8 +226,7 @@ class _Shared:
 
     members: list[int]
     passes: program.Passes
-    steps: program.Steps
-    machine: program.Program
+    made: Made
 
 
 def _programs(job: Job, template: Template, in_program: tuple[Rule, ...]) -> Iterator[_Shared]:
@@ -275,9 +277,13 @@ def _shared(
             steps = program.trace_steps(
                 template.model, _shapes(template.model), _number_shapes(job), job.sample, passes
             )
-            made = steps, program.make_program(template.model, steps, passes, in_program)
+            machine = program.make_program(template.model, steps, passes, in_program)
+            drawn_by = (
+                drawer(template) if job.narrow is None else narrow.drawer(template, job.narrow[0].origins)
+            )
+            made = Made(steps, machine, drawn_by)
             remembered.remember(key, made)
-    return _Shared(members, passes, *made)
+    return _Shared(members, passes, made)
 
 
 def _number_shapes(job: Job) -> dict[str, Any]:
