@@ -14,7 +14,7 @@ import pytest
 
 import caviar
 from caviar.errors import ModelError, RunError
-from caviar.population import chunk, devices, memory
+from caviar.population import chunk, devices, memory, spread
 
 devices.start()
 import keras  # noqa: E402 - only once JAX is its backend
@@ -196,38 +196,47 @@ def test_half_precision_is_kept_to_the_bit(tmp_path):
     assert digest(first) == digest(again)
 
 
+@pytest.fixture
+def trained_at_once(monkeypatch):
+    """How many members took their steps in each block of epochs, those included that fill up the last tile."""
+    found, advance = [], chunk._Chunk._advance
+
+    def noting(self, tiles, *rest):
+        found.append(sum(len(tile.places) for tile in tiles))
+        return advance(self, tiles, *rest)
+
+    monkeypatch.setattr(chunk._Chunk, "_advance", noting)
+    return found
+
+
+def stopping(**arguments):
+    stop = keras.callbacks.EarlyStopping(patience=5, min_delta=1e-2, restore_best_weights=True)
+    return caviar.fit(
+        *(build, X, Y),
+        **{"seeds": 8, "folds": 4, "epochs": 200, "batch_size": 16, "validation_split": 0.3} | arguments,
+        callbacks=[stop],
+        verbose=0,
+    )
+
+
 @pytest.mark.thorough
-def test_members_that_have_stopped_leave_and_nobody_notices(monkeypatch):
-    """The others go on in a narrower program, and every number is that of the wide one."""
-    widths = []
-    compiled = chunk._compiled
-
-    def noting(block, given):
-        widths.append(len(given[0].active))
-        return compiled(block, given)
-
-    monkeypatch.setattr(chunk, "_compiled", noting)
-
-    def trained():
-        stop = keras.callbacks.EarlyStopping(patience=5, min_delta=1e-2, restore_best_weights=True)
-        return caviar.fit(
-            *(build, X, Y),
-            seeds=8,
-            folds=4,
-            epochs=200,
-            batch_size=16,
-            validation_split=0.3,
-            callbacks=[stop],
-            verbose=0,
-        )
-
-    monkeypatch.setattr(chunk, "_WORTH_COMPILING", float("inf"))
-    wide = trained()
-    assert widths == [32]
-    monkeypatch.setattr(chunk, "_WORTH_COMPILING", 0.0)
-    narrow = trained()
-    assert len(widths) > 2
-    assert sorted(widths[1:], reverse=True) == widths[1:]
+@pytest.mark.parametrize(("most", "worth"), [(16, 0.0), (4, float("inf"))], ids=["narrower", "fewer tiles"])
+def test_members_that_have_stopped_leave_and_nobody_notices(most, worth, monkeypatch, trained_at_once):
+    """The others go on in a narrower program or in fewer tiles, and every number is that of the wide one."""
+    monkeypatch.setattr(chunk, "_SPARE", 0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(chunk._Chunk, "_fewer", lambda self, _: (None, self._at.width))
+        wide = stopping()
+    everybody = set(trained_at_once)
+    assert everybody == {32}
+    trained_at_once.clear()
+    monkeypatch.setattr(chunk, "_WORTH_COMPILING", worth)
+    monkeypatch.setattr(spread, "_MOST_ON_FIRST", most)
+    narrow = stopping()
+    assert len(set(trained_at_once)) > 2
+    assert sorted(trained_at_once, reverse=True) == trained_at_once
+    training = np.isfinite(wide.history["loss"]).sum(0)[-1]
+    assert trained_at_once[-1] <= max(4, 2 * training) * devices.start().count
     for name, values in wide.history.items():
         np.testing.assert_allclose(narrow.history[name], values, atol=1e-5, err_msg=name)
     np.testing.assert_allclose(narrow.scores["loss"], wide.scores["loss"], atol=1e-5)
@@ -259,11 +268,11 @@ def test_running_out_of_memory_halves_the_members_that_train_together(monkeypatc
     whole = trained_in_parts()
     advance, seen = chunk._Chunk._advance, []
 
-    def exhausted(self, rows, length):
+    def exhausted(self, *given):
         seen.append(len(self.seats))
         if len(self.seats) > 12:
             raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes.")
-        return advance(self, rows, length)
+        return advance(self, *given)
 
     monkeypatch.setattr(chunk._Chunk, "_advance", exhausted)
     halves = trained_in_parts()

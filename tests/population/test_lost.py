@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import caviar
-from caviar.population import chunk, devices, lost
+from caviar.population import chunk, devices, lost, stream
 
 devices.start()
 import keras  # noqa: E402 - only once JAX is its backend
@@ -46,7 +46,8 @@ def left(monkeypatch):
         leave(at, some, *rest)
 
     monkeypatch.setattr(lost, "leave", seen)
-    monkeypatch.setattr(chunk, "_WORTH_COMPILING", 0.0)
+    for module in (chunk, stream):
+        monkeypatch.setattr(module, "_WORTH_COMPILING", 0.0)
     return places
 
 

@@ -8,9 +8,11 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from caviar.errors import OptionError
-from caviar.population import fastest, spread
+from caviar.population import devices, fastest, spread
 from caviar.population.job import Job
 from caviar.population.train import train
 from tests.population.conftest import assert_equals_fit
@@ -24,17 +26,34 @@ def small():
     return model
 
 
-@pytest.mark.parametrize("way", spread.WAYS)
-@pytest.mark.parametrize("members", [1, 5, 85])
-def test_tiles_and_padding_do_not_show(way, members):
-    def some(a, b):
-        both = spread.over_members(way, lambda a, b, c: {"sum": a @ b + c}, (0, 0, None))
-        return both(a, b, 1.5)
+@given(
+    way=st.sampled_from(list(spread.WAYS)),
+    members=st.integers(1, 1000),
+    bytes_each=st.integers(4, 10**7),
+    largest=st.integers(1, 10**6),
+    spare=st.floats(0, 100),
+)
+def test_tiles_waste_little_or_hardly_any_time(way, members, bytes_each, largest, spare):
+    """Members that fill the last tile up take little of the time, or may be spared; one alone is alone."""
+    width = spread.width(way, members, bytes_each, largest, spare)
+    filling = -members % width
+    if way == spread.LAST:
+        assert width % spread.VECTOR == 0
+        assert filling <= max(spread.VECTOR + 0.1 * (members + spread.VECTOR), spare)
+    else:
+        assert width <= 16
+        assert filling <= max(0.15 * members + 1, spare)
+        assert filling == 0 or members > 1
 
-    rng = np.random.default_rng(0)
-    a, b = (jnp.asarray(rng.normal(size=(members, 3, 3)), jnp.float32) for _ in range(2))
-    answer = spread.in_tiles(way, 9, some, a, b)["sum"]
-    np.testing.assert_allclose(answer, np.asarray(a) @ np.asarray(b) + 1.5, rtol=1e-5, atol=1e-6)
+
+@given(members=st.integers(2, 200), more=st.integers(2, 200))
+def test_short_trainings_of_any_number_of_members_have_tiles_of_one_width(members, more):
+    assert spread.width("vmap", members, 1000, 50, 1e6) == spread.width("vmap", more, 1000, 50, 1e6) == 16
+
+
+def test_elsewhere_all_members_stand_side_by_side(monkeypatch):
+    monkeypatch.setattr(spread.devices, "start", lambda: devices.Devices("gpu", 1))
+    assert spread.width("vmap", 777, 1000) == 777
 
 
 @pytest.mark.thorough

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import caviar
-from caviar.population import chunk, devices, keep, stream
+from caviar.population import devices, keep, stream
 from caviar.population.keep import Slot
 from caviar.population.source import Ranges
 
@@ -283,13 +283,13 @@ def widths(monkeypatch):
 @pytest.mark.thorough
 def test_members_that_have_stopped_leave_and_nobody_notices(monkeypatch, widths, tmp_path):
     """Each epoch trains at most twice the members that still train; one that is killed then goes on as narrow."""
-    monkeypatch.setattr(chunk, "_WORTH_COMPILING", float("inf"))
+    monkeypatch.setattr(stream, "_WORTH_COMPILING", float("inf"))
     wide = stopping()
     assert set(widths) == {8}
     training = np.isfinite(wide.history["loss"]).sum(0)
     assert (training[: len(widths)] > 0).all()
     widths.clear()
-    monkeypatch.setattr(chunk, "_WORTH_COMPILING", 0.0)
+    monkeypatch.setattr(stream, "_WORTH_COMPILING", 0.0)
     narrow = stopping()
     assert len(set(widths)) > 2
     spare = devices.start().count
@@ -332,10 +332,10 @@ def test_members_that_diverge_leave(monkeypatch, widths):
             verbose=0,
         )
 
-    monkeypatch.setattr(chunk, "_WORTH_COMPILING", float("inf"))
+    monkeypatch.setattr(stream, "_WORTH_COMPILING", float("inf"))
     wide = trained()
     assert set(widths) == {8}
-    monkeypatch.setattr(chunk, "_WORTH_COMPILING", 0.0)
+    monkeypatch.setattr(stream, "_WORTH_COMPILING", 0.0)
     narrow = trained()
     assert widths[-1] == 4
     assert_alike(narrow, wide)

@@ -26,6 +26,8 @@ _LOOKS, _LEAST_BETWEEN_LOOKS = 20, 10
 _WORTH_COMPILING = 2e10
 # What members may take that only fill up a tile, so that populations of other sizes share its program.
 _SPARE = 3e9
+# So few members of a device stay by themselves, unless others follow: wide tiles may be rounded otherwise than `fit`.
+_FEW = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -240,8 +242,10 @@ class _Chunk:
     def _width(self, way: str, members: int) -> int:
         """How many members a tile has, of all devices together."""
         count, step = devices.start().count, largest(self._group.traced)
-        spare = _SPARE / self._operations(self._epochs) / count
-        return count * spread.width(way, -(-members // count), self._bytes_each, step, spare)
+        spare, each = _SPARE / self._operations(self._epochs) / count, -(-members // count)
+        if each <= _FEW and not self._group.job.followed:
+            spare = 0.0
+        return count * spread.width(way, each, self._bytes_each, step, spare)
 
     def _operations(self, epochs: float) -> float:
         """What so many epochs of a member take."""

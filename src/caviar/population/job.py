@@ -99,6 +99,7 @@ class Job:
             if it had never stopped, but for what the recipe says now. None to begin with first weights.
         narrow: Per seat the template of its own recipe, where its hidden layers lie in wider ones that the builder
             makes (widths.py); None where all have the builder's widths.
+        followed: Whether members of the same kind are likely to follow, so that a program for more of them pays.
         look: How the builder's model looks, where it has been built before (glance.py); None where nobody looked.
     """
 
@@ -129,6 +130,7 @@ class Job:
     source: Batches | None = None
     begun: Sequence[MemberValues] | None = None
     narrow: Sequence[Template] | None = None
+    followed: bool = False
     look: Glance | None = None
 
     @property

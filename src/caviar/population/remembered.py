@@ -46,7 +46,8 @@ def key_of(job: Job, template: Template, passes: program.Passes, rules: Sequence
     except CannotCompare:
         return None
     fixed = {key: value for key, value in numbers(model).items() if key not in {*job.numbers, LEARNING_RATE}}
-    names = (*getattr(model, "output_names", ()), *(metric.name for metric in model.metrics))
+    outputs = getattr(model, "output_names", ())
+    names = (*(outputs if len(outputs) > 1 else ()), *(metric.name for metric in model.metrics))
     layers = tuple(layer.name for layer in model.layers) if job.probe else ()
     return (
         *(text, tuple(job.numbers), tuple(fixed.items()), names, layers, passes, tuple(rules)),

@@ -50,7 +50,7 @@ def train_staged_in_turn(
         trainings: As above.
         monitor: Told of progress.
         keep: Where the state is kept while they train.
-        more: Whether recipes with other widths are likely to follow.
+        more: Whether recipes of the same kind are likely to follow.
 
     Yields:
         What training gave, by the recipes' places.

@@ -79,7 +79,8 @@ def train_in_turn(
         jobs: One per recipe.
         monitor: Told of progress, of one population after the other.
         keep: Where the state is kept while they train.
-        more: Whether recipes with other widths are likely to follow: one that is alone then lies in wider layers too.
+        more: Whether recipes of the same kind are likely to follow: they then share programs that are wider than these
+            need.
 
     Yields:
         What training gave, by the jobs' places; and whether it was a population.
@@ -89,7 +90,7 @@ def train_in_turn(
         some = [jobs[i] for i in family.jobs]
         try:
             inside = None if keep is None else keep.inside(f"population-{n}")
-            whole = train(_together(some, family), monitor, keep=inside)
+            whole = train(replace(_together(some, family), followed=more), monitor, keep=inside)
         except NotTogether:
             for i in family.jobs:
                 inside = None if keep is None else keep.inside(f"recipe-{i}")
