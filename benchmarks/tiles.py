@@ -87,13 +87,13 @@ def tiled(width: int | None) -> Iterator[None]:
     """While this lasts, so many members of a core stand side by side; None for as many as Caviar takes."""
     from caviar.population import spread as ways
 
-    own = ways.tile
+    own = ways.width
     if width is not None:
-        ways.tile = lambda _way, members, *_: min(width, members)  # type: ignore[assignment]
+        ways.width = lambda _way, members, *_: min(width, members)  # type: ignore[assignment]
     try:
         yield
     finally:
-        ways.tile = own
+        ways.width = own
 
 
 def turns(network: Network) -> dict[str, Callable[[], tuple[float, float]]]:
