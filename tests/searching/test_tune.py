@@ -109,6 +109,7 @@ def test_a_search_that_is_over_is_not_trained_again(found, monkeypatch):
     monkeypatch.setattr("caviar.searching.generation.measure_in_turn", None)
     again = tuned(folder=found.path)
     assert [line.score for line in again.lines] == [line.score for line in found.lines]
+    assert again.record.seconds >= sum(line.seconds for line in found.lines), "what it took before counts too"
 
 
 @pytest.mark.parametrize(

@@ -129,6 +129,7 @@ def search_in_folder(
         going = begin().replay([outcome(study, line) for line in lines])
         study.voice.say(f"  {len(lines)} trials are finished already.")
         study.copy(lines)
+    earlier = sum(line.seconds for line in lines)
     judge = None if study.apart is None else Judge(study, study.apart)
     try:
         lines = run(study, going, lines, trials, judge)
@@ -136,7 +137,7 @@ def search_in_folder(
         study.voice.say(f"  Stopped. {again[0].upper()}{again[1:]} goes on with it.")
         raise
     winner = conclude(study, lines, judge)
-    record = _recorded(study, method.name, winner, lines)
+    record = _recorded(study, method.name, winner, lines, earlier)
     study.folder.finish(record)
     write_search(study.folder.path, record, lines, study.space)
     return study.recipe(winner.line), record, study.folder.path, lines
@@ -296,12 +297,15 @@ def in_words(study: Study, winner: Winner, lines: Sequence[TrialLine]) -> str:
     return " ".join(said)
 
 
-def _recorded(study: Study, search: str, winner: Winner, lines: Sequence[TrialLine]) -> SearchRecord:
+def _recorded(
+    study: Study, search: str, winner: Winner, lines: Sequence[TrialLine], earlier: float
+) -> SearchRecord:
+    """What there is to say, where trials before this call took so many seconds."""
     metric, (repeats, folds) = study.bench.metric, study.bench.shape
     several = len(study.objectives) > 1
     return SearchRecord(
         created=time.strftime("%Y-%m-%d %H:%M:%S"),
-        seconds=study.clock.spent(),
+        seconds=earlier + study.clock.spent(),
         versions={"caviar": importlib.metadata.version("caviar")},
         search=search,
         objectives=[one.name for one in study.objectives],
