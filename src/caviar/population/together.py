@@ -202,7 +202,7 @@ def _widened(
         else:
             groups.append([one])
     found = [
-        (_wide_family(jobs, group), [one.family for one in group])
+        (_wide_family(jobs, group, more=more), [one.family for one in group])
         for group in groups
         if len(group) > 1 or more
     ]
@@ -211,7 +211,8 @@ def _widened(
 
 def _widest(group: Sequence[_Candidate]) -> list[tuple[int, ...]]:
     """Shapes of variables in which those of all of them lie."""
-    return [tuple(map(max, *shapes)) for shapes in zip(*(one.shapes for one in group), strict=True)]
+    shapes = zip(*(one.shapes for one in group), strict=True)
+    return [tuple(map(max, zip(*each, strict=True))) for each in shapes]
 
 
 def _filling(group: Sequence[_Candidate], wide: Sequence[tuple[int, ...]]) -> float:
@@ -220,16 +221,21 @@ def _filling(group: Sequence[_Candidate], wide: Sequence[tuple[int, ...]]) -> fl
     return sum(one.work * (weights - sum(map(math.prod, one.shapes))) for one in group)
 
 
-def _wide_family(jobs: Sequence[Job], group: Sequence[_Candidate]) -> _Family | None:
+def _wide_family(jobs: Sequence[Job], group: Sequence[_Candidate], *, more: bool) -> _Family | None:
     """All jobs of a group; None if a copy of their model with wider layers turns out to be another model.
 
-    Layers are as wide as the next powers of two, if filling those up takes less than the programs that it saves: so
-    what is trained next, of other widths or for other epochs, is likely to share the program.
+    Where others are likely to follow, layers are as wide as the next powers of two, if filling those up takes less than
+    a program: so what is trained next, of other widths, is likely to share it.
     """
     widest = tuple(map(max, zip(*(one.described.widths for one in group), strict=True)))
-    wide = _wide_template(jobs, group, tuple(1 << (units - 1).bit_length() for units in widest))
-    worth = _WORTH_COMPILING * devices.start().count * len(group)
-    if wide is None or _filling(group, [v.shape for v in wide[1].model.trainable_variables]) > worth:
+    wide = None
+    if more:
+        wide = _wide_template(jobs, group, tuple(1 << (units - 1).bit_length() for units in widest))
+        if wide is not None:
+            shapes = [tuple(variable.shape) for variable in wide[1].model.trainable_variables]
+            beyond = _filling(group, shapes) - _filling(group, _widest(group))
+            wide = wide if beyond <= _WORTH_COMPILING else None
+    if wide is None and len(group) > 1:
         wide = _wide_template(jobs, group, widest)
     if wide is None:
         return None
