@@ -1,5 +1,6 @@
 """Trainings of one structure share programs, whatever was trained before, and none gets another one's."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 
@@ -164,3 +165,89 @@ def _group(job):
     template = make_template(job.build, job.sample())
     (_, train_some, _), *_ = training._groups(job, template, ())
     return train_some.args[0], list(range(len(job.seats))), job.epochs, Monitor(), None, None
+
+
+def test_what_is_set_globally_is_part_of_it(job_of, compiled):
+    def classes():
+        model = keras.Sequential([keras.Input((6,)), L.Dense(1, "sigmoid")])
+        model.compile("sgd", "binary_crossentropy")
+        return model
+
+    usual = keras.config.epsilon()
+    try:
+        for epsilon in (usual, 0.3):
+            keras.config.set_epsilon(epsilon)
+            job = job_of(classes)
+            assert_equals_fit(job, train(job), 0)
+    finally:
+        keras.config.set_epsilon(usual)
+    assert len(compiled) == 2
+
+
+class Reference(L.Layer):
+    """Looks at so many rows of a batch, if it has them: two rows tell nothing."""
+
+    def __init__(self, rows):
+        super().__init__()
+        self.rows = rows
+
+    def call(self, x):
+        return x - keras.ops.mean(x[: self.rows], axis=0)
+
+
+class Ending(keras.optimizers.SGD):
+    """Multiplies weights at the end, where `fit` puts averages in their place."""
+
+    def __init__(self, factor):
+        super().__init__(0.1, use_ema=True, ema_overwrite_frequency=None)
+        self.factor = factor
+
+    def finalize_variable_values(self, var_list):
+        for variable in var_list:
+            variable.assign(variable * self.factor)
+
+
+def referring(rows):
+    model = keras.Sequential([keras.Input((6,)), Reference(rows), L.Dense(1)])
+    model.compile("sgd", "mse")
+    return model
+
+
+def ending(factor):
+    model = keras.Sequential([keras.Input((6,)), L.Dense(1)])
+    model.compile(Ending(factor), "mse")
+    return model
+
+
+@pytest.mark.parametrize(("build", "settings"), [(referring, (4, 8)), (ending, (1.0, 5.0))])
+def test_parts_of_ones_own_in_one_call_are_told_apart(build, settings, job_of):
+    """By full batches and by what they do at the end: two rows and one step would not show it."""
+    jobs = [job_of(partial(build, setting)) for setting in settings]
+    first = []
+    for trained, _ in train_in_turn(jobs):
+        for place, one in trained.items():
+            alone = train(jobs[place])
+            np.testing.assert_allclose(one.history["loss"], alone.history["loss"], atol=1e-6)
+            np.testing.assert_allclose(one.states[0][0][0], alone.states[0][0][0], atol=1e-6)
+            first.append(one.states[0][0][0])
+    assert not np.allclose(*first, atol=1e-3), "the settings change nothing: this test sees nothing"
+
+
+def test_large_models_are_not_kept(job_of, monkeypatch):
+    monkeypatch.setattr(remembered, "_made", type(remembered._made)())
+    train(job_of(network))
+    assert len(remembered._made) == 1
+    monkeypatch.setattr(remembered, "_MOST_BYTES", 10)
+    train(job_of(partial(network, "tanh")))
+    assert not remembered._made
+
+
+@pytest.mark.thorough
+def test_threads_do_not_disturb_each_other(job_of):
+    """They share Keras' global seeds, from which models are built."""
+    jobs = [job_of(partial(network, activation)) for activation in ("relu", "tanh", "elu")] * 3
+    alone = [train(job).outputs for job in jobs[:3]]
+    with ThreadPoolExecutor(3) as threads:
+        together = [one.outputs for one in threads.map(train, jobs)]
+    for outputs, expected in zip(together, alone * 3, strict=True):
+        np.testing.assert_array_equal(np.stack(outputs), np.stack(expected))

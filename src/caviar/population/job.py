@@ -188,6 +188,13 @@ class Job:
         return (x, y, np.ones(2, np.float32)) if weighed else (x, y)
 
     @property
+    def full_batch(self) -> int:
+        """Rows of a full batch."""
+        if self.source is not None:
+            return len(jax.tree.leaves(self.source.first)[0])
+        return min(self.batch_size, max(len(seat.fit) for seat in self.seats))
+
+    @property
     def streams(self) -> bool:
         """Whether rows come block by block."""
         return self.ranges is not None or self.source is not None

@@ -233,7 +233,7 @@ class Keep:
 def fingerprint(job: Job, template: Template, rules: object) -> str:
     """A text that is the same only for the same training."""
     try:
-        model = structure(template, job.sample())
+        model = structure(template, job.sample(), job.full_batch)
     except CannotCompare:
         model = template.model.to_json() if isinstance(template.model, keras.Sequential) else ""
     told = hashlib.sha256()

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from threading import Lock
 
 import jax
+import keras
 
 from caviar.population import program
 from caviar.population.callbacks import Rule
 from caviar.population.job import Job
 from caviar.population.lift import LEARNING_RATE, numbers
-from caviar.population.structure import CannotCompare, structure
+from caviar.population.structure import CannotCompare, is_of_keras, structure
 from caviar.population.template import Template
 
 
@@ -23,14 +24,17 @@ class Made:
         steps: Of one member, traced.
         machine: The program.
         draw: Draws first values (initial.py).
+        bytes: Of the model's variables.
     """
 
     steps: program.Steps
     machine: program.Program
     draw: Callable[..., list[jax.Array]]
+    bytes: int
 
 
-_MOST = 32  # each holds a model, and what was compiled for it
+# Each holds what was compiled for it, and a model with room for all its variables.
+_MOST, _MOST_BYTES = 32, 2**28
 _made: OrderedDict[Hashable, Made] = OrderedDict()
 _lock = Lock()
 
@@ -38,9 +42,12 @@ _lock = Lock()
 def key_of(job: Job, template: Template, passes: program.Passes, rules: Sequence[Rule]) -> Hashable | None:
     """What is equal for two trainings only if one program serves both; None if nobody can tell.
 
-    The names that Keras makes up are part of it, as logs bear them.
+    That is so of models with parts of the user's own, which may do another thing for every number of rows, and read
+    anything from anywhere. The names that Keras makes up are part of it, as logs bear them.
     """
     model = template.model
+    if not is_of_keras(model):
+        return None
     try:
         text = structure(template, job.sample())
     except CannotCompare:
@@ -52,6 +59,7 @@ def key_of(job: Job, template: Template, passes: program.Passes, rules: Sequence
     return (
         *(text, tuple(job.numbers), tuple(fixed.items()), names, layers, passes, tuple(rules)),
         *(job.narrow is None, str(jax.tree.structure(job.sample())), repr(sorted(jax.config.values.items()))),
+        *(keras.config.epsilon(), keras.config.floatx(), keras.config.image_data_format()),
     )
 
 
@@ -65,10 +73,10 @@ def find(key: Hashable | None) -> Made | None:
 
 
 def remember(key: Hashable | None, made: Made) -> None:
-    """Keep what was made, instead of what was not asked for longest."""
+    """Keep what was made, instead of what was not asked for longest; not what is too large to be kept at all."""
     if key is None:
         return
     with _lock:
         _made[key] = made
-        while len(_made) > _MOST:
+        while len(_made) > _MOST or sum(one.bytes for one in _made.values()) > _MOST_BYTES:
             _made.popitem(last=False)

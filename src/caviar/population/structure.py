@@ -21,6 +21,7 @@ from keras.src.utils.naming import to_snake_case  # the gate to Keras' internals
 from caviar.population import initial
 from caviar.population.callbacks import rate_variable
 from caviar.population.lift import LEARNING_RATE, Place, lifted, places
+from caviar.population.step import finish
 from caviar.population.template import Template, variables
 
 
@@ -28,7 +29,7 @@ class CannotCompare(Exception):  # noqa: N818 - an outcome, not an error
     """Why nobody can tell whether another recipe would make the same program: this one needs its own."""
 
 
-def structure(template: Template, batch: tuple[Any, ...]) -> str:
+def structure(template: Template, batch: tuple[Any, ...], rows: int | None = None) -> str:
     """A text that is equal for two recipes only if one program, and one way to draw first values, serves both.
 
     It leaves out the numbers of `lift.numbers` and the names that Keras made up (`dense_3`).
@@ -36,6 +37,7 @@ def structure(template: Template, batch: tuple[Any, ...]) -> str:
     Args:
         template: The recipe's, from `make_template`.
         batch: The rows that the template was made with; their shapes and types are part of the text.
+        rows: Of a full batch, which is what parts of the user's own may depend on; None for as many as `batch` has.
 
     Raises:
         CannotCompare: The builder computes first values itself; or the steps of a model with parts of the user's
@@ -62,9 +64,28 @@ def structure(template: Template, batch: tuple[Any, ...]) -> str:
     try:
         program = _described([model], model, found)
     except _Foreign:
-        program = [_steps(model, batch, found), _drawing(template)]
-    rows = [_shape(part) for part in jax.tree.leaves(batch)]
-    return json.dumps([rows, list(found), _first_values(template, found), program], indent=0)
+        program = [_steps(model, _of_rows(batch, rows), found), _drawing(template)]
+    shapes = [_shape(part) for part in jax.tree.leaves(batch)]
+    return json.dumps([shapes, list(found), _first_values(template, found), program], indent=0)
+
+
+def is_of_keras(model: keras.Model) -> bool:
+    """Whether a model is made of Keras' own parts alone, so that its attributes tell all that any of its steps does."""
+    try:
+        _described([model], model, places(model))
+    except _Foreign:
+        return False
+    return True
+
+
+def _of_rows(batch: tuple[Any, ...], rows: int | None) -> tuple[Any, ...]:
+    """Shapes and types of a batch of so many rows."""
+    if rows is None:
+        return batch
+    several: tuple[Any, ...] = jax.tree.map(
+        lambda a: jax.ShapeDtypeStruct((rows, *a.shape[1:]), jax.dtypes.canonicalize_dtype(a.dtype)), batch
+    )
+    return several
 
 
 class _Foreign(Exception):  # noqa: N818 - an outcome, not an error
@@ -231,8 +252,9 @@ def _steps(model: keras.Model, batch: tuple[Any, ...], found: Mapping[str, Place
             trained, after = model.train_step(state, batch)
             tested, gathered = model.test_step((state[0], state[1], state[3]), batch)
             outputs, _ = model.predict_step((state[0], state[1]), batch)
+            finished = finish(model, state)
         names.extend([*trained, *tested])
-        return [list(trained.values()), after, list(tested.values()), gathered, outputs]
+        return [list(trained.values()), after, list(tested.values()), gathered, outputs, finished]
 
     state = tuple([jax.ShapeDtypeStruct(v.shape, v.dtype) for v in group] for group in variables(model))
     pairs = {key: jax.ShapeDtypeStruct((2,), "float32") for key in found}

@@ -25,7 +25,7 @@ _DRAWS = 4096
 _TEMPLATE_SEEDS = (20_011, 30_011)
 
 CHANGING_KERAS = threading.RLock()
-"""Held while methods of Keras' classes, which all threads share, are replaced by others."""
+"""Held while methods of Keras' classes or global random states, which all threads share, are replaced by others."""
 
 
 @dataclass(frozen=True)
@@ -303,17 +303,18 @@ def _draw_positions(seed: int) -> dict[int, int]:
 
 @contextmanager
 def global_seeds_restored() -> Iterator[None]:
-    """Leave the user's global random states as they were."""
-    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 - Keras seeds the legacy one
-    names = ("global_seed_generator", "global_random_seed")
-    kept = {name: global_state.get_global_attribute(name) for name in names}
-    try:
-        yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(numpy)  # noqa: NPY002
-        for name, value in kept.items():
-            global_state.set_global_attribute(name, value)
+    """Leave the user's global random states as they were; other threads wait, for they share these states."""
+    with CHANGING_KERAS:
+        python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 - Keras seeds the legacy one
+        names = ("global_seed_generator", "global_random_seed")
+        kept = {name: global_state.get_global_attribute(name) for name in names}
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(numpy)  # noqa: NPY002
+            for name, value in kept.items():
+                global_state.set_global_attribute(name, value)
 
 
 def first_line(error: BaseException) -> str:

@@ -260,7 +260,7 @@ def _wide_template(
     build = widened(first.build, units, first.sample())
     try:
         template = make_template(build, first.sample())
-        wide = structure(template, first.sample())
+        wide = structure(template, first.sample(), first.full_batch)
     except (CannotCompare, ModelError):
         return None
     if beside(template.model) != beside(group[0].described.template.model) or not all(
@@ -310,7 +310,7 @@ class _Alike:
             return replace(known, numbers={**known.numbers, **look.numbers})
         template = make_template(job.build, batch)
         try:
-            text = structure(template, batch)
+            text = structure(template, batch, job.full_batch)
         except CannotCompare:
             return None
         found = _Described(

@@ -281,7 +281,8 @@ def _shared(
             drawn_by = (
                 drawer(template) if job.narrow is None else narrow.drawer(template, job.narrow[0].origins)
             )
-            made = Made(steps, machine, drawn_by)
+            size = sum(v.size * v.dtype.itemsize for v in jax.tree.leaves(_shapes(template.model)))
+            made = Made(steps, machine, drawn_by, size)
             remembered.remember(key, made)
     return _Shared(members, passes, made)
 
