@@ -14,7 +14,7 @@ from caviar.population.job import Job, Seat
 from caviar.population.keep import Keep
 from caviar.population.narrow import draw
 from caviar.population.template import build_alone, make_template, variables
-from caviar.population.together import train_together
+from caviar.population.together import train_in_turn, train_together
 from caviar.population.train import train
 from caviar.population.widths import widened, widths
 from tests.population.conftest import fit_alone
@@ -391,3 +391,15 @@ def test_filling_up_that_takes_longer_than_a_program_is_not_worth_it():
 
 def test_probed_members_keep_their_own_layers():
     assert families(jobs(plain, probe=1)) == [[0], [1]]
+
+
+LIKE_ONE_BEFORE = (((6, 3), 0.1, 2), ((6, 3), 0.001, 4), ((3, 5), 0.001, 4))
+
+
+@pytest.mark.parametrize("more", [False, True])
+def test_a_rate_is_ones_own_although_a_recipe_like_it_came_before(more):
+    """With another rate and for other epochs: it is built once for both, and trains apart."""
+    some = [job(partial(plain, *size, rate), epochs=epochs) for size, rate, epochs in LIKE_ONE_BEFORE]
+    for trained, _ in train_in_turn(some, more=more):
+        for place, one in trained.items():
+            assert_same(one, train(some[place]))

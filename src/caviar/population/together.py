@@ -350,11 +350,17 @@ def _setting(job: Job, values: dict[str, float]) -> tuple[object, ...]:
 def _together(jobs: Sequence[Job], family: _Family) -> Job:
     """One job of all seats; only numbers that differ are lifted, so that a single recipe keeps its bits.
 
-    Widths of layers that lie in wider ones are lifted in any case: the next members may have others.
+    Of layers that lie in wider ones widths are lifted in any case, for the next members may have others; and the rate,
+    because a member's template may be that of a recipe with another one.
     """
     values = family.numbers
     weight, first = _sets([job.weight for job in jobs])
-    differ = [key for key in values[0] if key.startswith(WIDTH) or len({one[key] for one in values}) > 1]
+    differ = [
+        key
+        for key in values[0]
+        if len({one[key] for one in values}) > 1
+        or (family.wide is not None and (key.startswith(WIDTH) or key == LEARNING_RATE))
+    ]
     together = replace(
         jobs[0],
         weight=weight,
