@@ -44,9 +44,9 @@ def build(rate=0.01):
     return model
 
 history = caviar.fit(
-    build, x, y, seeds=4, folds=5, epochs=1500, batch_size=16, validation_split=0.3, verbose=0,
+    build, x, y, seeds=4, folds=5, epochs=6000, batch_size=16, validation_split=0.3, verbose=0,
     recipes={"slow": {"rate": 0.0003}, "fast": {"rate": 0.02}}, folder=sys.argv[1], engine=sys.argv[2],
-    callbacks=[keras.callbacks.EarlyStopping(patience=200, min_delta=1e-3, restore_best_weights=True)],
+    callbacks=[keras.callbacks.EarlyStopping(patience=1500, min_delta=1e-3, restore_best_weights=True)],
 )
 told = hashlib.sha256()
 for values in (*history.history.values(), *history.scores.values()):
