@@ -38,8 +38,7 @@ from caviar.population.ragged import NotRagged
 from caviar.population.remembered import Made
 from caviar.population.template import Template, first_line, make_template, variables
 
-# More members per device fall out of the cache: a thousand of a tiny network ran twice as fast as ten
-# thousand at once.
+# What members bring and say is held for so many at once; their steps are taken tile by tile (chunk.py).
 _MEMBERS_PER_DEVICE = 1000
 # What a member carries exists about so many times at once: before and after a step, on the host, as gradients.
 _COPIES = 6
@@ -316,7 +315,7 @@ def _tracing() -> Iterator[None]:
 
 
 def _chunks(members: list[int], bytes_each: int) -> list[list[int]]:
-    """Equally large parts, so that they share a compiled program; none larger than cache and memory like."""
+    """Equally large parts, none larger than memory likes; where members are not in tiles, they share a program so."""
     count = devices.start().count
     room = max(count, memory.budget() // max(1, bytes_each))
     parts = -(-len(members) // min(_MEMBERS_PER_DEVICE * count, room))
