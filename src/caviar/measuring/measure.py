@@ -230,6 +230,7 @@ def measure_all(
     bench: Bench,
     recipes: Sequence[Recipe],
     *,
+    first_repeat_seeds: int = 1,
     seeds: int = 1,
     ask_fit: bool = False,
     show: bool = True,
@@ -245,6 +246,7 @@ def measure_all(
     Args:
         bench: Rows, splits, seeds and scores.
         recipes: What to train.
+        first_repeat_seeds: Seeds per fold in the first repeat, as in `measure`.
         seeds: Seeds per fold; an ensemble has as many as it needs.
         ask_fit: Also score the training rows.
         show: Record the held-out rows' curves.
@@ -256,11 +258,13 @@ def measure_all(
     networks = [replace(one, name="", title="", changes=(), blended_with=()) for one in recipes]
     first = [networks.index(one) for one in networks]
     kept = sorted(set(first))
-    fittings = _fittings(bench, [recipes[i] for i in kept], seeds, ask_fit=ask_fit, show=show)
+    fittings = _fittings(
+        bench, [recipes[i] for i in kept], (first_repeat_seeds, seeds), ask_fit=ask_fit, show=show
+    )
     trained = train_staged([fitting.stages for fitting in fittings], monitor, keep)
     places = [kept.index(i) for i in first]
     return [
-        _arm(bench, recipe, fittings[place], trained[place], (1, seeds), said, source)
+        _arm(bench, recipe, fittings[place], trained[place], (first_repeat_seeds, seeds), said, source)
         for recipe, place, said, source in zip(recipes, places, what, sources, strict=True)
     ]
 
@@ -284,7 +288,7 @@ def measure_in_turn(
     Yields:
         Measured recipes by their places, of those that trained together.
     """
-    fittings = _fittings(bench, recipes, 1, ask_fit=False, show=False)
+    fittings = _fittings(bench, recipes, (1, 1), ask_fit=False, show=False)
     stages: list[Sequence[Job]] = [fitting.stages for fitting in fittings]
     if parts is not None:
         stages = [_part_of(jobs, part) for jobs, part in zip(stages, parts, strict=True)]
@@ -306,19 +310,22 @@ def jobs_for(
         first_repeat_seeds: As in `measure`.
         seeds: Likewise.
     """
-    if first_repeat_seeds == 1:
-        return [fitting.job for fitting in _fittings(bench, recipes, seeds, ask_fit=False, show=False)]
-    most = [max(seeds, first_repeat_seeds if split.repeat == 0 else 1) for split in bench.splits]
-    return [_fitting(bench, one, most, ask_fit=False, show=False, probe=False).job for one in recipes]
+    fittings = _fittings(bench, recipes, (first_repeat_seeds, seeds), ask_fit=False, show=False)
+    return [fitting.job for fitting in fittings]
 
 
 def _fittings(
-    bench: Bench, recipes: Sequence[Recipe], seeds: int, *, ask_fit: bool, show: bool
+    bench: Bench, recipes: Sequence[Recipe], seeds: tuple[int, int], *, ask_fit: bool, show: bool
 ) -> list[Fitting]:
-    """What is to be trained for each recipe; equal targets are one array, so that recipes can share a program."""
+    """What is to be trained for each recipe; equal targets are one array, so that recipes can share a program.
+
+    Seeds are those per fold in the first repeat, and in all; an ensemble has its own number instead of the second.
+    """
     fittings: list[Fitting] = []
+    first, others = seeds
     for recipe in recipes:
-        most = [recipe.ensemble if recipe.ensemble > 1 else seeds] * len(bench.splits)
+        each = recipe.ensemble if recipe.ensemble > 1 else others
+        most = [max(each, first if split.repeat == 0 else 1) for split in bench.splits]
         fitting = _fitting(bench, recipe, most, ask_fit=ask_fit, show=show, probe=False)
         same = next((f.job.y for f in fittings if _equal(f.job.y, fitting.job.y)), fitting.job.y)
         fittings.append(replace(fitting, job=replace(fitting.job, y=same)))

@@ -24,7 +24,8 @@ _BLOCK_SECONDS = 0.5
 _LOOKS, _LEAST_BETWEEN_LOOKS = 20, 10
 # What a narrower program must save to be worth its compilation: about two seconds of a core.
 _WORTH_COMPILING = 2e10
-# What members may take that only fill up a tile, so that populations of other sizes share its program.
+# What members may take that only fill up a tile, so that populations of other sizes share its program: a little, or, if
+# others are likely to follow, what that program takes to compile.
 _SPARE = 3e9
 # So few members of a device stay by themselves, unless others follow: wide tiles may be rounded otherwise than `fit`.
 _FEW = 4
@@ -242,8 +243,9 @@ class _Chunk:
     def _width(self, way: str, members: int) -> int:
         """How many members a tile has, of all devices together."""
         count, step = devices.start().count, largest(self._group.traced)
-        spare, each = _SPARE / self._operations(self._epochs) / count, -(-members // count)
-        if each <= _FEW and not self._group.job.followed:
+        each, followed = -(-members // count), self._group.job.followed
+        spare = (_WORTH_COMPILING if followed else _SPARE) / self._operations(self._epochs) / count
+        if each <= _FEW and not followed:
             spare = 0.0
         return count * spread.width(way, each, self._bytes_each, step, spare)
 

@@ -22,7 +22,7 @@ from caviar.evaluate.confirm import paired_gain, score_apart
 from caviar.evaluate.metrics import Metric
 from caviar.evaluate.reference import no_skill_scores
 from caviar.evaluate.selection import corrected_winner, corrected_winner_by_score
-from caviar.measuring.measure import Arm, Bench, Part, measure
+from caviar.measuring.measure import Arm, Bench, Part, measure_all
 from caviar.measuring.trial import expected_steps
 from caviar.pace import TooSlow
 from caviar.population.begun import why_not
@@ -154,7 +154,7 @@ class Judge:
         """What the defaults say of the rows kept apart (seed, row, output); None where they fail."""
         before = self.study.clock.spent()
         try:
-            said = self._said(self._defaults)
+            said, *_ = self._said(self._defaults)
         except CaviarError:
             return None
         self.seconds = self.study.clock.spent() - before
@@ -182,19 +182,34 @@ class Judge:
         units = _units(data)[apart]
         if best.settings == self.study.space.default() and not best.stages and self.own is not None:
             return score_apart(score, self.own, units), None
-        new = self._said(self.study.recipe(best))
+        new, own = self._both(self.study.recipe(best))
         found = score_apart(score, new, units)
-        if self.own is None:
+        if own is None:
             return found, None
-        return found, paired_gain(score, self.own, new, units, higher_is_better=metric.higher_is_better)
+        return found, paired_gain(score, own, new, units, higher_is_better=metric.higher_is_better)
+
+    def _both(self, recipe: Recipe) -> tuple[np.ndarray, np.ndarray | None]:
+        """What a recipe says of the rows kept apart, and what the defaults say: trained together if neither is yet."""
+        if self.seconds:
+            return self._said(recipe)[0], self.own
+        try:
+            new, own = self._said(recipe, self._defaults)
+        except CaviarError:  # the defaults may fail where others do not
+            return self._said(recipe)[0], self.own
+        return new, own
 
     @cached_property
     def _defaults(self) -> Recipe:
         return self.study.settled(self.study.space.default(), 0)
 
-    def _said(self, recipe: Recipe) -> np.ndarray:
-        arm = measure(self.bench, recipe, first_repeat_seeds=_SEEDS_APART, show=False)
-        return np.asarray((arm.oof if arm.seed_oof is None else arm.seed_oof)[:, self.apart])
+    def _said(self, *recipes: Recipe) -> list[np.ndarray]:
+        nothing = [""] * len(recipes)
+        arms = measure_all(
+            self.bench, recipes, first_repeat_seeds=_SEEDS_APART, show=False, what=nothing, sources=nothing
+        )
+        return [
+            np.asarray((arm.oof if arm.seed_oof is None else arm.seed_oof)[:, self.apart]) for arm in arms
+        ]
 
 
 def run(
