@@ -1,5 +1,6 @@
 """How members that share a program and fit on the devices together train: in blocks of epochs, to their end."""
 
+import contextlib
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -40,6 +41,7 @@ class Group:
         passes: How they go through their rows.
         machine: Their program.
         traced: A training step on a full batch.
+        state: Shapes and types of a member's variables.
         draw: Places of members in the job → first state of all their variables (member, …).
         rate_at: Where the learning rate stands among the optimizer's variables, if it is a number.
         rules: Callbacks that run inside.
@@ -49,6 +51,7 @@ class Group:
     passes: program.Passes
     machine: program.Program
     traced: ClosedJaxpr
+    state: MemberState
     draw: Callable[[Sequence[int]], Any]
     rate_at: int | None
     rules: Sequence[Rule]
@@ -77,6 +80,117 @@ CANNOT_TRACE = (jax.errors.JAXTypeError, TypeError, ValueError, AttributeError, 
 
 class Untraceable(Exception):  # noqa: N818 - an outcome, not an error
     """JAX cannot compile the training step of a model."""
+
+
+def prepare(group: Group, members: Sequence[int], epochs: int) -> None:
+    """Let what members will need be compiled, while something else is traced or trained.
+
+    Args:
+        group: Whose members they are.
+        members: Their places in the job.
+        epochs: How many epochs.
+
+    Raises:
+        Exception: What tracing raises; `train_chunk` would as well.
+    """
+    if devices.start().kind != "cpu":  # a GPU's compiler tries programs out, in memory that others need
+        return
+    needs, machine, job = _Needs.of(group, epochs), group.machine, group.job
+    count = devices.start().count
+    several = -(-len(members) // count) * count
+    way = needs.likely(several)
+    width = needs.width(way, several)
+
+    def many(tree: Any, *shape: int) -> Any:  # noqa: ANN401
+        return jax.tree.map(lambda a: _shape((width, *shape, *a.shape), a.dtype, machine.members), tree)
+
+    data = jax.tree.map(
+        lambda a: _shape(np.shape(a), a.dtype, machine.shared), program.Data(job.x, job.y, job.weight)
+    )
+    piece, one = pieces(width, group.passes.fit.width), np.zeros((), np.int32)
+    carry, state = many(needs.carry), many(group.state)
+    own = many(_member_shapes(group, members))
+    rows = many(np.zeros(group.passes.fit.width, np.int32), piece), many(one, piece)
+    machine.begin.prepare(state)
+    machine.ways[way].prepare(carry, own, data, *rows, one, one)
+    machine.end.prepare(carry)
+    if own.asked.shape[1]:
+        machine.predict.prepare(state, own, data)
+    if job.score:
+        machine.score.prepare(state, own, data)
+
+
+def _shape(shape: Sequence[int], dtype: Any, sharding: Any) -> jax.ShapeDtypeStruct:  # noqa: ANN401
+    return jax.ShapeDtypeStruct(tuple(shape), jax.dtypes.canonicalize_dtype(dtype), sharding=sharding)
+
+
+def _member_shapes(group: Group, members: Sequence[int]) -> program.Member:
+    """Shapes and types of what one member brings."""
+    job, one = group.job, np.zeros((), np.int32)
+    watch, scored = (
+        np.zeros(0 if way is None else way.width, np.int32)
+        for way in (group.passes.watch, group.passes.scored)
+    )
+    asked = np.zeros(max(len(job.asked(job.seats[member])) for member in members), np.int32)
+    numbers = {key: np.zeros(2, np.float32) for key in job.numbers if key != LEARNING_RATE}
+    of_one: Any = (one, one, watch, one, scored, one, asked, group.state[3], numbers)
+    return program.Member(*of_one)
+
+
+@dataclass(frozen=True, eq=False)
+class _Needs:
+    """What members of a group carry and take.
+
+    Attributes:
+        group: Whose members they are.
+        epochs: How many epochs they train.
+        carry: Shapes and types of what one of them carries.
+    """
+
+    group: Group
+    epochs: int
+    carry: program.Carry
+
+    @staticmethod
+    def of(group: Group, epochs: int) -> "_Needs":
+        """Find out, without computing anything."""
+        count = devices.start().count
+        several = jax.tree.map(lambda a: jax.ShapeDtypeStruct((count, *a.shape), a.dtype), group.state)
+        carry = jax.eval_shape(group.machine.begin.function, several)
+        return _Needs(
+            group, epochs, jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), carry)
+        )
+
+    def width(self, way: str, members: int) -> int:
+        """How many members a tile has, of all devices together."""
+        count, step = devices.start().count, largest(self.group.traced)
+        each, followed = -(-members // count), self.group.job.followed
+        spare = (_WORTH_COMPILING if followed else _SPARE) / self.operations(self.epochs) / count
+        if each <= _FEW and not followed:
+            spare = 0.0
+        bytes_each = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(self.carry))
+        return count * spread.width(way, each, bytes_each, step, spare)
+
+    def operations(self, epochs: float) -> float:
+        """What so many epochs of a member take."""
+        weights = sum(leaf.size for leaf in self.group.state[0])
+        return max(1.0, 6.0 * weights * self.group.passes.fit.width * epochs)
+
+    def likely(self, members: int) -> str:
+        """How members are spread over a step, or what is timed first to find out."""
+        ways, population = self._ways(members)
+        found = fastest.known(self.group.job.spread, ways, self.epochs, population)
+        return ways[0] if found is None else found.way
+
+    def choose(self, members: int, prepare: Callable[[str], Callable[[], object]]) -> fastest.Choice:
+        """How members are spread over a step, timed if need be."""
+        ways, population = self._ways(members)
+        return fastest.choose(self.group.job.spread, ways, self.epochs, prepare, population)
+
+    def _ways(self, members: int) -> tuple[tuple[str, ...], str]:
+        found = devices.start()
+        ways = fastest.sensible(self.group.traced, members // found.count, found.kind)
+        return ways, f"{members} {self.group.passes} {self.group.traced}"
 
 
 def train_chunk(
@@ -151,24 +265,24 @@ class _Chunk:
     ) -> None:
         job = group.job
         self._group, self._machine, self._epochs, self._slot = group, group.machine, epochs, slot
+        self._needs = _Needs.of(group, epochs)
+        self._fit: list[Any] = []
+        if way is None:
+            with contextlib.suppress(*CANNOT_TRACE):  # said when it is needed
+                prepare(group, members, epochs)
         self.seats, state, numbers = seated(job, members, group.draw, group.rate_at)
-        self._parameters = sum(leaf[0].size for leaf in state[0])
         self._members = _member(job, self.seats, group.passes, state[3], numbers)
         self._data = self._machine.share(program.Data(job.x, job.y, job.weight))
-        shapes = jax.eval_shape(self._machine.begin, state)
-        self._structure = jax.tree.structure(shapes)
-        self._bytes_each = sum(
-            leaf.size // len(self.seats) * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes)
-        )
+        self._structure = jax.tree.structure(self._needs.carry)
         everybody = np.arange(len(self.seats))
-        kept = slot.load([leaf.dtype for leaf in jax.tree.leaves(shapes)]) if slot else None
+        kept = slot.load([leaf.dtype for leaf in jax.tree.leaves(self._needs.carry)]) if slot else None
         self._at = kept or Standing(done=0, ended=False, here=everybody, leaves=[], logs={})
         self._began, self._before = time.monotonic(), self._at.seconds
         self._every = max(_LEAST_BETWEEN_LOOKS, -(-epochs // _LOOKS))
         if not self._at.way[0]:
             self._at.way = way or self._choose(state)
         if kept is None:
-            self._at.width = self._width(self._at.way[0], len(everybody))
+            self._at.width = self._needs.width(self._at.way[0], len(everybody))
             self._tiles = self._fresh(self._at.width, state)
         else:
             self._tiles = self._placed(kept.here)
@@ -240,19 +354,6 @@ class _Chunk:
             logs, outputs, (trainable, rest, optimizer), scores, done, self._before, self._at.way, held
         )
 
-    def _width(self, way: str, members: int) -> int:
-        """How many members a tile has, of all devices together."""
-        count, step = devices.start().count, largest(self._group.traced)
-        each, followed = -(-members // count), self._group.job.followed
-        spare = (_WORTH_COMPILING if followed else _SPARE) / self._operations(self._epochs) / count
-        if each <= _FEW and not followed:
-            spare = 0.0
-        return count * spread.width(way, each, self._bytes_each, step, spare)
-
-    def _operations(self, epochs: float) -> float:
-        """What so many epochs of a member take."""
-        return max(1.0, 6.0 * self._parameters * self._group.passes.fit.width * epochs)
-
     def _laid_out(
         self, here: np.ndarray, width: int, carried: Callable[[np.ndarray], program.Carry]
     ) -> list[_Tile]:
@@ -305,9 +406,20 @@ class _Chunk:
             said.append([])
             for begin in range(0, length, self._piece(tile)):
                 given = self._given(tile, mine, done, begin)
-                tile.carry, logs = _compiled(self._machine, way, given)(*given)
+                tile.carry, logs = self._program(way, given)(*given)
                 said[-1].append(logs)
         return said
+
+    def _program(self, way: str, given: tuple[Any, ...]) -> Callable[..., Any]:
+        """The program for such members, whose need of memory is known before it runs."""
+        try:
+            found = self._machine.ways[way].program(*given)
+        except CANNOT_TRACE as error:
+            raise Untraceable(str(error)) from error
+        if not any(found is one for one in self._fit):
+            memory.require(found)
+            self._fit.append(found)
+        return found
 
     def _piece(self, tile: _Tile) -> int:
         return pieces(len(tile.places), self._group.passes.fit.width)
@@ -323,19 +435,18 @@ class _Chunk:
 
     def _choose(self, state: MemberState) -> tuple[str, str]:
         """How members are spread over a step: timed, if need be, on epochs of theirs that are then forgotten."""
-        group, found = self._group, devices.start()
+        group = self._group
         rows = Orders(
             replace(group.job, shuffle=False), self.seats, group.passes.fit.width, self._epochs
         ).draw(1)
-        ways = fastest.sensible(group.traced, len(self.seats) // found.count, found.kind)
 
         def prepare(way: str) -> Callable[[], object]:
-            tiles = self._fresh(self._width(way, len(self.seats)), state)
+            tiles = self._fresh(self._needs.width(way, len(self.seats)), state)
             first = rows.of(np.minimum(np.arange(len(tiles[0].places)), tiles[0].real - 1))
             try:
-                _compiled(self._machine, way, self._given(tiles[0], first, 0, 0))
+                self._program(way, self._given(tiles[0], first, 0, 0))
             except (Untraceable, memory.TooLarge) as error:
-                if way == ways[0]:
+                if way == spread.FIRST:
                     raise
                 raise fastest.CannotRun(str(error)) from error
 
@@ -345,8 +456,7 @@ class _Chunk:
 
             return run
 
-        population = f"{len(self.seats)} {group.passes} {group.traced}"
-        choice = fastest.choose(group.job.spread, ways, self._epochs, prepare, population)
+        choice = self._needs.choose(len(self.seats), prepare)
         return choice.way, choice.why
 
     def _record(self, said: list[list[Logs]], length: int) -> None:
@@ -413,10 +523,10 @@ class _Chunk:
         alive = np.flatnonzero(active)
         if not len(alive):
             return None, width
-        narrower = self._width(at.way[0], len(alive))
+        narrower = self._needs.width(at.way[0], len(alive))
         tiles = -(-len(alive) // width)
         saved = tiles * width - -(-len(alive) // narrower) * narrower
-        each = self._operations((self._epochs - at.done) / 2)  # others will stop as well
+        each = self._needs.operations((self._epochs - at.done) / 2)  # others will stop as well
         if saved > 0 and each * saved >= _WORTH_COMPILING:
             return alive, narrower
         return (alive if tiles < len(self._tiles) else None), width
@@ -452,20 +562,6 @@ def seated(
         assert rate_at is not None
         state[2][rate_at] = np.asarray(numbers.pop(LEARNING_RATE), state[2][rate_at].dtype)
     return seats, state, as_arrays(numbers)
-
-
-def _compiled(machine: program.Program, way: str, given: tuple[Any, ...]) -> Callable[..., Any]:
-    """The program for such members, compiled ahead, so that its need of memory is known before it runs."""
-    shapes = (way, *((leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(given)))
-    found = machine.compiled.get(shapes)
-    if found is None:
-        try:
-            found = machine.ways[way].lower(*given).compile()
-        except CANNOT_TRACE as error:
-            raise Untraceable(str(error)) from error
-        memory.require(found)
-        machine.compiled[shapes] = found
-    return found
 
 
 def filled(lists: Sequence[np.ndarray], width: int) -> np.ndarray:

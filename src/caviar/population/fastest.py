@@ -101,6 +101,19 @@ def choose(
         prepare: Compiles a way and returns what carries out one epoch of all members; may raise `CannotRun`.
         population: A text that is the same for the same population.
     """
+    found = known(asked, ways, epochs, population)
+    if found is None:
+        found = _measured(ways, epochs, prepare)
+        with contextlib.suppress(
+            RunError
+        ):  # it only saves time, and bits: a read-only home must not stop the run
+            note = _note(ways, epochs, population)
+            write_text(note, json.dumps({"way": found.way, "why": found.why}))
+    return found
+
+
+def known(asked: str, ways: Sequence[str], epochs: int, population: str) -> Choice | None:
+    """The way, where nothing need be measured for it; else None. Arguments as of `choose`."""
     if asked != AUTO:
         return Choice(asked, f"{WAYS[asked]}: asked for")
     plain = ways[0]
@@ -108,21 +121,13 @@ def choose(
         return Choice(plain, f"{WAYS[plain]}: no other way suits this model and machine")
     if epochs < _FEWEST_EPOCHS:
         return Choice(plain, f"{WAYS[plain]}: {epochs} epochs are too few to try other ways")
-    note = _note(f"{ways} {epochs} {population}")
-    found = _recalled(note)
-    if found is None:
-        found = _measured(ways, epochs, prepare)
-        with contextlib.suppress(
-            RunError
-        ):  # it only saves time, and bits: a read-only home must not stop the run
-            write_text(note, json.dumps({"way": found.way, "why": found.why}))
-    return found
+    return _recalled(_note(ways, epochs, population))
 
 
-def _note(population: str) -> Path:
+def _note(ways: Sequence[str], epochs: int, population: str) -> Path:
     """Where the way of a population on this machine is remembered."""
     machine = f"{platform.processor()} {platform.machine()} {devices.start()} {jax.__version__}"
-    name = hashlib.sha256(f"{machine} {population}".encode()).hexdigest()[:32]
+    name = hashlib.sha256(f"{machine} {ways} {epochs} {population}".encode()).hexdigest()[:32]
     return devices.cache_folder().parent / "ways" / f"{name}.json"
 
 

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from keras.src.random.seed_generator import SeedGenerator  # the gate to Keras' internals
 
+from caviar.population.ahead import Ahead
 from caviar.population.template import Build, Origin, Template, build_alone, seed_draws, variables
 
 # (trainable, non-trainable, optimizer, metrics), each a list of arrays with the member axis first.
@@ -35,7 +36,7 @@ def draw(
     build: Build,
     batch: tuple[Any, ...],
     seeds: Sequence[int],
-    drawn_by: Callable[..., list[jax.Array]] | None = None,
+    drawn_by: Ahead | None = None,
 ) -> State:
     """First values of all variables for all members.
 
@@ -65,8 +66,8 @@ def grouped(flat: Sequence[Any], counts: Sequence[int]) -> State:
     return groups[0], groups[1], groups[2], groups[3]
 
 
-def drawer(template: Template) -> Callable[..., list[jax.Array]]:
-    """Integers that Keras draws under a seed (member, draw) → values of the variables that are drawn, compiled."""
+def drawer(template: Template) -> Ahead:
+    """Integers that Keras draws under a seed (member, draw) → values of the variables that are drawn."""
     flat = [v for group in variables(template.model) for v in group]
 
     def one_member(row: jax.Array) -> list[jax.Array]:
@@ -79,7 +80,7 @@ def drawer(template: Template) -> Callable[..., list[jax.Array]]:
     return compiled(one_member)
 
 
-def _drawn(template: Template, seeds: Sequence[int], drawn_by: Callable[..., list[jax.Array]]) -> list[Any]:
+def _drawn(template: Template, seeds: Sequence[int], drawn_by: Ahead) -> list[Any]:
     different, which = np.unique(seeds, return_inverse=True)  # members of other settings share seeds
     drawn = iter(on_host(template, drawn_by, different.tolist()))
     # Values that the builder set stay outside: another learning rate is then the same program.
@@ -91,15 +92,34 @@ def _drawn(template: Template, seeds: Sequence[int], drawn_by: Callable[..., lis
     ]
 
 
-def compiled(one_member: Callable[..., list[jax.Array]]) -> Callable[..., list[jax.Array]]:
+def compiled(one_member: Callable[..., list[jax.Array]]) -> Ahead:
     """A function of one member as a compiled one of many."""
-    several: Callable[..., list[jax.Array]] = jax.jit(jax.vmap(one_member), compiler_options=_QUICK)
-    return several
+    return Ahead(jax.jit(jax.vmap(one_member), compiler_options=_QUICK))
+
+
+def prepare(template: Template, drawn_by: Ahead, *own: Any) -> None:  # noqa: ANN401
+    """Let what draws first values be compiled, before `on_host` needs it.
+
+    Args:
+        template: Of the variables that it draws.
+        drawn_by: From `compiled`.
+        own: Of one member what is its own: trees of shapes and types.
+    """
+    at_once, draws = _at_once(template)
+    several = jax.tree.map(lambda one: jax.ShapeDtypeStruct((at_once, *one.shape), one.dtype), own)
+    drawn_by.prepare(jax.ShapeDtypeStruct((at_once, draws), np.uint32), *several)
+
+
+def _at_once(template: Template) -> tuple[int, int]:
+    """For how many members values are drawn at a time, and from how many integers each."""
+    each = 4 * sum(math.prod(v.shape) for group in variables(template.model) for v in group)
+    last = max((o.draw for o in template.origins if o.draw is not None), default=-1)
+    return int(np.clip(_AT_ONCE_BYTES // max(1, each), 1, _AT_ONCE)), last + 1
 
 
 def on_host(
     template: Template,
-    draw_all: Callable[..., list[jax.Array]],
+    draw_all: Ahead,
     seeds: Sequence[int],
     *own: Any,  # noqa: ANN401
 ) -> list[np.ndarray]:
@@ -114,10 +134,8 @@ def on_host(
     Returns:
         Arrays (member, …) on the host.
     """
-    last = max((o.draw for o in template.origins if o.draw is not None), default=-1)
-    sequence = np.array([seed_draws(seed, last + 1) for seed in seeds], np.uint32).reshape(len(seeds), -1)
-    each = 4 * sum(math.prod(v.shape) for group in variables(template.model) for v in group)
-    at_once = int(np.clip(_AT_ONCE_BYTES // max(1, each), 1, _AT_ONCE))
+    at_once, draws = _at_once(template)
+    sequence = np.array([seed_draws(seed, draws) for seed in seeds], np.uint32).reshape(len(seeds), -1)
     parts: list[list[np.ndarray]] = []
     for start in range(0, len(seeds), at_once):
         some = np.minimum(np.arange(start, start + at_once), len(seeds) - 1)

@@ -6,7 +6,7 @@ the place that it has in the narrow one.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -16,6 +16,8 @@ import numpy as np
 from keras import initializers
 from keras.src.initializers.random_initializers import compute_fans  # the gate to Keras' internals
 
+from caviar.population import initial
+from caviar.population.ahead import Ahead
 from caviar.population.initial import Given, State, compiled, first_value, grouped, on_host
 from caviar.population.job import MemberValues
 from caviar.population.template import Origin, Template, variables
@@ -35,7 +37,7 @@ def draw(
     wide: Template,
     own: Sequence[Template],
     seeds: Sequence[int],
-    drawn_by: Callable[..., list[jax.Array]] | None = None,
+    drawn_by: Ahead | None = None,
 ) -> State:
     """First values of members whose layers lie in wider ones.
 
@@ -65,8 +67,8 @@ def draw(
     )
 
 
-def drawer(wide: Template, origins: Sequence[Origin]) -> Callable[..., list[jax.Array]]:
-    """What draws first values, compiled, given seeds and of each array of `DRAWN` numbers its own sizes and scale.
+def drawer(wide: Template, origins: Sequence[Origin]) -> Ahead:
+    """What draws first values, given seeds and of each array of `DRAWN` numbers its own sizes and scale.
 
     Args:
         wide: The template of the program.
@@ -84,6 +86,19 @@ def drawer(wide: Template, origins: Sequence[Origin]) -> Callable[..., list[jax.
         ]
 
     return compiled(one_member)
+
+
+def prepare(wide: Template, origins: Sequence[Origin], drawn_by: Ahead) -> None:
+    """Let what draws first values be compiled, before `draw` needs it.
+
+    Args:
+        wide: The template of the program.
+        origins: Of the variables of the members' own recipes.
+        drawn_by: From `drawer`.
+    """
+    shapes = _shapes(wide)
+    sizes = [jax.ShapeDtypeStruct((len(shapes[k]),), np.uint32) for k in _inside(origins)]
+    initial.prepare(wide, drawn_by, sizes, [jax.ShapeDtypeStruct((), np.float32) for _ in sizes])
 
 
 def _inside(origins: Sequence[Origin]) -> list[int]:

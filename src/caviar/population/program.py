@@ -1,7 +1,7 @@
 """A block of epochs of many members as one compiled program: all that is batched over members is here."""
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -12,6 +12,7 @@ from jax.extend.core import jaxpr_as_fun
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from caviar.population import callbacks, spread, step
+from caviar.population.ahead import Ahead
 from caviar.population.lift import lifted
 from caviar.population.probe import Probe, Sample, make_probe
 from caviar.population.ragged import Step, trace
@@ -183,28 +184,34 @@ jax.tree_util.register_dataclass(Carry, data_fields=["state", "rules", "active"]
 
 @dataclass(frozen=True)
 class Program:
-    """The compiled functions of a tile of members; states, carries, members and logs have a leading member axis.
+    """The functions of a tile of members; states, carries, members and logs have a leading member axis.
 
     Attributes:
         begin: state → carry.
         ways: By the way in which members are spread over a step: (carry, members, data, orders (member, block, row),
-            rows of each that are real (member, block), first epoch, epochs) → carry, logs; not compiled yet.
+            rows of each that are real (member, block), first epoch, epochs) → carry, logs.
         end: carry → state with the weights that the recipe ends with.
         predict: (state, members, data) → outputs for the rows asked about.
         score: (state, members, data) → logs of the scored rows.
-        place: Puts arrays on the devices, members divided among them.
-        share: Puts arrays on the devices, a copy on each.
-        compiled: The ways that were compiled, by way and shapes of what they take.
+        members: How arrays with a member axis lie on the devices: divided among them.
+        shared: How others do: a copy on each.
     """
 
-    begin: Callable[..., Any]
-    ways: Mapping[str, Any]
-    end: Callable[..., Any]
-    predict: Callable[..., Any]
-    score: Callable[..., Any]
-    place: Callable[..., Any]
-    share: Callable[..., Any]
-    compiled: dict[Hashable, Callable[..., Any]] = field(default_factory=dict)
+    begin: Ahead
+    ways: Mapping[str, Ahead]
+    end: Ahead
+    predict: Ahead
+    score: Ahead
+    members: NamedSharding
+    shared: NamedSharding
+
+    def place(self, arrays: Any) -> Any:  # noqa: ANN401 - a tree like the one given
+        """Put arrays on the devices, members divided among them."""
+        return jax.device_put(arrays, self.members)
+
+    def share(self, arrays: Any) -> Any:  # noqa: ANN401
+        """Put arrays on the devices, a copy on each."""
+        return jax.device_put(arrays, self.shared)
 
 
 @dataclass(frozen=True)
@@ -294,9 +301,9 @@ def make_program(
     mesh = Mesh(jax.devices(), ("member",), axis_types=(AxisType.Auto,))
     many, one = PartitionSpec("member"), PartitionSpec()
 
-    def sharded(function: Callable[..., Any], *specs: PartitionSpec, **options: Any) -> Callable[..., Any]:  # noqa: ANN401
+    def sharded(function: Callable[..., Any], *specs: PartitionSpec, **options: Any) -> Ahead:  # noqa: ANN401
         mapped = jax.shard_map(function, mesh=mesh, in_specs=specs, out_specs=many, check_vma=False)
-        return jax.jit(mapped, **options)
+        return Ahead(jax.jit(mapped, **options))
 
     def begin(state: MemberState) -> Carry:
         return Carry(state, callbacks.begin(rules, state), jnp.bool_(True))
@@ -320,8 +327,8 @@ def make_program(
         end=sharded(jax.vmap(end), many),
         predict=sharded(jax.vmap(partial(_predict, setting), in_axes=(0, 0, None)), many, many, one),
         score=sharded(jax.vmap(partial(_score, setting), in_axes=(0, 0, None)), many, many, one),
-        place=partial(jax.device_put, device=NamedSharding(mesh, many)),
-        share=partial(jax.device_put, device=NamedSharding(mesh, one)),
+        members=NamedSharding(mesh, many),
+        shared=NamedSharding(mesh, one),
     )
 
 

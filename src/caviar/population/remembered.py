@@ -1,7 +1,7 @@
 """Programs that this process has made before: a training of the same structure needs no other."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from threading import Lock
 
@@ -9,6 +9,7 @@ import jax
 import keras
 
 from caviar.population import program
+from caviar.population.ahead import Ahead
 from caviar.population.callbacks import Rule
 from caviar.population.job import Job
 from caviar.population.lift import LEARNING_RATE, numbers
@@ -29,7 +30,7 @@ class Made:
 
     steps: program.Steps
     machine: program.Program
-    draw: Callable[..., list[jax.Array]]
+    draw: Ahead
     bytes: int
 
 

@@ -1,12 +1,13 @@
 """Recipes that differ only in numbers or widths train as one population: the fewest programs for many recipes."""
 
+import contextlib
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from caviar.errors import ModelError
+from caviar.errors import CaviarError, ModelError
 from caviar.population import devices, narrow
 from caviar.population.begun import check
 from caviar.population.callbacks import rate_variable, sets_rate
@@ -17,7 +18,7 @@ from caviar.population.lift import LEARNING_RATE, WIDTH, numbers
 from caviar.population.probe import layer_names
 from caviar.population.structure import CannotCompare, structure
 from caviar.population.template import Build, Template, make_template
-from caviar.population.train import NotTogether, train
+from caviar.population.train import NotTogether, Ready, foresee, train
 from caviar.population.widths import (
     beside,
     differ_in_widths,
@@ -86,11 +87,19 @@ def train_in_turn(
         What training gave, by the jobs' places; and whether it was a population.
     """
     devices.start()
-    for n, family in enumerate(_families(jobs, more=more)):
+    families = _families(jobs, more=more)
+    foreseen: dict[int, tuple[Job, Ready | None]] = {}
+    for n, family in enumerate(families):
         some = [jobs[i] for i in family.jobs]
+        if len(families) > 1:  # while one population trains, what the next one needs is compiled
+            for k in {n, n + 1} - foreseen.keys() - {len(families)}:
+                with contextlib.suppress(CaviarError):  # said when it trains
+                    job = _whole(jobs, families[k], more=more)
+                    foreseen[k] = job, foresee(job)
         try:
             inside = None if keep is None else keep.inside(f"population-{n}")
-            whole = train(replace(_together(some, family), followed=more), monitor, keep=inside)
+            job, ready = foreseen.pop(n) if n in foreseen else (_whole(jobs, family, more=more), None)
+            whole = train(job, monitor, keep=inside, ready=ready)
         except NotTogether:
             for i in family.jobs:
                 inside = None if keep is None else keep.inside(f"recipe-{i}")
@@ -104,6 +113,11 @@ def train_in_turn(
                 trained[i] = _taken_out(family.own[family.jobs.index(i)], trained[i])
             start += len(job.seats)
         yield trained, whole.engine == "population"
+
+
+def _whole(jobs: Sequence[Job], family: _Family, *, more: bool) -> Job:
+    """One job of a family."""
+    return replace(_together([jobs[i] for i in family.jobs], family), followed=more)
 
 
 def count_populations(jobs: Sequence[Job]) -> int:

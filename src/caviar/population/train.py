@@ -1,7 +1,7 @@
 """From a job to trained members: grouped, chunked, run in blocks of epochs, or one by one where that must be."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -11,7 +11,7 @@ import jax
 import keras
 import numpy as np
 
-from caviar.errors import ModelError
+from caviar.errors import CaviarError, ModelError
 from caviar.population import (
     begun,
     blocks,
@@ -26,9 +26,11 @@ from caviar.population import (
     stream,
     stream_program,
 )
+from caviar.population.ahead import Ahead
 from caviar.population.callbacks import NotInProgram, Rule, rate_position, rules
 from caviar.population.chunk import Part, Untraceable
 from caviar.population.initial import State, draw, drawer
+from caviar.population.initial import prepare as prepare_drawing
 from caviar.population.job import Job, Monitor, Saved, Seat, Trained, make_history
 from caviar.population.keep import Keep
 from caviar.population.lift import LEARNING_RATE
@@ -44,8 +46,65 @@ _MEMBERS_PER_DEVICE = 1000
 _COPIES = 6
 
 
+@dataclass(frozen=True, eq=False)
+class Ready:
+    """A job whose members can train as a population: what was found out before they do.
+
+    Attributes:
+        template: Of its model.
+        rules: Callbacks that run inside.
+        groups: Its members.
+    """
+
+    template: Template
+    rules: tuple[Rule, ...]
+    groups: "Iterable[_Group]"
+
+
+@dataclass(frozen=True, eq=False)
+class _Group:
+    """Members that share a program.
+
+    Attributes:
+        members: Their places in the job.
+        train: Trains some of them; takes what `chunk.train_chunk` does after the group.
+        probe: Looks inside.
+        prepare: Lets what some of them need in so many epochs be compiled.
+    """
+
+    members: list[int]
+    train: Callable[..., Part]
+    probe: Probe | None
+    prepare: Callable[[Sequence[int], int], None] | None = None
+
+
+def foresee(job: Job) -> Ready | None:
+    """Let what a job needs be compiled while others train.
+
+    Returns:
+        What `train` needs; None where there is nothing to foresee. What is wrong with a job is said when it trains.
+    """
+    if job.streams:
+        return None
+    try:
+        template = make_template(job.build, job.sample())
+        in_program = _rules(job, template)
+        groups = list(_groups(job, template, in_program))
+        for group in groups:
+            if group.prepare is not None:
+                group.prepare(_chunks(group.members, _COPIES * _bytes_of(template))[0], job.length)
+    except (CaviarError, NotInProgram, Untraceable, *chunk.CANNOT_TRACE):
+        return None
+    return Ready(template, in_program, groups)
+
+
 def train(
-    job: Job, monitor: Monitor | None = None, *, one_by_one: bool = False, keep: Keep | None = None
+    job: Job,
+    monitor: Monitor | None = None,
+    *,
+    one_by_one: bool = False,
+    keep: Keep | None = None,
+    ready: Ready | None = None,
 ) -> Trained:
     """Train all members of a job.
 
@@ -57,6 +116,7 @@ def train(
         monitor: Told of progress.
         one_by_one: Whether to train one model at a time in any case.
         keep: Where the state is kept while training; what is there already is not trained again.
+        ready: From `foresee`, for this job.
 
     Raises:
         RunError: What is kept there belongs to another training.
@@ -70,35 +130,36 @@ def train(
     devices.start()
     monitor.begin(job.steps())
     try:
-        return _train(job, monitor, keep, one_by_one=one_by_one)
+        return _train(job, monitor, keep, one_by_one=one_by_one, ready=ready)
     finally:
         monitor.end()
 
 
-def _train(job: Job, monitor: Monitor, keep: Keep | None, *, one_by_one: bool) -> Trained:
+def _train(
+    job: Job, monitor: Monitor, keep: Keep | None, *, one_by_one: bool, ready: Ready | None
+) -> Trained:
     began = time.monotonic()
-    template = make_template(job.build, job.sample())
+    template = make_template(job.build, job.sample()) if ready is None else ready.template
     begun.check(job, template.model)
     if one_by_one:
         return _one_by_one(job, monitor, "that was asked for", template, keep)
     try:
-        in_program = rules(
-            job.callbacks, template.model, job.epochs, 0 if job.begun is not None else job.initial_epoch
-        )
+        in_program = _rules(job, template)
     except NotInProgram as reason:
         return _one_by_one(job, monitor, str(reason), template, keep)
     if keep is not None:
         keep.claim(job, template, in_program)
     parts: list[tuple[list[int], Part]] = []
     epochs, probe = job.length, None
-    each = sum(v.size * v.dtype.itemsize for v in jax.tree.leaves(_shapes(template.model)))
-    groups = _streamed(job, template, in_program) if job.streams else _groups(job, template, in_program)
+    each = _bytes_of(template)
+    grouped = _streamed if job.streams else _groups
+    groups = grouped(job, template, in_program) if ready is None else ready.groups
     try:
-        for i, (members, train_some, probe_of_group) in enumerate(groups):
-            probe = probe_of_group
+        for i, one in enumerate(groups):
+            probe = one.probe
             for some, part in _train_program(
-                train_some,
-                members,
+                one.train,
+                one.members,
                 i,
                 epochs,
                 monitor,
@@ -120,6 +181,16 @@ def _train(job: Job, monitor: Monitor, keep: Keep | None, *, one_by_one: bool) -
     return _assemble(job, template, parts, epochs, probe, before + time.monotonic() - began)
 
 
+def _rules(job: Job, template: Template) -> tuple[Rule, ...]:
+    first = 0 if job.begun is not None else job.initial_epoch
+    return rules(job.callbacks, template.model, job.epochs, first)
+
+
+def _bytes_of(template: Template) -> int:
+    """Of one member's variables."""
+    return sum(v.size * v.dtype.itemsize for v in jax.tree.leaves(_shapes(template.model)))
+
+
 class NotTogether(Exception):  # noqa: N818 - an outcome, not an error
     """Why the recipes of a job with numbers of their own must be trained one by one."""
 
@@ -132,9 +203,7 @@ def _one_by_one(job: Job, monitor: Monitor, why: str, template: Template, keep: 
     return loop.train_one_by_one(job, monitor, why, template.fixed, keep)
 
 
-def _groups(
-    job: Job, template: Template, in_program: tuple[Rule, ...]
-) -> Iterator[tuple[list[int], Callable[..., Part], Probe | None]]:
+def _groups(job: Job, template: Template, in_program: tuple[Rule, ...]) -> Iterator[_Group]:
     """Members that share a program, and what trains some of them."""
     for shared in _programs(job, template, in_program):
         group = chunk.Group(
@@ -142,16 +211,20 @@ def _groups(
             shared.passes,
             shared.made.machine,
             shared.made.steps.train.traced,
+            _shapes(template.model),
             partial(_first, job, template, shared.made.draw),
             rate_position(template.model),
             in_program,
         )
-        yield shared.members, partial(chunk.train_chunk, group), shared.made.steps.probe
+        yield _Group(
+            shared.members,
+            partial(chunk.train_chunk, group),
+            shared.made.steps.probe,
+            partial(chunk.prepare, group),
+        )
 
 
-def _first(
-    job: Job, template: Template, drawn_by: Callable[..., list[jax.Array]] | None, members: Sequence[int]
-) -> State:
+def _first(job: Job, template: Template, drawn_by: Ahead | None, members: Sequence[int]) -> State:
     """First state of some members (member, …)."""
     seeds = [job.seats[member].seed for member in members]
     if job.narrow is not None:
@@ -159,9 +232,22 @@ def _first(
     return draw(template, job.build, job.sample(), seeds, drawn_by)
 
 
-def _streamed(
-    job: Job, template: Template, in_program: tuple[Rule, ...]
-) -> Iterator[tuple[list[int], Callable[..., Part], Probe | None]]:
+def _drawer(job: Job, template: Template) -> Ahead:
+    """What draws first values; it is compiled from now on."""
+    ahead = devices.start().kind == "cpu" and not template.rebuild
+    if job.narrow is None:
+        drawn_by = drawer(template)
+        if ahead:
+            prepare_drawing(template, drawn_by)
+        return drawn_by
+    origins = job.narrow[0].origins
+    drawn_by = narrow.drawer(template, origins)
+    if ahead:
+        narrow.prepare(template, origins, drawn_by)
+    return drawn_by
+
+
+def _streamed(job: Job, template: Template, in_program: tuple[Rule, ...]) -> Iterator[_Group]:
     """The same for rows that come block by block."""
     members = list(range(len(job.seats)))
     ways = blocks.ways_of(job, members)
@@ -175,7 +261,7 @@ def _streamed(
             f"Expected a model whose training step takes batches of any number of rows, because rows that come in "
             f"blocks leave short batches, but {reason}. Leave folds and block_rows out."
         ) from reason
-    yield (
+    yield _Group(
         members,
         partial(
             stream.train_stream,
@@ -277,11 +363,8 @@ def _shared(
                 template.model, _shapes(template.model), _number_shapes(job), job.sample, passes
             )
             machine = program.make_program(template.model, steps, passes, in_program)
-            drawn_by = (
-                drawer(template) if job.narrow is None else narrow.drawer(template, job.narrow[0].origins)
-            )
-            size = sum(v.size * v.dtype.itemsize for v in jax.tree.leaves(_shapes(template.model)))
-            made = Made(steps, machine, drawn_by, size)
+            drawn_by = _drawer(job, template)
+            made = Made(steps, machine, drawn_by, _bytes_of(template))
             remembered.remember(key, made)
     return _Shared(members, passes, made)
 
