@@ -76,6 +76,16 @@ def put(first: Any, states: Sequence[MemberValues], rate_at: int | None) -> None
                 group[i] = np.stack([np.asarray(state[place][i], values.dtype) for state in states])
 
 
+def rates_from(schedule: keras.callbacks.LearningRateScheduler, first: float, job: Job) -> tuple[float, ...]:
+    """The rates that a schedule gives the epochs of a job, counted from 0, if the first one begins with a given rate.
+
+    A member that goes on has seen the epochs before.
+    """
+    begins = 0 if job.begun is not None else job.initial_epoch
+    table = rates_of(schedule.schedule, first, range(begins, job.epochs))
+    return (first,) * begins + table or (first,)
+
+
 def assign(model: keras.Model, state: MemberValues, job: Job) -> None:
     """The same for one built model of a job, whose schedule goes on as if it had seen the epochs before."""
     rate = rate_variable(model)

@@ -58,14 +58,6 @@ class Plateau:
 
 
 @dataclass(frozen=True)
-class Rates:
-    """`keras.callbacks.LearningRateScheduler` as numbers: `table[i]` is the rate of epoch `first + i`."""
-
-    first: int
-    table: tuple[float, ...]
-
-
-@dataclass(frozen=True)
 class Finite:
     """`keras.callbacks.TerminateOnNaN`: stop when the loss is no longer a finite number."""
 
@@ -83,7 +75,7 @@ class Checkpoint:
     names: tuple[str, ...]
 
 
-Rule = Stop | Plateau | Rates | Finite | Checkpoint
+Rule = Stop | Plateau | Finite | Checkpoint
 
 
 def stops(rules: Sequence[Rule]) -> bool:
@@ -106,16 +98,22 @@ def sets_rate(callbacks: Sequence[keras.callbacks.Callback]) -> bool:
     return any(isinstance(callback, setters) for callback in callbacks)
 
 
-def rules(
-    callbacks: Sequence[keras.callbacks.Callback], model: keras.Model, epochs: int, initial_epoch: int = 0
-) -> tuple[Rule, ...]:
-    """Translate Keras callbacks, in their order.
+def scheduler(
+    callbacks: Sequence[keras.callbacks.Callback],
+) -> keras.callbacks.LearningRateScheduler | None:
+    """The callback that gives each epoch its rate, if it is the only one that sets it."""
+    setters = [callback for callback in callbacks if sets_rate([callback])]
+    alone = setters[0] if len(setters) == 1 else None
+    return alone if type(alone) is keras.callbacks.LearningRateScheduler else None
+
+
+def rules(callbacks: Sequence[keras.callbacks.Callback], model: keras.Model, epochs: int) -> tuple[Rule, ...]:
+    """Translate Keras callbacks, in their order, but for schedulers: their rates are members' own (`Job.rates`).
 
     Args:
         callbacks: Keras callbacks.
         model: The template.
         epochs: The last epoch.
-        initial_epoch: Epochs that count as done.
 
     Raises:
         NotInProgram: One of them can only run in a loop of its own.
@@ -134,19 +132,18 @@ def rules(
                 )
             )
         elif type(callback) is keras.callbacks.ReduceLROnPlateau:
-            first = _first_rate(callback, model)
+            first = first_rate(callback, model)
             ladder = _ladder(first, callback.factor, callback.min_lr, epochs)
             found.append(Plateau(_watch(callback, model), callback.patience, callback.cooldown, ladder))
         elif type(callback) is keras.callbacks.LearningRateScheduler:
-            table = rates_of(callback.schedule, _first_rate(callback, model), range(initial_epoch, epochs))
-            found.append(Rates(initial_epoch, table))
+            first_rate(callback, model)
         elif type(callback) is keras.callbacks.TerminateOnNaN:
             found.append(Finite())
         elif type(callback) is keras.callbacks.ModelCheckpoint:
             found.append(_checkpoint(callback, model))
         else:
             raise NotInProgram(f"the callback {type(callback).__name__} runs only beside a single model")
-    if sum(isinstance(rule, Plateau | Rates) for rule in found) > 1:
+    if sum(sets_rate([callback]) for callback in callbacks) > 1:
         raise NotInProgram("two callbacks set the learning rate, each from what the other left")
     return tuple(found)
 
@@ -169,7 +166,7 @@ def begin(rules: Sequence[Rule], state: MemberState) -> list[dict[str, Any]]:
     """The numbers a member carries for its rules, before the first epoch."""
     carried: list[dict[str, Any]] = []
     for rule in rules:
-        if isinstance(rule, Rates | Finite):
+        if isinstance(rule, Finite):
             carried.append({})
             continue
         if isinstance(rule, Checkpoint):
@@ -185,17 +182,15 @@ def begin(rules: Sequence[Rule], state: MemberState) -> list[dict[str, Any]]:
 
 
 def before_epoch(
-    rules: Sequence[Rule], state: MemberState, epoch: jax.Array, rate_at: int | None
+    state: MemberState, rates: jax.Array | None, epoch: jax.Array, rate_at: int | None
 ) -> MemberState:
-    """Set the rate of the epoch where a rule says so."""
-    for rule in rules:
-        if isinstance(rule, Rates):
-            assert rate_at is not None
-            optimizer = list(state[2])
-            rate = jnp.asarray(rule.table, jnp.float32)[epoch - rule.first]
-            optimizer[rate_at] = rate.astype(optimizer[rate_at].dtype)
-            state = (state[0], state[1], optimizer, state[3])
-    return state
+    """Set the rate of an epoch, if each one's is given (epoch,)."""
+    if rates is None:
+        return state
+    assert rate_at is not None
+    optimizer = list(state[2])
+    optimizer[rate_at] = rates[epoch].astype(optimizer[rate_at].dtype)
+    return state[0], state[1], optimizer, state[3]
 
 
 def after_epoch(
@@ -226,9 +221,8 @@ def after_epoch(
     stops = jnp.bool_(False)
     new = []
     for rule, numbers in zip(rules, carried, strict=True):
-        if isinstance(rule, Rates | Finite):
-            if isinstance(rule, Finite):
-                stops = stops | ~jnp.isfinite(logs["loss"])
+        if isinstance(rule, Finite):
+            stops = stops | ~jnp.isfinite(logs["loss"])
             new.append(numbers)
             continue
         if isinstance(rule, Checkpoint):
@@ -429,7 +423,12 @@ _KNOWN = (
 )
 
 
-def _first_rate(callback: keras.callbacks.Callback, model: keras.Model) -> float:
+def first_rate(callback: keras.callbacks.Callback, model: keras.Model) -> float:
+    """The rate with which a callback that sets it begins.
+
+    Raises:
+        ModelError: The optimizer has a schedule of its own.
+    """
     rate = rate_variable(model)
     if rate is None:
         raise ModelError(

@@ -28,6 +28,8 @@ _WORTH_COMPILING = 2e10
 # What members may take that only fill up a tile, so that populations of other sizes share its program: a little, or, if
 # others are likely to follow, what that program takes to compile.
 _SPARE = 3e9
+# Rates of fewer epochs are filled up to so many.
+_FEWEST_RATES = 32
 # So few members of a device stay by themselves, unless others follow: wide tiles may be rounded otherwise than `fit`.
 _FEW = 4
 
@@ -133,7 +135,8 @@ def _member_shapes(group: Group, members: Sequence[int]) -> program.Member:
     )
     asked = np.zeros(max(len(job.asked(job.seats[member])) for member in members), np.int32)
     numbers = {key: np.zeros(2, np.float32) for key in job.numbers if key != LEARNING_RATE}
-    of_one: Any = (one, one, watch, one, scored, one, asked, group.state[3], numbers)
+    rates = None if job.rates is None else _padded(job.rates[members[0]])
+    of_one: Any = (one, one, watch, one, scored, one, asked, group.state[3], numbers, rates)
     return program.Member(*of_one)
 
 
@@ -270,8 +273,8 @@ class _Chunk:
         if way is None:
             with contextlib.suppress(*CANNOT_TRACE):  # said when it is needed
                 prepare(group, members, epochs)
-        self.seats, state, numbers = seated(job, members, group.draw, group.rate_at)
-        self._members = _member(job, self.seats, group.passes, state[3], numbers)
+        self.seats, state, numbers, rates = seated(job, members, group.draw, group.rate_at)
+        self._members = _member(job, self.seats, group.passes, state[3], numbers, rates)
         self._data = self._machine.share(program.Data(job.x, job.y, job.weight))
         self._structure = jax.tree.structure(self._needs.carry)
         everybody = np.arange(len(self.seats))
@@ -503,8 +506,13 @@ class _Chunk:
         if leave:
             self._store()
             lost.leave(
-                *(at, np.unique(at.here[nan]), self._structure),
-                *(self._group.rules, self._group.rate_at, self._group.job),
+                at,
+                np.unique(at.here[nan]),
+                self._structure,
+                self._group.rules,
+                self._group.rate_at,
+                self._members.rates,
+                self._group.job,
             )
         if staying is None:
             if leave:
@@ -550,8 +558,8 @@ class _Chunk:
 
 def seated(
     job: Job, members: Sequence[int], draw: Callable[[Sequence[int]], Any], rate_at: int | None
-) -> tuple[list[Seat], Any, dict[str, np.ndarray]]:
-    """Seats, first states and own numbers of members, filled up so that the devices share them evenly."""
+) -> tuple[list[Seat], Any, dict[str, np.ndarray], np.ndarray | None]:
+    """Seats, first states, own numbers and own rates of members, filled up so that the devices share them evenly."""
     padded = [*members, *[members[-1]] * (-len(members) % devices.start().count)]
     seats = [job.seats[member] for member in padded]
     numbers = {key: [values[member] for member in padded] for key, values in job.numbers.items()}
@@ -561,7 +569,14 @@ def seated(
     if LEARNING_RATE in numbers:
         assert rate_at is not None
         state[2][rate_at] = np.asarray(numbers.pop(LEARNING_RATE), state[2][rate_at].dtype)
-    return seats, state, as_arrays(numbers)
+    rates = None if job.rates is None else np.array([_padded(job.rates[member]) for member in padded])
+    return seats, state, as_arrays(numbers), rates
+
+
+def _padded(rates: Sequence[float]) -> np.ndarray:
+    """Rates of epochs, as many as many trainings have, so that these share a program."""
+    length = max(_FEWEST_RATES, 1 << (len(rates) - 1).bit_length())
+    return np.pad(np.array(rates, np.float32), (0, length - len(rates)), mode="edge")
 
 
 def filled(lists: Sequence[np.ndarray], width: int) -> np.ndarray:
@@ -580,6 +595,7 @@ def _member(
     passes: program.Passes,
     metrics: list[np.ndarray],
     numbers: dict[str, np.ndarray],
+    rates: np.ndarray | None,
 ) -> program.Member:
     def lists(name: str, way: program.Pass | None) -> tuple[np.ndarray, np.ndarray]:
         if way is None:
@@ -596,4 +612,5 @@ def _member(
         filled(asked, max(map(len, asked))),
         metrics,
         numbers,
+        rates,
     )

@@ -89,6 +89,8 @@ class Job:
         own: Gives a member its own copy of a callback, where members train one by one.
         probe: Look inside the members every so many epochs (probe.py); 0 for never.
         numbers: Numbers of the recipe that differ between members: by key one per seat, in the builder's place.
+        rates: Per seat the learning rate of each epoch, counted from 0, where a callback sets it; None to ask the
+            callbacks.
         spread: How members are spread over a step: a key of `spread.WAYS`, or "auto" for the fastest
             here, which is found by timing. Nothing is spread where members train one by one.
         steps_per_epoch: Batches of an epoch, where that is not all rows: the next epoch goes on where it ended.
@@ -101,6 +103,7 @@ class Job:
             makes (widths.py); None where all have the builder's widths.
         followed: Whether members of the same kind are likely to follow, so that a program for more of them pays.
         look: How the builder's model looks, where it has been built before (glance.py); None where nobody looked.
+        template: Of what the builder builds, where that is known already.
     """
 
     build: Build
@@ -124,6 +127,7 @@ class Job:
     own: Callable[[keras.callbacks.Callback, Seat], keras.callbacks.Callback] = _copy
     probe: int = 0
     numbers: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    rates: Sequence[Sequence[float]] | None = None
     spread: str = "auto"
     steps_per_epoch: int | None = None
     ranges: Ranges | None = None
@@ -132,6 +136,7 @@ class Job:
     narrow: Sequence[Template] | None = None
     followed: bool = False
     look: Glance | None = None
+    template: Template | None = None
 
     @property
     def past(self) -> int:

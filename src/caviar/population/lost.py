@@ -61,6 +61,7 @@ def leave(
     structure: Any,  # noqa: ANN401 - of a carry
     rules: Sequence[callbacks.Rule],
     rate_at: int | None,
+    rates: np.ndarray | None,
     job: Job,
 ) -> None:
     """Note what diverged members would have said until the end, and that they train no more.
@@ -71,6 +72,7 @@ def leave(
         structure: How the arrays that are stored make up what members carry.
         rules: Their callbacks.
         rate_at: Where the learning rate stands among the optimizer's variables.
+        rates: Of all members, where a callback sets them (member, epoch).
         job: Whose members they are.
     """
     if not len(places):
@@ -78,7 +80,8 @@ def leave(
     carry = jax.tree.unflatten(structure, [leaf[places] for leaf in at.leaves])
     so_far = {name: values[places, : at.done] for name, values in at.logs.items()}
     epochs = next(iter(at.logs.values())).shape[1]
-    after, told = play_out(rules, rate_at, carry, so_far, job.initial_epoch, job.watched(epochs))
+    mine = None if rates is None else rates[places]
+    after, told = play_out(rules, rate_at, mine, carry, so_far, job.initial_epoch, job.watched(epochs))
     for leaf, values in zip(at.leaves, jax.tree.leaves(after), strict=True):
         leaf[places] = values
     for name, values in told.items():
@@ -88,6 +91,7 @@ def leave(
 def play_out(
     rules: Sequence[callbacks.Rule],
     rate_at: int | None,
+    rates: np.ndarray | None,
     carry: program.Carry,
     logs: dict[str, np.ndarray],
     first: int,
@@ -98,6 +102,7 @@ def play_out(
     Args:
         rules: The callbacks.
         rate_at: Where the learning rate stands among the optimizer's variables.
+        rates: Those of these members, where a callback sets them (member, epoch).
         carry: What these members carry.
         logs: What they said so far, by name (member, epoch).
         first: Number of the first epoch of `watched`.
@@ -110,17 +115,17 @@ def play_out(
     done = next(iter(logs.values())).shape[1]
     say = {n: v[:, _looked(n, watched[:done])[-1]] for n, v in logs.items() if n not in _OTHERS}
 
-    def one(carry: program.Carry, say: Logs) -> tuple[program.Carry, Logs]:
+    def one(carry: program.Carry, say: Logs, rates: jax.Array | None) -> tuple[program.Carry, Logs]:
         def epoch(before: program.Carry, at: tuple[jax.Array, jax.Array]) -> tuple[program.Carry, Logs]:
             number, looks = at
-            state = callbacks.before_epoch(rules, before.state, number, rate_at)
+            state = callbacks.before_epoch(before.state, rates, number, rate_at)
             told = {n: jnp.where(looks, v, jnp.nan) if n.startswith("val_") else v for n, v in say.items()}
             return program.decide(rules, rate_at, before, state, told, number, looks)
 
         left = jnp.arange(first + done, first + len(watched)), jnp.asarray(watched[done:])
         return jax.lax.scan(epoch, carry, left)
 
-    after, told = jax.jit(jax.vmap(one))(carry, say)
+    after, told = jax.jit(jax.vmap(one))(carry, say, rates)
     return (
         replace(after, active=jnp.zeros_like(after.active)),
         {name: np.asarray(values) for name, values in told.items()},

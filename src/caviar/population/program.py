@@ -139,7 +139,8 @@ class Member:
 
     `watch_count` and `scored_count` say how many rows of a list are real; `asked` are the rows
     they predict at the end; `metrics` are the values of the metric variables before any batch; `numbers` are
-    those of its recipe that differ between members, by key (2,) as in lift.py.
+    those of its recipe that differ between members, by key (2,) as in lift.py; `rates` are those of all epochs, where a
+    callback sets them (epoch,).
     """
 
     split: jax.Array
@@ -151,6 +152,7 @@ class Member:
     asked: jax.Array
     metrics: list[jax.Array]
     numbers: dict[str, jax.Array]
+    rates: jax.Array | None
 
 
 jax.tree_util.register_dataclass(
@@ -165,6 +167,7 @@ jax.tree_util.register_dataclass(
         "asked",
         "metrics",
         "numbers",
+        "rates",
     ],
     meta_fields=[],
 )
@@ -377,7 +380,7 @@ def _epoch(
     """One epoch of one member: train in the given order, look at other rows, let the rules decide."""
     steps, passes, rules = setting.steps, setting.passes, setting.rules
     fetch = partial(data.batch, member.split, member.weights)
-    begun = callbacks.before_epoch(rules, (*before.state[:3], member.metrics), epoch, setting.rate_at)
+    begun = callbacks.before_epoch((*before.state[:3], member.metrics), member.rates, epoch, setting.rate_at)
     train = given(steps.train, lambda state: (state, member.numbers))
     state, logs = go(passes.fit, train, begun, order, count, partial(fetch, weighed=True), here=here)
     watches = jnp.asarray(passes.watches or (True,))[epoch if passes.watches else 0]

@@ -59,7 +59,12 @@ def key_of(job: Job, template: Template, passes: program.Passes, rules: Sequence
     layers = tuple(layer.name for layer in model.layers) if job.probe else ()
     return (
         *(text, tuple(job.numbers), tuple(fixed.items()), names, layers, passes, tuple(rules)),
-        *(job.narrow is None, str(jax.tree.structure(job.sample())), repr(sorted(jax.config.values.items()))),
+        *(
+            job.narrow is None,
+            job.rates is None,
+            str(jax.tree.structure(job.sample())),
+            repr(sorted(jax.config.values.items())),
+        ),
         *(keras.config.epsilon(), keras.config.floatx(), keras.config.image_data_format()),
     )
 

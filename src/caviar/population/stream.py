@@ -112,9 +112,9 @@ class _Run:
     ) -> None:
         self._group, self._machine, self._epochs, self._slot = group, group.machine, epochs, slot
         self._members, self._monitor = len(members), monitor
-        self._seats, state, numbers = seated(group.job, members, group.draw, group.rate_at)
+        self._seats, state, numbers, self._every_rate = seated(group.job, members, group.draw, group.rate_at)
         weights = np.array([seat.weights for seat in self._seats], np.int32)
-        self._own = (state[3], numbers, weights)
+        self._own = (state[3], numbers, weights, self._every_rate)
         shapes = jax.eval_shape(self._machine.begin, state)
         self._structure = jax.tree.structure(shapes)
         logs = [self._zeros(of, len(self._seats)) for of in (0, 1, 1)]
@@ -190,7 +190,7 @@ class _Run:
         watches = job.watches(epoch)
         within = self._resumed()
         if within is None:
-            within = self._fresh(machine.open(before, self._metrics, np.int32(epoch)))
+            within = self._fresh(machine.open(before, self._metrics, self._rates, np.int32(epoch)))
             self._probe_rows(within, epoch)
         else:
             self._monitor.restore(within.steps)
@@ -348,8 +348,13 @@ class _Run:
             return
         self._store()
         lost.leave(
-            *(at, np.unique(at.here[nan]), self._structure),
-            *(self._group.rules, self._group.rate_at, self._group.job),
+            at,
+            np.unique(at.here[nan]),
+            self._structure,
+            self._group.rules,
+            self._group.rate_at,
+            self._every_rate,
+            self._group.job,
         )
         if staying is not None:
             at.here = at.here[staying]
@@ -429,7 +434,7 @@ class _Run:
 
     def _place_own(self) -> None:
         here = self._at.here
-        self._metrics, self._numbers, self._weights = self._machine.place(
+        self._metrics, self._numbers, self._weights, self._rates = self._machine.place(
             jax.tree.map(lambda a: np.asarray(a)[here], self._own)
         )
 

@@ -38,7 +38,7 @@ class Machine:
 
     Attributes:
         begin: state → carry.
-        open: (carry, metrics, epoch) → state at the beginning of an epoch.
+        open: (carry, metrics, rates, epoch) → state at the beginning of an epoch.
         stack: (state, logs, numbers, batches, first, end) → state, logs: some batches, the same for all members.
         tail: (state, numbers, batch) → state, logs: one batch of any size.
         close: (carry before, state, logs, epoch, whether rows were watched) → carry, logs: what the rules decide.
@@ -56,7 +56,7 @@ class Machine:
         self._setting = setting
         self._mesh = Mesh(jax.devices(), ("member",), axis_types=(AxisType.Auto,))
         self.begin = self._mapped(partial(_begin, setting), (0,))
-        self.open = self._mapped(partial(_open, setting), (0, 0, None))
+        self.open = self._mapped(partial(_open, setting), (0, 0, 0, None))
         self.stack = self._mapped(partial(_stack, setting), (0, 0, 0, None, None, None), donated=(0,))
         self.tail = self._mapped(partial(_tail, setting), (0, 0, None), donated=(0,))
         self.close = self._mapped(partial(program.decide, rules, setting.rate_at), (0, 0, 0, None, None))
@@ -102,8 +102,14 @@ def _begin(setting: _Setting, state: MemberState) -> program.Carry:
     return program.Carry(state, callbacks.begin(setting.rules, state), jnp.bool_(True))
 
 
-def _open(setting: _Setting, carry: program.Carry, metrics: list[jax.Array], epoch: jax.Array) -> MemberState:
-    return callbacks.before_epoch(setting.rules, (*carry.state[:3], metrics), epoch, setting.rate_at)
+def _open(
+    setting: _Setting,
+    carry: program.Carry,
+    metrics: list[jax.Array],
+    rates: jax.Array | None,
+    epoch: jax.Array,
+) -> MemberState:
+    return callbacks.before_epoch((*carry.state[:3], metrics), rates, epoch, setting.rate_at)
 
 
 def _stack(

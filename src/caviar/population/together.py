@@ -5,12 +5,13 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+import keras
 import numpy as np
 
 from caviar.errors import CaviarError, ModelError
 from caviar.population import devices, narrow
-from caviar.population.begun import check
-from caviar.population.callbacks import rate_variable, sets_rate
+from caviar.population.begun import check, rates_from
+from caviar.population.callbacks import rate_variable, scheduler, sets_rate
 from caviar.population.glance import glance, text_of_rows
 from caviar.population.job import Job, Monitor, Trained
 from caviar.population.keep import Keep
@@ -40,12 +41,16 @@ class _Family:
     Attributes:
         jobs: Their places among all jobs.
         numbers: What `numbers` says of each one's model.
+        rates: Of each one's epochs, where a callback sets them.
+        template: Of the first one's model, or of what `wide` builds, where it is known.
         wide: Builds the model in whose arrays those of all jobs lie; None where they have one structure.
         own: Each job's template, if there is such a model.
     """
 
     jobs: list[int]
     numbers: list[dict[str, float]]
+    rates: list[tuple[float, ...] | None]
+    template: Template | None = None
     wide: Build | None = None
     own: list[Template] = field(default_factory=list)
 
@@ -134,14 +139,18 @@ def _families(jobs: Sequence[Job], *, more: bool = False) -> list[_Family]:
         found = alike.find(job) if len(jobs) > 1 or more else None
         key: object = i
         values: dict[str, float] = {}
+        rates = None
         if found is not None:
             values = found.numbers
-            setting = _setting(job, values if found.has_rate else {})
+            rates, others = _rates(job, values if found.has_rate else {})
+            setting = _setting(job, values, others)
             key = (found.structure, found.layers if job.probe else (), setting)
             known[key] = found, setting
-        family = families.setdefault(key, _Family([], []))
+        own = found.template if found is not None and found.is_own else None
+        family = families.setdefault(key, _Family([], [], [], own))
         family.jobs.append(i)
         family.numbers.append(values)
+        family.rates.append(rates)
     fits = [key for key, (found, _) in known.items() if found.widths and _may_be_widened(jobs, families[key])]
     wider = _widened(
         jobs, [_Candidate(families[key], *known[key], _work(jobs, families[key])) for key in fits], more=more
@@ -254,15 +263,17 @@ def _wide_family(jobs: Sequence[Job], group: Sequence[_Candidate], *, more: bool
     if wide is None:
         return None
     members = sorted(
-        (i, {**values, **dropout_widths(one.described.template.model)}, one.described.template)
+        (i, {**values, **dropout_widths(one.described.template.model)}, rates, one.described.template)
         for one in group
-        for i, values in zip(one.family.jobs, one.family.numbers, strict=True)
+        for i, values, rates in zip(one.family.jobs, one.family.numbers, one.family.rates, strict=True)
     )
     return _Family(
-        [i for i, _, _ in members],
-        [values for _, values, _ in members],
+        [i for i, *_ in members],
+        [values for _, values, _, _ in members],
+        [rates for _, _, rates, _ in members],
+        wide[1],
         wide[0],
-        [own for _, _, own in members],
+        [own for *_, own in members],
     )
 
 
@@ -295,6 +306,7 @@ class _Described:
         numbers: From `numbers`.
         has_rate: Whether its learning rate is one of them.
         template: Its own, or that of a recipe that differs only in numbers.
+        is_own: Whether it is its own.
         widths: From `widths`.
     """
 
@@ -303,6 +315,7 @@ class _Described:
     numbers: dict[str, float]
     has_rate: bool
     template: Template
+    is_own: bool
     widths: tuple[int, ...]
 
 
@@ -321,7 +334,7 @@ class _Alike:
         self._glances = look is not None
         seen = "" if look is None else look.text + text_of_rows(batch)
         if look is not None and (known := self._looks.get(seen)) is not None:
-            return replace(known, numbers={**known.numbers, **look.numbers})
+            return replace(known, numbers={**known.numbers, **look.numbers}, is_own=False)
         template = make_template(job.build, batch)
         try:
             text = structure(template, batch, job.full_batch)
@@ -333,18 +346,35 @@ class _Alike:
             numbers(template.model),
             rate_variable(template.model) is not None,
             template,
-            widths(template.model),
+            is_own=True,
+            widths=widths(template.model),
         )
         if look is not None and not template.fixed and look.numbers.items() <= found.numbers.items():
             self._looks[seen] = found
         return found
 
 
-def _setting(job: Job, values: dict[str, float]) -> tuple[object, ...]:
+def _rates(
+    job: Job, values: dict[str, float]
+) -> tuple[tuple[float, ...] | None, Sequence[keras.callbacks.Callback]]:
+    """The rate of each epoch, where a callback gives it whatever happens; and the other callbacks."""
+    schedule = scheduler(job.callbacks)
+    if schedule is None or LEARNING_RATE not in values:
+        return None, job.callbacks
+    try:
+        rates = rates_from(schedule, values[LEARNING_RATE], job)
+    except Exception:  # noqa: BLE001 - of the user's own; said when it trains
+        return None, job.callbacks
+    return rates, [callback for callback in job.callbacks if callback is not schedule]
+
+
+def _setting(
+    job: Job, values: dict[str, float], callbacks: Sequence[keras.callbacks.Callback]
+) -> tuple[object, ...]:
     """What else members of a program must share. Callbacks that set the rate start from that of the recipe."""
     arrays = (id(job.x), id(job.y), job.weight is None) if job.source is None else (id(job.source),)
     rest = (job.batch_size, job.epochs, job.shuffle, job.show, job.score, job.validation_batch_size)
-    rate = values.get(LEARNING_RATE) if sets_rate(job.callbacks) else None
+    rate = values.get(LEARNING_RATE) if sets_rate(callbacks) else None
     return (
         *arrays,
         *rest,
@@ -357,7 +387,7 @@ def _setting(job: Job, values: dict[str, float]) -> tuple[object, ...]:
         job.validation_freq,
         job.steps_per_epoch,
         rate,
-        *map(id, job.callbacks),
+        *map(id, callbacks),
     )
 
 
@@ -377,6 +407,8 @@ def _together(jobs: Sequence[Job], family: _Family) -> Job:
     ]
     together = replace(
         jobs[0],
+        template=family.template,
+        rates=_rates_together(jobs, family),
         weight=weight,
         seats=[
             replace(seat, weights=seat.weights + start)
@@ -392,14 +424,23 @@ def _together(jobs: Sequence[Job], family: _Family) -> Job:
     return together if family.wide is None else _inside(jobs, family, together)
 
 
+def _rates_together(jobs: Sequence[Job], family: _Family) -> list[tuple[float, ...]] | None:
+    """Rates per seat, constant for recipes without a schedule; None if nobody has one."""
+    if not any(family.rates):
+        return None
+    constant = [(values.get(LEARNING_RATE, 0.0),) * jobs[0].epochs for values in family.numbers]
+    rates = [own or same for own, same in zip(family.rates, constant, strict=True)]
+    return [own for own, job in zip(rates, jobs, strict=True) for _ in job.seats]
+
+
 def _inside(jobs: Sequence[Job], family: _Family, together: Job) -> Job:
     """The same job with its members in wider layers."""
     assert family.wide is not None
     for job, template in zip(jobs, family.own, strict=True):
         check(job, template.model)
-    wide = make_template(family.wide, together.sample())
+    assert family.template is not None
     own = [own for job, own in zip(jobs, family.own, strict=True) for _ in job.seats]
-    begun = together.begun and [narrow.put_in(wide, state) for state in together.begun]
+    begun = together.begun and [narrow.put_in(family.template, state) for state in together.begun]
     return replace(together, build=family.wide, narrow=own, begun=begun)
 
 

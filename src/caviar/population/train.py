@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -27,7 +27,8 @@ from caviar.population import (
     stream_program,
 )
 from caviar.population.ahead import Ahead
-from caviar.population.callbacks import NotInProgram, Rule, rate_position, rules
+from caviar.population.begun import rates_from
+from caviar.population.callbacks import NotInProgram, Rule, first_rate, rate_position, rules, scheduler
 from caviar.population.chunk import Part, Untraceable
 from caviar.population.initial import State, draw, drawer
 from caviar.population.initial import prepare as prepare_drawing
@@ -87,8 +88,8 @@ def foresee(job: Job) -> Ready | None:
     if job.streams:
         return None
     try:
-        template = make_template(job.build, job.sample())
-        in_program = _rules(job, template)
+        template = job.template or make_template(job.build, job.sample())
+        job, in_program = _with_callbacks(job, template)
         groups = list(_groups(job, template, in_program))
         for group in groups:
             if group.prepare is not None:
@@ -139,21 +140,22 @@ def _train(
     job: Job, monitor: Monitor, keep: Keep | None, *, one_by_one: bool, ready: Ready | None
 ) -> Trained:
     began = time.monotonic()
-    template = make_template(job.build, job.sample()) if ready is None else ready.template
+    known = job.template if ready is None else ready.template
+    template = known or make_template(job.build, job.sample())
     begun.check(job, template.model)
     if one_by_one:
         return _one_by_one(job, monitor, "that was asked for", template, keep)
     try:
-        in_program = _rules(job, template)
+        whole, in_program = _with_callbacks(job, template)
     except NotInProgram as reason:
         return _one_by_one(job, monitor, str(reason), template, keep)
     if keep is not None:
-        keep.claim(job, template, in_program)
+        keep.claim(job, template, in_program if whole.rates is None else (in_program, whole.rates))
     parts: list[tuple[list[int], Part]] = []
     epochs, probe = job.length, None
     each = _bytes_of(template)
     grouped = _streamed if job.streams else _groups
-    groups = grouped(job, template, in_program) if ready is None else ready.groups
+    groups = grouped(whole, template, in_program) if ready is None else ready.groups
     try:
         for i, one in enumerate(groups):
             probe = one.probe
@@ -181,9 +183,18 @@ def _train(
     return _assemble(job, template, parts, epochs, probe, before + time.monotonic() - began)
 
 
-def _rules(job: Job, template: Template) -> tuple[Rule, ...]:
-    first = 0 if job.begun is not None else job.initial_epoch
-    return rules(job.callbacks, template.model, job.epochs, first)
+def _with_callbacks(job: Job, template: Template) -> tuple[Job, tuple[Rule, ...]]:
+    """What callbacks say of a job: the rate of every epoch, and what runs inside.
+
+    Raises:
+        NotInProgram: One of them can only run beside a single model.
+    """
+    found, schedule = rules(job.callbacks, template.model, job.epochs), scheduler(job.callbacks)
+    if schedule is None or job.rates is not None:
+        return job, found
+    own = job.numbers.get(LEARNING_RATE) or [first_rate(schedule, template.model)] * len(job.seats)
+    tables = {rate: rates_from(schedule, rate, job) for rate in set(own)}
+    return replace(job, rates=[tables[rate] for rate in own]), found
 
 
 def _bytes_of(template: Template) -> int:
