@@ -11,7 +11,7 @@ import jax
 import keras
 import numpy as np
 
-from caviar.errors import CaviarError, ModelError
+from caviar.errors import ModelError
 from caviar.population import (
     begun,
     blocks,
@@ -94,7 +94,7 @@ def foresee(job: Job) -> Ready | None:
         for group in groups:
             if group.prepare is not None:
                 group.prepare(_chunks(group.members, _COPIES * _bytes_of(template))[0], job.length)
-    except (CaviarError, NotInProgram, Untraceable, *chunk.CANNOT_TRACE):
+    except Exception:  # noqa: BLE001 - also of the user's own code
         return None
     return Ready(template, in_program, groups)
 
