@@ -6,7 +6,7 @@ import pytest
 
 import caviar.searching.generation
 from caviar.errors import OptionError
-from caviar.measuring.measure import measure, measure_in_turn
+from caviar.measuring.measure import measure_all, measure_in_turn
 from caviar.pace import TooSlow
 from caviar.population import devices
 from caviar.progress import Clock, OutOfTime, Voice
@@ -166,12 +166,12 @@ def slow_machine(monkeypatch):
             seconds[0] += 3.0
             yield arms
 
-    def judged(bench, recipe, **options):
-        seconds[0] += 20.0
-        return measure(bench, recipe, **options)
+    def judged(bench, recipes, **options):
+        seconds[0] += 20.0 * len(recipes)
+        return measure_all(bench, recipes, **options)
 
     monkeypatch.setattr(caviar.searching.generation, "measure_in_turn", trial)
-    monkeypatch.setattr("caviar.searching.trials.measure", judged)
+    monkeypatch.setattr("caviar.searching.trials.measure_all", judged)
     return seconds
 
 
