@@ -17,13 +17,13 @@ from caviar.measuring.measure import (
     Arm,
     Bench,
     Part,
-    fit_all,
     measure,
     measure_all,
     measure_in_turn,
     seats_for,
     try_building,
 )
+from caviar.measuring.whole import fit_all
 from caviar.population import devices
 from caviar.population.job import Trained
 from caviar.population.template import build_alone

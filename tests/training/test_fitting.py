@@ -13,7 +13,8 @@ from caviar.data.prepare import PreparationPlan
 from caviar.data.split import make_splits
 from caviar.evaluate.metrics import find_metric
 from caviar.improving.finish import finish
-from caviar.measuring.measure import Bench, fit_all, measure, measure_all, try_building
+from caviar.measuring.measure import Bench, measure, measure_all, try_building
+from caviar.measuring.whole import fit_all
 from caviar.model.finished import load_finished
 from caviar.population import devices
 from caviar.population.job import Enough, Monitor

@@ -11,8 +11,9 @@ from caviar.doctor.examination import Examination, Findings
 from caviar.errors import ModelError
 from caviar.estimate import Estimate
 from caviar.evaluate.compare import judge
-from caviar.measuring.measure import Arm, Bench, fit_all
+from caviar.measuring.measure import Arm, Bench
 from caviar.measuring.trial import Trial, choose, corrected_score
+from caviar.measuring.whole import fit_all
 from caviar.model.finished import FinishedModel, finished_model
 from caviar.pace import Pace
 from caviar.progress import Clock, OutOfTime

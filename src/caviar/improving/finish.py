@@ -7,7 +7,8 @@ import numpy as np
 
 from caviar.data.dataset import Dataset
 from caviar.evaluate.metrics import Metric
-from caviar.measuring.measure import fit_all, parameters_of
+from caviar.measuring.networks import parameters_of
+from caviar.measuring.whole import fit_all
 from caviar.model.card import write_card
 from caviar.model.finished import FinishedModel, finished_model
 from caviar.population.job import Monitor

@@ -283,12 +283,14 @@ class Work:
             given_up = self.folder.notes.get("out of time") or []  # before the run was stopped
 
             order = in_order(REMEDIES, named)
-            ahead = {remedy.name: _steps_ahead(bench, arm.recipe, remedy) for remedy in order}
+            ahead = {remedy.name: _steps_ahead(bench, arm, remedy) for remedy in order}
 
             def monitor_of(recipe: Recipe) -> Monitor:
                 names = list(ahead)
                 left = names[names.index(recipe.name) :] if recipe.name in ahead else []
-                self.voice.expect(sum(ahead[name] for name in left) or expected_steps(bench, recipe))
+                self.voice.expect(
+                    sum(ahead[name] for name in left) or expected_steps(bench, recipe, known=arm)
+                )
                 return Pace(self.voice, self.clock, recipe.title, reserve=reserve)
 
             trial = Trial(arm)
@@ -407,10 +409,10 @@ def _too_short(given: Clock, dataset: Dataset, recipe: Recipe, seconds: float) -
     )
 
 
-def _steps_ahead(bench: Bench, recipe: Recipe, remedy: Remedy) -> int:
-    """Gradient steps that trying a remedy takes; none if it does not apply."""
+def _steps_ahead(bench: Bench, arm: Arm, remedy: Remedy) -> int:
+    """Gradient steps that trying a remedy takes; none if it does not apply, or its networks are known."""
     try:
-        return expected_steps(bench, treated(recipe, [remedy]))
+        return expected_steps(bench, treated(arm.recipe, [remedy]), known=arm)
     except NotApplicable:
         return 0
 
@@ -465,5 +467,5 @@ def _said(arm: Arm, bench: Bench) -> str:
     )
     return (
         f"{bench.metric.title} {estimate.value:.4g} (95 % interval {estimate.low:.4g} to {estimate.high:.4g}), "
-        f"{arm.record.members} trainings in {arm.record.seconds:.0f} s{failed}"
+        f"{arm.record.members} networks, {arm.record.seconds:.0f} s of training{failed}"
     )

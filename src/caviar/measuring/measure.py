@@ -3,26 +3,23 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-import keras
 import numpy as np
 import xarray as xr
 
 from caviar.data.dataset import Dataset
 from caviar.data.prepare import PreparationPlan, Prepared, fit_preparation
 from caviar.data.split import Split, inner_split
-from caviar.errors import ModelError
 from caviar.evaluate.intervals import mean_estimate
 from caviar.evaluate.metrics import Metric
-from caviar.evaluate.simple import Fitted
 from caviar.evaluate.threshold import best_threshold, held_out_thresholds, moved
-from caviar.measuring.blend import fit_beside, said_beside
+from caviar.measuring.blend import said_beside
+from caviar.measuring.networks import Networks, Place, heard, together, training_of
 from caviar.population.begun import why_not
 from caviar.population.job import Job, MemberValues, Monitor, Seat, Trained
 from caviar.population.keep import Keep
 from caviar.population.staged import train_staged, train_staged_in_turn
-from caviar.population.template import build_alone, sketch, variables
+from caviar.population.template import sketch
 from caviar.recipe.recipe import Recipe
-from caviar.recipe.snapshots import mean_network
 from caviar.remedies.contract import NotApplicable
 from caviar.run.record import ArmRecord
 from caviar.training.fitting import Fitting, drawn_again, make_fitting
@@ -67,7 +64,11 @@ class Bench:
 
     def seed_of(self, split: int, k: int) -> int:
         """The seed of the k-th member of a split: the same for every recipe, so that differences are paired."""
-        return self.seed + 1 + 1000 * (self.numbers[split] if self.numbers else split) + k
+        return self.seed + 1 + 1000 * self.number(split) + k
+
+    def number(self, split: int) -> int:
+        """The place of a split in the whole bench."""
+        return self.numbers[split] if self.numbers else split
 
     def of_folds(self, first: int, stop: int) -> "Bench":
         """A bench of some folds of every repeat, whose members have the same seeds as here."""
@@ -82,7 +83,7 @@ class Bench:
         )
 
     def _of(self, places: Sequence[int], splits: Sequence[Split]) -> "Bench":
-        return replace(self, splits=splits, numbers=[self.numbers[i] if self.numbers else i for i in places])
+        return replace(self, splits=splits, numbers=[self.number(i) for i in places])
 
     def prepared(self, plan: PreparationPlan) -> tuple[Prepared, ...]:
         """The preparation fitted on each split's training rows; kept, because recipes share plans."""
@@ -136,6 +137,7 @@ class Arm:
         one_class: Which members predict one class for all held-out rows (member,); None for quantities.
         sample: Inputs and targets of the rows, as the network gets them.
         states: In what state each member ended, where asked for.
+        networks: What its networks say by themselves, where others may build on them (`measure_all`).
     """
 
     recipe: Recipe
@@ -156,6 +158,7 @@ class Arm:
     one_class: np.ndarray | None = None
     sample: tuple[np.ndarray, np.ndarray] | None = None
     states: list[MemberValues] | None = None
+    networks: Networks | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -222,8 +225,9 @@ def measure(
         max(recipe.ensemble, seeds, first_repeat_seeds if split.repeat == 0 else 1) for split in bench.splits
     ]
     fitting = _fitting(bench, recipe, most, ask_fit=ask_fit, show=show, probe=probe)
-    trained = train_staged([fitting.stages], monitor, keep)[0]
-    return _arm(bench, recipe, fitting, trained, (first_repeat_seeds, seeds), what, source)
+    networks = _heard(bench, recipe, fitting, train_staged([fitting.stages], monitor, keep)[0])
+    arm = _arm(bench, recipe, fitting, networks, (first_repeat_seeds, seeds), what, source)
+    return replace(arm, networks=networks)
 
 
 def measure_all(
@@ -238,10 +242,12 @@ def measure_all(
     keep: Keep | None = None,
     what: Sequence[str],
     sources: Sequence[str],
+    known: Arm | None = None,
 ) -> list[Arm]:
     """Several recipes on the same bench; those that differ only in numbers train as one population.
 
-    Those that differ only in what predicts beside their networks are trained once.
+    Those that differ only in what predicts beside their networks are trained once, and networks that are known are
+    not trained again.
 
     Args:
         bench: Rows, splits, seeds and scores.
@@ -254,19 +260,77 @@ def measure_all(
         keep: Where the state is kept while they train.
         what: What each recipe does, for the report.
         sources: Where each idea comes from.
+        known: A recipe that `measure` measured on this bench, or on one of which it is a part.
     """
-    networks = [replace(one, name="", title="", changes=(), blended_with=()) for one in recipes]
-    first = [networks.index(one) for one in networks]
+    alike = [(training_of(one), one.ensemble) for one in recipes]
+    first = [alike.index(one) for one in alike]
     kept = sorted(set(first))
     fittings = _fittings(
         bench, [recipes[i] for i in kept], (first_repeat_seeds, seeds), ask_fit=ask_fit, show=show
     )
-    trained = train_staged([fitting.stages for fitting in fittings], monitor, keep)
+    networks = _trained(bench, [recipes[i] for i in kept], fittings, known, monitor, keep)
     places = [kept.index(i) for i in first]
     return [
-        _arm(bench, recipe, fittings[place], trained[place], (first_repeat_seeds, seeds), said, source)
+        _arm(bench, recipe, fittings[place], networks[place], (first_repeat_seeds, seeds), said, source)
         for recipe, place, said, source in zip(recipes, places, what, sources, strict=True)
     ]
+
+
+def _trained(
+    bench: Bench,
+    recipes: Sequence[Recipe],
+    fittings: Sequence[Fitting],
+    known: Arm | None,
+    monitor: Monitor | None,
+    keep: Keep | None,
+) -> list[Networks]:
+    """The networks of some recipes, of which only those are trained that are not known."""
+    there = [_known(bench, *both, known) for both in zip(recipes, fittings, strict=True)]
+    left = [
+        fitting
+        if some is None
+        else fitting.only([place not in some.places for place in _places(bench, fitting)])
+        for fitting, some in zip(fittings, there, strict=True)
+    ]
+    trained = iter(train_staged([some.stages for some in left if some.places], monitor, keep))
+    networks = []
+    for recipe, fitting, some, rest in zip(recipes, fittings, there, left, strict=True):
+        new = _heard(bench, recipe, rest, next(trained)) if rest.places else None
+        whole = (
+            together(_places(bench, fitting), some, new)
+            if some is not None and new is not None
+            else some or new
+        )
+        assert whole is not None
+        networks.append(whole)
+    return networks
+
+
+def _known(bench: Bench, recipe: Recipe, fitting: Fitting, known: Arm | None) -> Networks | None:
+    """Those of a recipe's networks that another one has trained; None if there are none."""
+    networks = networks_for(recipe, known)
+    if networks is None:
+        return None
+    job = fitting.job
+    both = list(zip(_places(bench, fitting), job.seats, strict=True))
+    some = [(p, seat) for p, seat in both if networks.knows(p, ask_fit=job.ask_fit, show=job.show)]
+    return networks.at(*map(list, zip(*some, strict=True)), show=job.show) if some else None
+
+
+def networks_for(recipe: Recipe, known: Arm | None) -> Networks | None:
+    """The networks of another recipe that may stand for a recipe's own; None where they are trained otherwise."""
+    if known is None or training_of(known.recipe) != training_of(recipe):
+        return None
+    return known.networks
+
+
+def _places(bench: Bench, fitting: Fitting) -> list[Place]:
+    """Of each member its split, as the whole bench counts, and the how-manyth of it it is."""
+    return [(bench.number(split), k) for split, k in fitting.places]
+
+
+def _heard(bench: Bench, recipe: Recipe, fitting: Fitting, trained: Trained) -> Networks:
+    return heard(fitting, trained, _places(bench, fitting), bench.prepared(recipe.preparation))
 
 
 def measure_in_turn(
@@ -293,7 +357,10 @@ def measure_in_turn(
     if parts is not None:
         stages = [_part_of(jobs, part) for jobs, part in zip(stages, parts, strict=True)]
     for trained in train_staged_in_turn(stages, monitor, more=True):
-        arms = {i: _arm(bench, recipes[i], fittings[i], one, (1, 1), "", "") for i, one in trained.items()}
+        arms = {}
+        for i, one in trained.items():
+            networks = _heard(bench, recipes[i], fittings[i], one)
+            arms[i] = _arm(bench, recipes[i], fittings[i], networks, (1, 1), "", "")
         yield (
             arms if parts is None else {i: replace(arms[i], states=one.states) for i, one in trained.items()}
         )
@@ -387,27 +454,26 @@ def _arm(
     bench: Bench,
     recipe: Recipe,
     fitting: Fitting,
-    trained: Trained,
+    networks: Networks,
     seeds: tuple[int, int],
     what: str,
     source: str,
 ) -> Arm:
-    data, prepared = bench.dataset, bench.prepared(recipe.preparation)
-    if trained.epochs < recipe.epochs:
-        recipe = replace(recipe, epochs=trained.epochs)
+    data = bench.dataset
+    if networks.epochs < recipe.epochs:
+        recipe = replace(recipe, epochs=networks.epochs)
     said: dict[tuple[int, int], np.ndarray] = {}
     fitted: dict[int, np.ndarray] = {}
     beside = [
         said_beside(recipe, data, bench.inputs_of(recipe.preparation, i), split.train)
         for i, split in enumerate(bench.splits)
     ]
-    for place, seat, outputs in zip(fitting.places, fitting.job.seats, fitting.outputs(trained), strict=True):
-        values = prepared[seat.split].restore(fitting.predictions(outputs))
-        rows = np.concatenate([seat.scored, seat.fit])[: len(values)]
-        values = np.mean([values, *(said[rows] for said in beside[seat.split])], axis=0)
-        said[place] = values[: len(seat.scored)]
-        if fitting.job.ask_fit and place[1] == 0:
-            fitted[place[0]] = values[len(seat.scored) :]
+    for place, seat, values, own in zip(
+        fitting.places, fitting.job.seats, networks.held_out, networks.fitted, strict=True
+    ):
+        said[place] = np.mean([values, *(one[seat.scored] for one in beside[seat.split])], axis=0)
+        if own is not None and fitting.job.ask_fit:
+            fitted[place[0]] = np.mean([own, *(one[seat.fit] for one in beside[seat.split])], axis=0)
     ensembles = [
         np.mean([said[i, k] for k in range(recipe.ensemble)], axis=0) for i in range(len(bench.splits))
     ]
@@ -441,11 +507,11 @@ def _arm(
     failed = np.array([not np.isfinite(values).all() for values in said.values()])
     return Arm(
         recipe=recipe,
-        record=_record(bench, recipe, fitting, trained, scores, int(failed.sum()), what, source).model_copy(
+        record=_record(bench, recipe, networks, scores, int(failed.sum()), what, source).model_copy(
             update={"threshold": threshold}
         ),
         scores=scores,
-        history=trained.history,
+        history=networks.history,
         each=_each(bench, said, scores[bench.metric.name], 1 if recipe.ensemble > 1 else others),
         seed_scores=seed_scores,
         fit_scores=fit_scores,
@@ -453,10 +519,10 @@ def _arm(
         oof=oof,
         seed_oof=seed_oof,
         failed=failed,
-        fixed=trained.fixed,
-        seconds=trained.seconds,
-        steps=replace(fitting.job, epochs=trained.epochs).steps(),
-        probes=trained.probes,
+        fixed=networks.fixed,
+        seconds=networks.seconds,
+        steps=networks.steps,
+        probes=networks.probes,
         one_class=(
             np.array([len(set(values.argmax(axis=1))) == 1 for values in said.values()])
             if data.is_classification
@@ -563,8 +629,7 @@ def _row_losses(bench: Bench, oof: np.ndarray) -> np.ndarray | None:
 def _record(
     bench: Bench,
     recipe: Recipe,
-    fitting: Fitting,
-    trained: Trained,
+    networks: Networks,
     scores: dict[str, np.ndarray],
     failed: int,
     what: str,
@@ -578,7 +643,7 @@ def _record(
         what=what,
         changes=dict(recipe.changes),
         source=source,
-        members=len(fitting.job.seats),
+        members=len(networks.places),
         failed_members=failed,
         scores={
             metric.name: mean_estimate(
@@ -588,76 +653,10 @@ def _record(
         },
         fold_scores=deciding.tolist(),
         repeat_deviation=float(by_repeat.std(ddof=1)) if len(by_repeat) > 1 else None,
-        engine=trained.engine,
-        seconds=trained.seconds,
+        engine=networks.engine,
+        seconds=networks.seconds,
         epochs=recipe.epochs,
         batch_size=recipe.batch_size,
-        parameters=parameters_of(trained),
+        parameters=networks.parameters,
         class_errors=list(recipe.class_errors),
     )
-
-
-def parameters_of(trained: Trained) -> int:
-    """Numbers that one trained network holds."""
-    return sum(values.size for group in trained.states[0][:2] for values in group)
-
-
-@dataclass(frozen=True, eq=False)
-class Whole:
-    """A recipe trained on all rows of a table.
-
-    Attributes:
-        prepared: The preparation.
-        fitting: What was trained.
-        trained: What training gave.
-        models: With their weights: one, or one per seed of an ensemble; snapshots are one model.
-        beside: What is no network and predicts along.
-    """
-
-    prepared: Prepared
-    fitting: Fitting
-    trained: Trained
-    models: list[keras.Model]
-    beside: tuple[Fitted, ...]
-
-
-def fit_all(
-    dataset: Dataset, recipe: Recipe, seed: int, monitor: Monitor | None = None, keep: Keep | None = None
-) -> Whole:
-    """Train a recipe on all rows of a table."""
-    rows = np.arange(dataset.n_rows, dtype=np.int32)
-    plan = recipe.preparation
-    prepared = fit_preparation(
-        dataset.schema, plan, dataset.features, dataset.target, rows=rows, weight=dataset.weight
-    )
-    fit, watch = rows, rows[:0]
-    if recipe.watches:
-        fit, watch = inner_split(dataset, rows, fraction=WATCH_SHARE, seed=seed)
-    seeds = [seed + 1 + k for k in range(recipe.ensemble)]
-    seats = [
-        Seat(0, 0, one, 0, drawn_again(fit, one) if recipe.bootstrap else fit, watch, rows[:0])
-        for one in seeds
-    ]
-    places = [(0, k) for k in range(recipe.ensemble)]
-    x = prepared.inputs(dataset.features)[None]
-    fitting = make_fitting(recipe, dataset, x, [prepared], seats, places, ask_fit=True, show=False)
-    trained = train_staged([fitting.stages], monitor, keep)[0]
-    if not all(np.isfinite(outputs).all() for outputs in fitting.outputs(trained)):
-        raise ModelError(
-            "Expected the final model to train to finite numbers, but it diverged on all rows. "
-            "Lower its learning rate or scale its inputs."
-        )
-    models = []
-    for i, seat in enumerate(seats):
-        networks = [_network(fitting, seat.seed, one.states[i]) for one in fitting.snapshots(trained)]
-        models.append(mean_network(networks, fitting.link, fitting.job.sample()[0]))
-    beside = fit_beside(recipe, dataset, x[0], rows)
-    return Whole(prepared, fitting, trained, models, beside)
-
-
-def _network(fitting: Fitting, seed: int, state: MemberValues) -> keras.Model:
-    model = build_alone(fitting.build, fitting.job.sample(), seed)
-    for group, values in zip(variables(model)[:2], state[:2], strict=True):
-        for variable, value in zip(group, values, strict=True):
-            variable.assign(value)
-    return model

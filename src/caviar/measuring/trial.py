@@ -14,7 +14,7 @@ from caviar.evaluate.intervals import mean_estimate
 from caviar.evaluate.metrics import Metric
 from caviar.evaluate.selection import corrected_winner, corrected_winner_by_score
 from caviar.evaluate.variance import steadier
-from caviar.measuring.measure import Arm, Bench, measure_all, try_building
+from caviar.measuring.measure import Arm, Bench, measure_all, networks_for, try_building
 from caviar.measuring.repeats import joined, promises
 from caviar.population.job import Monitor
 from caviar.population.keep import Keep
@@ -205,7 +205,7 @@ def try_some(
             first repeat is given up then. None trains all repeats of everything.
         is_outdone: Whether remedies, with their arm of the first repeat, are to be given up for another reason.
     """
-    ready = _applied(bench, trial, choices, budget)
+    ready = _applied(bench, trial, choices, budget, seeds)
     if not ready:
         return
 
@@ -223,6 +223,7 @@ def try_some(
                 keep=None if keep_of is None else keep_of(kept),
                 what=[" ".join(remedy.what for remedy in remedies) for remedies, _ in some],
                 sources=["; ".join(dict.fromkeys(r.source for r in remedies)) for remedies, _ in some],
+                known=trial.baseline,
             )
         except (CaviarError, OutOfTime) as error:
             for remedies, _ in some:
@@ -256,9 +257,7 @@ def _is_long(trial: Trial, bench: Bench, recipes: Sequence[Recipe], seeds: int) 
     """
     parameters = trial.baseline.record.parameters
     work = sum(
-        expected_steps(bench, recipe)
-        * (seeds if recipe.ensemble == 1 else 1)
-        * (parameters * recipe.batch_size + _STEP_ITSELF)
+        expected_steps(bench, recipe, seeds, trial.baseline) * (parameters * recipe.batch_size + _STEP_ITSELF)
         for recipe in recipes
     )
     return bench.shape[0] > 1 and work > _LONG
@@ -271,7 +270,7 @@ def _promises(trial: Trial, bench: Bench, arm: Arm, rope: float) -> bool:
 
 
 def _applied(
-    bench: Bench, trial: Trial, choices: Sequence[Sequence[Remedy]], budget: Budget
+    bench: Bench, trial: Trial, choices: Sequence[Sequence[Remedy]], budget: Budget, seeds: int
 ) -> list[tuple[Sequence[Remedy], Recipe]]:
     """What can be tried in the time left, with its recipe."""
     ready: list[tuple[Sequence[Remedy], Recipe]] = []
@@ -279,7 +278,7 @@ def _applied(
         try:
             recipe = treated(trial.baseline.recipe, remedies)
             try_building(bench, recipe)
-            budget.require(_expected_seconds(trial, bench, [r for _, r in ready] + [recipe]))
+            budget.require(_expected_seconds(trial, bench, [r for _, r in ready] + [recipe], seeds))
         except (CaviarError, OutOfTime) as error:
             _skip_for(trial, remedies, error)
         else:
@@ -303,16 +302,35 @@ def _skip(trial: Trial, remedies: Sequence[Remedy], why: str, *, applies: bool =
     trial.skipped.append(SkippedRemedy(remedy=name, title=title, why=why, applies=applies))
 
 
-def expected_steps(bench: Bench, recipe: Recipe) -> int:
-    """Gradient steps of all members of an arm, if none stops early."""
-    per_epoch = sum(-(-len(split.train) // recipe.batch_size) for split in bench.splits)
-    return per_epoch * recipe.epochs * recipe.ensemble
+def expected_steps(bench: Bench, recipe: Recipe, seeds: int = 1, known: Arm | None = None) -> int:
+    """Gradient steps of all members of an arm, if none stops early.
+
+    Args:
+        bench: Rows and splits.
+        recipe: What is trained.
+        seeds: Seeds per fold; an ensemble has as many as it needs.
+        known: What was measured before, whose networks are not trained again.
+    """
+    networks = networks_for(recipe, known)
+    there = [] if networks is None else networks.places
+    each = recipe.ensemble if recipe.ensemble > 1 else seeds
+    return recipe.epochs * sum(
+        -(-len(split.train) // recipe.batch_size)
+        for i, split in enumerate(bench.splits)
+        for k in range(each)
+        if (bench.number(i), k) not in there
+    )
 
 
-def _expected_seconds(trial: Trial, bench: Bench, recipes: Sequence[Recipe]) -> float:
+def _expected_seconds(trial: Trial, bench: Bench, recipes: Sequence[Recipe], seeds: int) -> float:
     """Seconds that arms should take."""
     pace = _pace(trial)
-    return sum(_START_SECONDS * recipe.parts + pace * expected_steps(bench, recipe) for recipe in recipes)
+    steps = [expected_steps(bench, recipe, seeds, trial.baseline) for recipe in recipes]
+    return sum(
+        _START_SECONDS * recipe.parts + pace * some
+        for recipe, some in zip(recipes, steps, strict=True)
+        if some
+    )
 
 
 def _pace(trial: Trial) -> float:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import keras
 
     from caviar.evaluate.simple import Fitted
-    from caviar.measuring.measure import Whole
+    from caviar.measuring.whole import Whole
 
 _FACTS = "model.json"
 _ROWS = 4096

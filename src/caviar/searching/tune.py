@@ -16,8 +16,9 @@ from caviar.errors import OptionError
 from caviar.estimate import Estimate
 from caviar.evaluate.metrics import Metric, default_metric, find_metric
 from caviar.measuring.given import deciding_metric, make_recipe, read_arrays
-from caviar.measuring.measure import Bench, fit_all
+from caviar.measuring.measure import Bench
 from caviar.measuring.table import check_numbers, keras_speaks_plainly, name_of, read_recipe
+from caviar.measuring.whole import fit_all
 from caviar.model.finished import FinishedModel, finished_model
 from caviar.population import devices
 from caviar.population.template import sketch

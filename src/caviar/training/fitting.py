@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import compress
 
 import numpy as np
 
@@ -61,6 +62,16 @@ class Fitting:
         last = [*ends, self.job.epochs]
         cut = [replace(self.job, initial_epoch=a, epochs=b) for a, b in zip(first, last, strict=True)]
         return (*self.earlier, *cut)
+
+    def only(self, which: Sequence[bool]) -> "Fitting":
+        """Some of the members alone."""
+        seats = list(compress(self.job.seats, which))
+        return replace(
+            self,
+            job=replace(self.job, seats=seats),
+            earlier=tuple(replace(job, seats=seats) for job in self.earlier),
+            places=list(compress(self.places, which)),
+        )
 
     def outputs(self, trained: Trained) -> list[np.ndarray]:
         """What each member says of the rows it was asked about (row, output): the mean of its snapshots."""
