@@ -154,9 +154,10 @@ def cma_es_search(
         study: Name of the study there.
 
     >>> from caviar.tune.space import discover
-    >>> search = cma_es_search(discover(lambda hp: (hp.Float("drop", 0, 1), hp.Boolean("norm"))), 40)
+    >>> both = discover(lambda hp: (hp.Float("drop", 0, 1), hp.Boolean("norm")))
+    >>> cma_es_search(both, 40)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    caviar.errors.OptionError: Expected numbers that always count, got 'norm'. Search otherwise, or leave it out.
+    caviar.errors.OptionError: Expected numbers alone for CMA-ES, asked for in every trial, got 'norm', a choice. ...
 
     Raises:
         OptionError: The space is another one, cmaes is missing, no trials are allowed, `start` does not fit, or the
@@ -165,11 +166,16 @@ def cma_es_search(
     Source: Hansen (2016), "The CMA evolution strategy: a tutorial"; Optuna's CmaEsSampler.
     """
     searched = [parameter for parameter in space.parameters if parameter.is_searched]
-    for parameter in searched:
-        if not parameter.is_numeric or parameter.question.conditions:
-            raise OptionError(
-                f"Expected numbers that always count, got {parameter.name!r}. Search otherwise, or leave it out."
-            )
+    unfit = [
+        f"{one.name!r}, {'asked for only sometimes' if one.question.conditions else 'a choice'}"
+        for one in searched
+        if not one.is_numeric or one.question.conditions
+    ]
+    if unfit:
+        raise OptionError(
+            f"Expected numbers alone for CMA-ES, asked for in every trial, got {'; '.join(unfit)}. Search by tpe, or "
+            f"fix what is named."
+        )
     if len(searched) < 2:
         raise OptionError(f"Expected at least two numbers for CMA-ES, got {len(searched)}. Search at random.")
     _require_installed("cmaes", "CMA-ES")
