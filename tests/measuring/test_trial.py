@@ -39,7 +39,7 @@ from caviar.run.record import ArmRecord
 devices.start()
 import keras  # noqa: E402 - only once JAX is its backend
 
-from caviar.measuring.measure import Arm, Bench  # noqa: E402
+from caviar.measuring.measure import Arm, Bench, measure  # noqa: E402
 
 ROWS, FOLDS, REPEATS = 300, 5, 3
 ROPE = 0.01
@@ -388,3 +388,23 @@ def test_where_a_model_is_of_no_use_at_all_a_remedy_may_bring_it_nearer():
 def test_how_far_off_a_useless_model_is_counts_nowhere_else(worst, gains):
     _, found = judged_in(worst, **gains)
     assert all(one is other for one, other in found.values())
+
+
+def test_what_is_known_is_expected_to_take_what_is_left_of_it():
+    """Of an ensemble of five the seeds that nobody trained; a blend's other models are fitted in any case."""
+    baseline = measure(BENCH, BASELINE, ask_fit=True)
+    trial, remedies = Trial(baseline), {remedy.name: remedy for remedy in REMEDIES}
+    for name, steps in (("ensemble-5", 4), ("blend-linear", 0)):
+        recipe = remedies[name].apply(baseline.recipe)
+        assert expected_steps(BENCH, recipe, known=baseline) == steps * expected_steps(BENCH, BASELINE)
+    for seconds, tried in ((0.0, False), (60.0, True)):
+        try_some(
+            BENCH,
+            trial,
+            [[remedies["blend-linear"]]],
+            Budget(lambda s=seconds: s),
+            lambda _: Monitor(),
+            lambda _: None,
+        )
+        assert bool(trial.arms) == tried
+        assert [skip.is_late for skip in trial.skipped] == [True]

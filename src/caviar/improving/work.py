@@ -467,5 +467,5 @@ def _said(arm: Arm, bench: Bench) -> str:
     )
     return (
         f"{bench.metric.title} {estimate.value:.4g} (95 % interval {estimate.low:.4g} to {estimate.high:.4g}), "
-        f"{arm.record.members} networks, {arm.record.seconds:.0f} s of training{failed}"
+        f"{arm.record.members} trainings in {arm.record.seconds:.0f} s{failed}"
     )

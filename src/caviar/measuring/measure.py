@@ -521,7 +521,7 @@ def _arm(
         failed=failed,
         fixed=networks.fixed,
         seconds=networks.seconds,
-        steps=networks.steps,
+        steps=replace(fitting.job, epochs=networks.epochs).steps(),
         probes=networks.probes,
         one_class=(
             np.array([len(set(values.argmax(axis=1))) == 1 for values in said.values()])

@@ -44,8 +44,7 @@ class Networks:
         engine: What trained them, as in `Trained`.
         fixed: Variables whose seed the builder fixed.
         probes: What went on inside them, where asked for.
-        seconds: What training took, of those that were not known before.
-        steps: Gradient steps of these.
+        seconds: What training them took, whenever that was.
     """
 
     places: list[Place]
@@ -58,7 +57,6 @@ class Networks:
     fixed: tuple[str, ...]
     probes: xr.Dataset | None
     seconds: float
-    steps: int
 
     def at(self, places: Sequence[Place], seats: Sequence[Seat], *, show: bool) -> "Networks":
         """Some of these, as members that need not be trained again.
@@ -80,8 +78,7 @@ class Networks:
                 fold=("member", [seat.fold for seat in seats]),
             ),
             probes=None,
-            seconds=0.0,
-            steps=0,
+            seconds=self.seconds * len(chosen) / len(self.places),
         )
 
     def knows(self, place: Place, *, ask_fit: bool, show: bool) -> bool:
@@ -120,8 +117,9 @@ def heard(
     held_out, fitted = [], []
     for seat, (_, k), outputs in zip(fitting.job.seats, places, fitting.outputs(trained), strict=True):
         values = prepared[seat.split].restore(fitting.predictions(outputs))
-        held_out.append(values[: len(seat.scored)])
-        fitted.append(values[len(seat.scored) :] if fitting.job.ask_fit and k == 0 else None)
+        # Copies: views would keep what every member says of its training rows.
+        held_out.append(values[: len(seat.scored)].copy())
+        fitted.append(values[len(seat.scored) :].copy() if fitting.job.ask_fit and k == 0 else None)
     return Networks(
         *(list(places), held_out, fitted),
         history=trained.history,
@@ -131,7 +129,6 @@ def heard(
         fixed=trained.fixed,
         probes=trained.probes,
         seconds=trained.seconds,
-        steps=replace(fitting.job, epochs=trained.epochs).steps(),
     )
 
 
@@ -147,4 +144,5 @@ def together(places: Sequence[Place], known: Networks, new: Networks) -> Network
         held_out=[held_out[i] for i in order],
         fitted=[fitted[i] for i in order],
         history=history.isel(member=order),
+        seconds=known.seconds + new.seconds,
     )

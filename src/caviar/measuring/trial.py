@@ -323,14 +323,14 @@ def expected_steps(bench: Bench, recipe: Recipe, seeds: int = 1, known: Arm | No
 
 
 def _expected_seconds(trial: Trial, bench: Bench, recipes: Sequence[Recipe], seeds: int) -> float:
-    """Seconds that arms should take."""
+    """Seconds that arms should take; what predicts beside networks has to be fitted even where these are known."""
     pace = _pace(trial)
     steps = [expected_steps(bench, recipe, seeds, trial.baseline) for recipe in recipes]
-    return sum(
-        _START_SECONDS * recipe.parts + pace * some
-        for recipe, some in zip(recipes, steps, strict=True)
-        if some
-    )
+    begins = [
+        _START_SECONDS * one.parts * bool(some or one.blended_with)
+        for one, some in zip(recipes, steps, strict=True)
+    ]
+    return sum(begins) + pace * sum(steps)
 
 
 def _pace(trial: Trial) -> float:
