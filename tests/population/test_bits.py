@@ -9,6 +9,7 @@ import pytest
 from jax import lax
 
 from caviar.population import bits
+from caviar.population.written_out import written_out
 
 
 def plain(seed, width="uint32"):
@@ -58,7 +59,7 @@ FUNCTIONS = [plain, called, differentiated, repeated, branching, looping, none]
 )
 def test_a_function_gives_the_same_with_its_bits_written_out(function):
     seeds = jnp.arange(4)
-    ours, theirs = (jax.jit(jax.vmap(one))(seeds) for one in (bits.written_out(function), function))
+    ours, theirs = (jax.jit(jax.vmap(one))(seeds) for one in (written_out(function), function))
     assert jax.tree.structure(ours) == jax.tree.structure(theirs)
     for one, other in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
         assert one.dtype == other.dtype
@@ -67,7 +68,7 @@ def test_a_function_gives_the_same_with_its_bits_written_out(function):
 
 @pytest.mark.parametrize("function", [plain, called, differentiated, repeated, branching])
 def test_the_bits_are_written_out_wherever_they_are_drawn(function):
-    before, after = (str(jax.make_jaxpr(one)(3)) for one in (function, bits.written_out(function)))
+    before, after = (str(jax.make_jaxpr(one)(3)) for one in (function, written_out(function)))
     assert "random_bits" in before
     assert "random_bits" not in after
 
@@ -76,7 +77,7 @@ def test_bits_of_another_generator_are_left_to_jax():
     def drawn(seed):
         return jax.random.bits(jax.random.key(seed, impl="rbg"), (3,))
 
-    assert "random_bits" in str(jax.make_jaxpr(bits.written_out(drawn))(3))
+    assert "random_bits" in str(jax.make_jaxpr(written_out(drawn))(3))
 
 
 def test_threefry_gives_the_published_vectors():

@@ -1,24 +1,13 @@
 """Random bits as JAX draws them, written out: JAX's own loop on CPUs stores what each of the cipher's rounds gives."""
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 from jax.experimental.xla_metadata import set_xla_metadata
-from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, jaxpr_as_fun
-
-CALLS = {
-    "jit": "jaxpr",
-    "closed_call": "call_jaxpr",
-    "custom_jvp_call": "call_jaxpr",
-    "custom_vjp_call": "call_jaxpr",
-    "checkpoint": "jaxpr",
-}
-"""Operations that call a function, and the parameter that holds it."""
+from jax.extend.core import JaxprEqn
 
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 
@@ -67,87 +56,3 @@ def fenced(function: Callable[..., Any]) -> Callable[..., Any]:
             return compiled(*arguments)
 
     return call
-
-
-def written_out(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The same function, with the random bits that it draws written out.
-
-    >>> def mask(seed):
-    ...     return jax.random.bits(jax.random.key(seed), (3,))
-    >>> bool((written_out(mask)(7) == mask(7)).all())
-    True
-    """
-
-    def written(*arguments: Any) -> Any:  # noqa: ANN401
-        closed, shapes = jax.make_jaxpr(function, return_shape=True)(*arguments)
-        return jax.tree.unflatten(jax.tree.structure(shapes), _run(closed, jax.tree.leaves(arguments)))
-
-    return written
-
-
-def _run(closed: ClosedJaxpr, values: Sequence[Any]) -> list[Any]:
-    """What `jaxpr_as_fun` gives; operations with functions inside are entered only where those draw bits."""
-    jaxpr = closed.jaxpr
-    if not _draws(jaxpr):
-        return list(jaxpr_as_fun(closed)(*values))
-    known = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*closed.consts, *values], strict=True))
-
-    def read(atom: Any) -> Any:  # noqa: ANN401
-        return jnp.asarray(atom.val, atom.aval.dtype) if isinstance(atom, Literal) else known[atom]
-
-    for eqn in jaxpr.eqns:
-        known.update(zip(eqn.outvars, _applied(eqn, [read(atom) for atom in eqn.invars]), strict=True))
-    return [read(atom) for atom in jaxpr.outvars]
-
-
-def _applied(eqn: JaxprEqn, values: list[Any]) -> list[Any]:
-    name = str(eqn.primitive.name)
-    if name == "random_bits" and (draw := drawn(eqn)) is not None:
-        words = jax.random.key_data(values[0])
-        return [draw(words[0], words[1])]
-    if name in CALLS and _has_draws(eqn):
-        return _run(as_closed(eqn.params[CALLS[name]]), values)
-    if name == "scan" and _has_draws(eqn):
-        return _scan(eqn, values)
-    if name == "cond" and _has_draws(eqn):
-        index, *rest = values
-        branches = [partial(_branch, branch) for branch in eqn.params["branches"]]
-        return list(lax.switch(index, branches, *rest))
-    with eqn.ctx.manager:
-        answer = eqn.primitive.bind(*values, **eqn.primitive.get_bind_params(eqn.params))
-    return list(answer) if eqn.primitive.multiple_results else [answer]
-
-
-def _branch(closed: ClosedJaxpr, *values: Any) -> list[Any]:  # noqa: ANN401
-    return _run(closed, values)
-
-
-def _scan(eqn: JaxprEqn, values: list[Any]) -> list[Any]:
-    params = eqn.params
-    fixed, carried = params["num_consts"], params["num_carry"]
-    consts, begun, given = values[:fixed], values[fixed : fixed + carried], values[fixed + carried :]
-
-    def step(carry: Sequence[Any], some: Sequence[Any]) -> tuple[list[Any], list[Any]]:
-        out = _run(params["jaxpr"], [*consts, *carry, *some])
-        return out[:carried], out[carried:]
-
-    again = {name: params[name] for name in ("length", "reverse", "unroll")}
-    carry, stacked = lax.scan(step, begun, given, **again)
-    return [*carry, *stacked]
-
-
-def as_closed(jaxpr: Any) -> ClosedJaxpr:  # noqa: ANN401
-    """A function inside an operation, whichever way it is kept there."""
-    return jaxpr if isinstance(jaxpr, ClosedJaxpr) else ClosedJaxpr(jaxpr, ())
-
-
-def _draws(jaxpr: Jaxpr) -> bool:
-    """Whether a function draws bits, itself or in what it calls."""
-    return any(eqn.primitive.name == "random_bits" or _has_draws(eqn) for eqn in jaxpr.eqns)
-
-
-def _has_draws(eqn: JaxprEqn) -> bool:
-    inner = jax.tree.leaves(
-        list(eqn.params.values()), is_leaf=lambda one: isinstance(one, ClosedJaxpr | Jaxpr)
-    )
-    return any(_draws(as_closed(one).jaxpr) for one in inner if isinstance(one, ClosedJaxpr | Jaxpr))

@@ -164,6 +164,12 @@ class _Needs:
             group, epochs, jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), carry)
         )
 
+    @property
+    def alone(self) -> bool:
+        """Whether a device trains one member after the other."""
+        asked = self.group.job.spread
+        return asked != spread.LAST and fastest.stand_alone(self.group.traced, devices.start().kind)
+
     def width(self, way: str, members: int) -> int:
         """How many members a tile has, of all devices together."""
         count, step = devices.start().count, largest(self.group.traced)
@@ -171,6 +177,8 @@ class _Needs:
         spare = (_WORTH_COMPILING if followed else _SPARE) / self.operations(self.epochs) / count
         if each <= _FEW and not followed:
             spare = 0.0
+        if self.alone:
+            return count
         bytes_each = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(self.carry))
         return count * spread.width(way, each, bytes_each, step, spare)
 
@@ -181,12 +189,18 @@ class _Needs:
 
     def likely(self, members: int) -> str:
         """How members are spread over a step, or what is timed first to find out."""
+        if self.alone:
+            return spread.FIRST
         ways, population = self._ways(members)
         found = fastest.known(self.group.job.spread, ways, self.epochs, population)
         return ways[0] if found is None else found.way
 
     def choose(self, members: int, prepare: Callable[[str], Callable[[], object]]) -> fastest.Choice:
         """How members are spread over a step, timed if need be."""
+        if self.alone:
+            return fastest.Choice(
+                spread.FIRST, "one member of a device after the other, as it convolves fastest"
+            )
         ways, population = self._ways(members)
         return fastest.choose(self.group.job.spread, ways, self.epochs, prepare, population)
 

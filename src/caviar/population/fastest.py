@@ -20,7 +20,7 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn
 
 from caviar.errors import RunError
 from caviar.population import devices, members_last
-from caviar.population.spread import AUTO, FIRST, LAST, VECTOR, WAYS
+from caviar.population.spread import AUTO, FIRST, LAST, VECTOR, WAYS, compiler_options
 from caviar.run.files import write_text
 
 # Written out, products of 32 x 10 by 10 x 24 numbers were 1.5 to 1.8 times as fast as the library's, those of
@@ -54,14 +54,25 @@ def sensible(step: ClosedJaxpr, members: int, kind: str) -> tuple[str, ...]:
         members: Members of one device.
         kind: What the devices are; there is a choice only on a `"cpu"`.
     """
-    if kind != "cpu" or members == 1:
+    if kind != "cpu" or members == 1 or stand_alone(step, kind):
         return (FIRST,)
     operations = list(_operations(step.jaxpr))
     products = [eqn for eqn in operations if eqn.primitive.name == "dot_general"]
-    convolves = any(eqn.primitive.name == "conv_general_dilated" for eqn in operations)
-    if convolves or 2 * members < VECTOR or not all(_is_small(product) for product in products):
+    if 2 * members < VECTOR or not all(_is_small(product) for product in products):
         return (FIRST,)
     return (FIRST, LAST)
+
+
+def stand_alone(step: ClosedJaxpr, kind: str) -> bool:
+    """Whether a device trains one member after the other: no library of a CPU convolves for several side by side.
+
+    Args:
+        step: One member's gradient step.
+        kind: What the devices are.
+    """
+    return kind == "cpu" and any(
+        eqn.primitive.name == "conv_general_dilated" for eqn in _operations(step.jaxpr)
+    )
 
 
 def _is_small(product: JaxprEqn) -> bool:
@@ -127,7 +138,8 @@ def known(asked: str, ways: Sequence[str], epochs: int, population: str) -> Choi
 def _note(ways: Sequence[str], epochs: int, population: str) -> Path:
     """Where the way of a population on this machine is remembered."""
     machine = f"{platform.processor()} {platform.machine()} {devices.start()} {jax.__version__}"
-    name = hashlib.sha256(f"{machine} {ways} {epochs} {population}".encode()).hexdigest()[:32]
+    compiled = [(way, compiler_options(way)) for way in ways]
+    name = hashlib.sha256(f"{machine} {compiled} {epochs} {population}".encode()).hexdigest()[:32]
     return devices.cache_folder().parent / "ways" / f"{name}.json"
 
 

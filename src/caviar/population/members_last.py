@@ -18,8 +18,9 @@ import numpy as np
 from jax import lax
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
 
-from caviar.population.bits import CALLS, as_closed, drawn, fenced
+from caviar.population.bits import drawn, fenced
 from caviar.population.ragged import ELEMENTWISE
+from caviar.population.written_out import CALLS, as_closed
 
 # A sum of more products than this is left to the library: written out it would fill the instruction cache.
 LONGEST_SUM = 128

@@ -304,9 +304,15 @@ def make_program(
     mesh = Mesh(jax.devices(), ("member",), axis_types=(AxisType.Auto,))
     many, one = PartitionSpec("member"), PartitionSpec()
 
-    def sharded(function: Callable[..., Any], *specs: PartitionSpec, **options: Any) -> Ahead:  # noqa: ANN401
+    def sharded(
+        function: Callable[..., Any],
+        *specs: PartitionSpec,
+        way: str = spread.FIRST,
+        donated: tuple[int, ...] = (),
+    ) -> Ahead:
         mapped = jax.shard_map(function, mesh=mesh, in_specs=specs, out_specs=many, check_vma=False)
-        return Ahead(jax.jit(mapped, **options))
+        options = spread.compiler_options(way)
+        return Ahead(jax.jit(mapped, donate_argnums=donated, compiler_options=options))
 
     def begin(state: MemberState) -> Carry:
         return Carry(state, callbacks.begin(rules, state), jnp.bool_(True))
@@ -315,12 +321,13 @@ def make_program(
         state = step.finish(model, carry.state)
         return callbacks.at_end(rules, carry.rules, state, seeds)
 
+    asked = partial(spread.over_members, spread.FIRST)
     ways = {
         way: sharded(
             partial(_block, setting, way),
             *(many, many, one, many, many, one, one),
-            donate_argnums=0,
-            compiler_options=spread.compiler_options(way),
+            way=way,
+            donated=(0,),
         )
         for way in spread.WAYS
     }
@@ -328,8 +335,8 @@ def make_program(
         begin=sharded(jax.vmap(begin), many),
         ways=ways,
         end=sharded(jax.vmap(end), many),
-        predict=sharded(jax.vmap(partial(_predict, setting), in_axes=(0, 0, None)), many, many, one),
-        score=sharded(jax.vmap(partial(_score, setting), in_axes=(0, 0, None)), many, many, one),
+        predict=sharded(asked(partial(_predict, setting), (0, 0, None)), many, many, one),
+        score=sharded(asked(partial(_score, setting), (0, 0, None)), many, many, one),
         members=NamedSharding(mesh, many),
         shared=NamedSharding(mesh, one),
     )

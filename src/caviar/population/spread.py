@@ -7,7 +7,7 @@ import jax
 
 from caviar.errors import OptionError
 from caviar.population import devices, members_last
-from caviar.population.bits import written_out
+from caviar.population.written_out import written_out
 
 FIRST, LAST = "vmap", "last"
 WAYS = {
@@ -44,15 +44,22 @@ def check(asked: str) -> None:
         raise OptionError(f"Expected spread to be one of {known}, got {asked!r}. Pass one of them.")
 
 
-def compiler_options(way: str) -> dict[str, Any]:
-    """What XLA is told about a program that is spread this way; these options are those of its CPU compiler.
+def compiler_options(way: str = FIRST) -> dict[str, Any]:
+    """What XLA is told about a program of all devices; these options are those of its CPU compiler.
 
-    Members on the last axis fill vectors of 512 bits, and products left to a library would be cut out of their loops.
-    Those on the first axis are compiled as `fit` is: wider vectors would round in another order.
+    Every core is a device with members of its own: operations that are divided among all cores would wait for each
+    other. Members on the last axis fill vectors of 512 bits, and products left to a library would be cut out of their
+    loops. Those on the first axis are compiled as `fit` is otherwise: wider vectors would round in another order.
+
+    Args:
+        way: How members are spread over a step of it, where it takes any.
     """
-    if devices.start().kind != "cpu" or way != LAST:
+    if devices.start().kind != "cpu":
         return {}
-    return {"xla_cpu_prefer_vector_width": 512, "xla_cpu_experimental_ynn_fusion_type": ""}
+    undivided = {"xla_disable_hlo_passes": "cpu-parallel-task-assigner"}
+    if way == FIRST:
+        return undivided
+    return undivided | {"xla_cpu_prefer_vector_width": 512, "xla_cpu_experimental_ynn_fusion_type": ""}
 
 
 def over_members(way: str, function: Callable[..., Any], in_axes: Sequence[int | None]) -> Callable[..., Any]:
@@ -60,6 +67,25 @@ def over_members(way: str, function: Callable[..., Any], in_axes: Sequence[int |
     if way == LAST:
         return members_last.vmap(function, in_axes)
     return jax.vmap(written_out(function) if devices.start().kind == "cpu" else function, in_axes)
+
+
+def one_by_one(function: Callable[..., Any], in_axes: Sequence[int | None]) -> Callable[..., Any]:
+    """The same, computed for one member after the other."""
+    written = written_out(function)
+
+    def mapped(*arguments: Any) -> Any:  # noqa: ANN401
+        def one(own: list[Any]) -> Any:  # noqa: ANN401
+            left = iter(own)
+            return written(
+                *(
+                    next(left) if axis == 0 else argument
+                    for argument, axis in zip(arguments, in_axes, strict=True)
+                )
+            )
+
+        return jax.lax.map(one, [a for a, axis in zip(arguments, in_axes, strict=True) if axis == 0])
+
+    return mapped
 
 
 def width(way: str, members: int, bytes_each: int, largest: int = 0, spare: float = 0.0) -> int:

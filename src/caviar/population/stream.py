@@ -23,7 +23,7 @@ from caviar.population.step import Logs, MemberState
 from caviar.population.stream_program import Machine
 
 # Blocks come one after another, so that nothing is timed before: members first, as JAX batches them.
-_WAY = ("vmap", "members side by side on the first axis: rows come in blocks")
+_WAY = ("vmap", "members first: rows come in blocks")
 
 # Operations of all members in one call of their program, between which they can be saved: two seconds of a core, or
 # twenty where it is slow.

@@ -10,8 +10,9 @@ import jax.numpy as jnp
 import keras
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from caviar.population import callbacks, program, step
+from caviar.population import callbacks, devices, program, spread, step
 from caviar.population.effort import operations
+from caviar.population.fastest import stand_alone
 from caviar.population.ragged import Step
 from caviar.population.step import Logs, MemberState
 
@@ -54,6 +55,7 @@ class Machine:
     def __init__(self, model: keras.Model, steps: program.Steps, rules: Sequence[callbacks.Rule]) -> None:
         setting = _Setting(model, steps, rules, callbacks.rate_position(model))
         self._setting = setting
+        self._alone = stand_alone(steps.train.traced, devices.start().kind)
         self._mesh = Mesh(jax.devices(), ("member",), axis_types=(AxisType.Auto,))
         self.begin = self._mapped(partial(_begin, setting), (0,))
         self.open = self._mapped(partial(_open, setting), (0, 0, 0, None))
@@ -90,9 +92,10 @@ class Machine:
     ) -> Callable[..., Any]:
         many, one = PartitionSpec("member"), PartitionSpec()
         specs = tuple(many if axis == 0 else one for axis in axes)
-        batched = jax.vmap(function, in_axes=tuple(axes))
+        over = spread.one_by_one if self._alone else partial(spread.over_members, spread.FIRST)
+        batched = over(function, axes)
         whole = jax.shard_map(batched, mesh=self._mesh, in_specs=specs, out_specs=many, check_vma=False)
-        return jax.jit(whole, donate_argnums=donated)
+        return jax.jit(whole, donate_argnums=donated, compiler_options=spread.compiler_options())
 
 
 # What follows is about one member.
