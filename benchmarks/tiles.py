@@ -4,8 +4,8 @@
     python benchmarks/tiles.py --quick    # one network, one round, printed only
 
 Caviar's engine with tiles of other sizes than its own, in steady state, in turns: all members of a core at once, some
-of them, one after the other; and members on the last axis. Everybody trains the same members and must reach the same
-losses.
+of them, one after the other; members on the last axis; and tiles of its own size with operations that XLA divides among
+all cores. Everybody trains the same members and must reach the same losses.
 """
 
 import argparse
@@ -16,12 +16,13 @@ from importlib.metadata import version
 
 import numpy as np
 
+from otherwise import otherwise
 from speed import machine
 from tables import load_before, spread, write
 
 MEMBERS, ROUNDS = 256, 2
 TILES = (1, 4, 64)
-OWN, ALL, LAST = "Caviar's own", "all at once", "last axis, its own"
+OWN, ALL, LAST, DIVIDED = "Caviar's own", "all at once", "last axis, its own", "divided"
 # Rounding apart, all of them train the same networks.
 _SAME_LOSS = 1e-3
 
@@ -98,6 +99,7 @@ def tiled(width: int | None) -> Iterator[None]:
 
 def turns(network: Network) -> dict[str, Callable[[], tuple[float, float]]]:
     """By contender: trains all members, returns microseconds per member and step, and the mean last loss."""
+    from caviar.population import spread as ways
     from caviar.population.job import Job, Seat
     from caviar.population.train import train
     from clock import Clock
@@ -120,11 +122,18 @@ def turns(network: Network) -> dict[str, Callable[[], tuple[float, float]]]:
 
         return turn
 
+    whole = contender("vmap", None)
+
+    def in_parts() -> tuple[float, float]:
+        with otherwise(ways, "compiler_options", lambda *_: {}):
+            return whole()
+
     return {
-        OWN: contender("vmap", None),
+        OWN: whole,
         ALL: contender("vmap", MEMBERS),
         **{f"{width}": contender("vmap", width) for width in TILES},
         LAST: contender("last", None),
+        DIVIDED: in_parts,
     }
 
 
@@ -174,7 +183,8 @@ def main() -> None:
         (
             f"µs of the whole machine per member and step, on the first axis in tiles of Caviar's own size; then how "
             f"many times as long others take: all members of a core at once, one after the other (1), tiles of 4 and "
-            f"64, and the last axis. {MEMBERS} members; medians of {rounds} rounds [lowest – highest]."
+            f"64, the last axis, and operations divided among all cores. {MEMBERS} members; medians of {rounds} rounds "
+            f"[lowest – highest]."
         ),
         (
             f"{machine()}; load {load:.1f} before the start; caviar {version('caviar')}, keras {version('keras')}, "

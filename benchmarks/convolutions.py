@@ -1,0 +1,176 @@
+"""How fast does a population of convolutional networks train beside Keras' `fit`, and what makes it so?
+
+    python benchmarks/convolutions.py            # some five minutes on two quiet cores; writes docs/performance.md
+    python benchmarks/convolutions.py --quick    # one network, one round, printed only
+
+Everybody in steady state and in turns: Caviar's population; the same with members side by side, as networks without
+convolutions are trained; the same with convolutions as Keras writes them; and `fit`, one member after the other, on
+Keras' JAX backend in the same process. All of Caviar's must reach the same losses.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+from clock import Clock
+from otherwise import otherwise
+from speed import machine
+from tables import load_before, spread, write
+
+MEMBERS, ROUNDS, BATCH, EPOCHS = 8, 3, 32, 2
+OWN, BESIDE, AS_WRITTEN, FIT = "Caviar", "side by side", "as Keras writes them", "Keras' fit"
+_SAME_LOSS = 1e-3
+
+
+@dataclass(frozen=True)
+class Network:
+    """Two convolutions of 3 x 3, a pooling, a dense layer and ten classes, with Adam.
+
+    Attributes:
+        label: As the table calls it.
+        rows: Returns images (row, height, width, channel), and classes (row, 1).
+        filters: Of both convolutions.
+    """
+
+    label: str
+    rows: Callable[[], tuple[np.ndarray, np.ndarray]]
+    filters: tuple[int, int]
+
+    def build(self) -> Any:  # noqa: ANN401
+        """The compiled Keras model."""
+        import keras
+
+        layers = keras.layers
+        x, _ = self.rows()
+        convolutions = [layers.Conv2D(count, 3, activation="relu") for count in self.filters]
+        model = keras.Sequential(
+            [
+                keras.Input(x.shape[1:]),
+                *convolutions,
+                layers.MaxPooling2D(),
+                layers.Flatten(),
+                layers.Dense(64, activation="relu"),
+                layers.Dense(10, activation="softmax"),
+            ]
+        )
+        model.compile(keras.optimizers.Adam(1e-3), "sparse_categorical_crossentropy")
+        return model
+
+
+def digits() -> tuple[np.ndarray, np.ndarray]:
+    """scikit-learn's handwritten digits, 8 x 8 pixels."""
+    from sklearn.datasets import load_digits
+
+    x, y = load_digits(return_X_y=True)
+    return (x / 16).astype(np.float32).reshape(-1, 8, 8, 1), y[:, None]
+
+
+def noise() -> tuple[np.ndarray, np.ndarray]:
+    """640 images of 28 x 28 pixels that show nothing: only their size matters here."""
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(640, 28, 28, 1)).astype(np.float32), rng.integers(0, 10, (640, 1))
+
+
+NETWORKS = (
+    Network("digits, 8 x 8 pixels, 16 and 32 filters", digits, (16, 32)),
+    Network("28 x 28 pixels, 8 and 16 filters", noise, (8, 16)),
+)
+
+
+def turns(network: Network) -> dict[str, Callable[[], tuple[float, float]]]:
+    """By contender: trains, returns microseconds per member and step, and the mean last loss (NaN for `fit`)."""
+    from caviar.population import fastest, written_out
+    from caviar.population.job import Job, Seat
+    from caviar.population.train import train
+
+    x, y = network.rows()
+    none, every = np.empty(0, np.int64), np.arange(len(x))
+    seats = [Seat(0, 0, seed, 0, every, none, none) for seed in range(MEMBERS)]
+    job = Job(network.build, x[None], y[None], None, seats, BATCH, 1 + EPOCHS, spread="vmap")
+    model = network.build()
+    model.fit(x, y, batch_size=BATCH, verbose=0)  # compiles
+
+    def trained() -> tuple[float, float]:
+        clock = Clock()
+        done = train(job, clock)
+        return clock.microseconds(), float(done.history["loss"].values[:, -1].mean())
+
+    def beside() -> tuple[float, float]:
+        with otherwise(fastest, "stand_alone", lambda *_: False):
+            return trained()
+
+    def as_written() -> tuple[float, float]:
+        def kept(eqn: Any, *values: Any) -> Any:  # noqa: ANN401
+            return eqn.primitive.bind(*values, **eqn.params)
+
+        with otherwise(written_out, "laid_out", kept):
+            return trained()
+
+    def fitted() -> tuple[float, float]:
+        began = time.perf_counter()
+        model.fit(x, y, batch_size=BATCH, epochs=EPOCHS, verbose=0)
+        return 1e6 * (time.perf_counter() - began) / (EPOCHS * -(-len(x) // BATCH)), float("nan")
+
+    return {OWN: trained, BESIDE: beside, AS_WRITTEN: as_written, FIT: fitted}
+
+
+def raced(network: Network, rounds: int) -> dict[str, np.ndarray]:
+    """By contender, microseconds per member and step (round,).
+
+    Raises:
+        SystemExit: Somebody trained something else.
+    """
+    contenders = turns(network)
+    times: dict[str, list[float]] = {name: [] for name in contenders}
+    losses: dict[str, float] = {}
+    for _ in range(rounds):
+        for name, turn in contenders.items():
+            microseconds, losses[name] = turn()
+            times[name].append(microseconds)
+            print(f"{network.label}: {name} {microseconds:,.0f} µs", flush=True)
+    if different := [name for name, loss in losses.items() if abs(loss / losses[OWN] - 1) > _SAME_LOSS]:
+        raise SystemExit(
+            f"Expected equal losses of {network.label}, but these differ: {', '.join(different)}."
+        )
+    return {name: np.array(own) for name, own in times.items()}
+
+
+def main() -> None:
+    """Race and write the table."""
+    parser = argparse.ArgumentParser(description="Time populations of convolutional networks beside fit.")
+    parser.add_argument("--quick", action="store_true", help="one network, one round, printed only")
+    quick, load = parser.parse_args().quick, load_before()
+    from caviar.population import devices
+
+    devices.start()
+    rounds, networks = (1, NETWORKS[:1]) if quick else (ROUNDS, NETWORKS)
+    others = (FIT, BESIDE, AS_WRITTEN)
+    text = [f"| network | µs | {' | '.join(others)} |", "| --- | ---: |" + " ---: |" * len(others)]
+    for network in networks:
+        times = raced(network, rounds)
+        ratios = " | ".join(spread(times[name] / times[OWN]) for name in others)
+        text.append(f"| {network.label} | {np.median(times[OWN]):,.0f} | {ratios} |")
+    text += [
+        "",
+        (
+            f"µs of the whole machine per member and step of {BATCH} rows, {MEMBERS} members; then how many times as "
+            f"long others take: Keras' `fit`, a member after the other; members side by side; convolutions as Keras "
+            f"writes them. Medians of {rounds} rounds [lowest – highest]."
+        ),
+        (
+            f"{machine()}; load {load:.1f} before the start; caviar {version('caviar')}, keras {version('keras')}, "
+            f"jax {version('jax')}."
+        ),
+    ]
+    print("\n".join(text))
+    if not quick:
+        write("\n".join(text), "convolutions")
+
+
+if __name__ == "__main__":
+    main()
