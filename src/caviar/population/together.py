@@ -1,7 +1,6 @@
 """Recipes that differ only in numbers or widths train as one population: the fewest programs for many recipes."""
 
 import contextlib
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -31,7 +30,7 @@ from caviar.population.widths import (
 
 # Operations that take as long as compiling a program does, which is about seven seconds, on each core: compiling keeps
 # one busy, training all of them.
-_WORTH_COMPILING = 2.5e10
+_WORTH_COMPILING = 1e11
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,9 +190,9 @@ class _Candidate:
     work: float
 
     @property
-    def shapes(self) -> list[tuple[int, ...]]:
-        """Of the trainable variables."""
-        return [tuple(variable.shape) for variable in self.described.template.model.trainable_variables]
+    def shapes(self) -> np.ndarray:
+        """Of the trainable variables (variable, axis)."""
+        return _shapes(self.described.template)
 
     def fits(self, other: "_Candidate") -> bool:
         """Whether only widths tell it from another."""
@@ -211,19 +210,22 @@ class _Candidate:
 def _widened(
     jobs: Sequence[Job], candidates: Sequence[_Candidate], *, more: bool
 ) -> list[tuple[_Family, list[_Family]]]:
-    """Families whose narrow members lie in wider layers, each with those that it is made of.
-
-    Members are filled up as long as that takes less than the programs that it saves.
-    """
-    worth = _WORTH_COMPILING * devices.start().count
-    groups: list[list[_Candidate]] = []
-    for one in sorted(candidates, key=lambda one: -sum(map(math.prod, one.shapes))):
-        for group in groups:
-            if one.fits(group[0]) and _filling([*group, one], _widest([*group, one])) <= worth * len(group):
-                group.append(one)
-                break
+    """Families whose narrow members lie in wider layers, each with those that it is made of."""
+    kinds: list[list[_Candidate]] = []
+    for one in candidates:
+        kind = next((kind for kind in kinds if one.fits(kind[0])), None)
+        if kind is None:
+            kinds.append([one])
         else:
-            groups.append([one])
+            kind.append(one)
+    worth = _WORTH_COMPILING * devices.start().count
+    groups = [
+        [kind[place] for place in places]
+        for kind in kinds
+        for places in cheapest(
+            np.stack([one.shapes for one in kind]), np.array([one.work for one in kind]), worth
+        )
+    ]
     found = [
         (_wide_family(jobs, group, more=more), [one.family for one in group])
         for group in groups
@@ -232,16 +234,52 @@ def _widened(
     return [(whole, parts) for whole, parts in found if whole is not None]
 
 
-def _widest(group: Sequence[_Candidate]) -> list[tuple[int, ...]]:
-    """Shapes of variables in which those of all of them lie."""
-    shapes = zip(*(one.shapes for one in group), strict=True)
-    return [tuple(map(max, zip(*each, strict=True))) for each in shapes]
+def cheapest(shapes: np.ndarray, work: np.ndarray, worth: float) -> list[list[int]]:
+    """Which networks of one kind to fill up to the widest of them, so that few programs compute few zeros.
+
+    The two groups whose joining saves most are joined, as long as any two save something (agglomerative clustering).
+
+    Args:
+        shapes: Of their variables (network, variable, axis).
+        work: Operations per weight that training each of them takes (network,).
+        worth: Operations that take as long as a program.
+
+    Returns:
+        Groups of places.
+
+    Example:
+        >>> shapes, work = np.array([[[8, 8]], [[512, 512]], [[500, 512]]]), np.ones(3)
+        >>> cheapest(shapes, work, worth=10_000), cheapest(shapes, work, worth=1_000_000)
+        ([[0], [1, 2]], [[0, 1, 2]])
+    """
+    groups, wide, work = [[place] for place in range(len(work))], shapes.astype(float), work.astype(float)
+    together = np.stack([_weights(np.maximum(wide, one)) for one in wide])
+    while len(groups) > 1:
+        apart = work * np.diagonal(together)
+        saved = worth + apart[:, None] + apart - (work[:, None] + work) * together
+        np.fill_diagonal(saved, -np.inf)
+        one, two = sorted(map(int, np.unravel_index(saved.argmax(), saved.shape)))
+        if saved[one, two] <= 0:
+            break
+        groups[one] = sorted(groups[one] + groups.pop(two))
+        wide[one], work[one] = np.maximum(wide[one], wide[two]), work[one] + work[two]
+        wide, work = np.delete(wide, two, 0), np.delete(work, two)
+        together = np.delete(np.delete(together, two, 0), two, 1)
+        together[one] = together[:, one] = _weights(np.maximum(wide, wide[one]))
+    return groups
 
 
-def _filling(group: Sequence[_Candidate], wide: Sequence[tuple[int, ...]]) -> float:
-    """Operations that members take in variables of such shapes for what is not their own."""
-    weights = sum(map(math.prod, wide))
-    return sum(one.work * (weights - sum(map(math.prod, one.shapes))) for one in group)
+def _shapes(template: Template) -> np.ndarray:
+    """Of a model's trainable variables (variable, axis), those of few axes filled up with ones."""
+    shapes = [variable.shape for variable in template.model.trainable_variables]
+    most = max(map(len, shapes))
+    return np.array([(*shape, *[1] * (most - len(shape))) for shape in shapes], float)
+
+
+def _weights(shapes: np.ndarray) -> np.ndarray:
+    """How many weights variables of such shapes (…, variable, axis) have together."""
+    weights: np.ndarray = shapes.prod(axis=-1).sum(axis=-1)
+    return weights
 
 
 def _wide_family(jobs: Sequence[Job], group: Sequence[_Candidate], *, more: bool) -> _Family | None:
@@ -255,8 +293,8 @@ def _wide_family(jobs: Sequence[Job], group: Sequence[_Candidate], *, more: bool
     if more:
         wide = _wide_template(jobs, group, tuple(1 << (units - 1).bit_length() for units in widest))
         if wide is not None:
-            shapes = [tuple(variable.shape) for variable in wide[1].model.trainable_variables]
-            beyond = _filling(group, shapes) - _filling(group, _widest(group))
+            needed = np.max([one.shapes for one in group], axis=0)
+            beyond = sum(one.work for one in group) * (_weights(_shapes(wide[1])) - _weights(needed))
             wide = wide if beyond <= _WORTH_COMPILING else None
     if wide is None and len(group) > 1:
         wide = _wide_template(jobs, group, widest)
