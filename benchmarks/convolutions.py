@@ -3,15 +3,16 @@
     python benchmarks/convolutions.py            # some five minutes on two quiet cores; writes docs/performance.md
     python benchmarks/convolutions.py --quick    # one network, one round, printed only
 
-Everybody in steady state and in turns: Caviar's population; the same with members side by side, as networks without
-convolutions are trained; the same with convolutions as Keras writes them; and `fit`, one member after the other, on
-Keras' JAX backend in the same process. All of Caviar's must reach the same losses.
+Everybody in steady state and in turns: Caviar's population; the same with one member of a core after the other, and with
+members side by side, of which Caviar takes the first where convolutions are large; the same with all convolutions as
+Keras writes them; and `fit`, one model after the other, on Keras' JAX backend in the same process. All of Caviar's must
+reach the same losses.
 """
 
 import argparse
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import Any
 
@@ -22,8 +23,9 @@ from otherwise import otherwise
 from speed import machine
 from tables import load_before, spread, write
 
-MEMBERS, ROUNDS, BATCH, EPOCHS = 8, 3, 32, 2
-OWN, BESIDE, AS_WRITTEN, FIT = "Caviar", "side by side", "as Keras writes them", "Keras' fit"
+MEMBERS, ROUNDS, BATCH, EPOCHS = 32, 3, 32, 2
+OWN, ALONE, BESIDE = "Caviar", "one at a time", "side by side"
+AS_WRITTEN, FIT = "as Keras writes them", "Keras' fit"
 _SAME_LOSS = 1e-3
 
 
@@ -77,6 +79,7 @@ def noise() -> tuple[np.ndarray, np.ndarray]:
 
 
 NETWORKS = (
+    Network("digits, 8 x 8 pixels, 1 and 2 filters", digits, (1, 2)),
     Network("digits, 8 x 8 pixels, 16 and 32 filters", digits, (16, 32)),
     Network("28 x 28 pixels, 8 and 16 filters", noise, (8, 16)),
 )
@@ -91,18 +94,21 @@ def turns(network: Network) -> dict[str, Callable[[], tuple[float, float]]]:
     x, y = network.rows()
     none, every = np.empty(0, np.int64), np.arange(len(x))
     seats = [Seat(0, 0, seed, 0, every, none, none) for seed in range(MEMBERS)]
-    job = Job(network.build, x[None], y[None], None, seats, BATCH, 1 + EPOCHS, spread="vmap")
+    job = Job(network.build, x[None], y[None], None, seats, BATCH, 1 + EPOCHS)
     model = network.build()
     model.fit(x, y, batch_size=BATCH, verbose=0)  # compiles
 
-    def trained() -> tuple[float, float]:
+    def trained(way: str = "auto") -> tuple[float, float]:
         clock = Clock()
-        done = train(job, clock)
+        done = train(replace(job, spread=way), clock)
         return clock.microseconds(), float(done.history["loss"].values[:, -1].mean())
 
-    def beside() -> tuple[float, float]:
-        with otherwise(fastest, "stand_alone", lambda *_: False):
+    def alone() -> tuple[float, float]:
+        with otherwise(fastest, "stand_alone", lambda *_: True):
             return trained()
+
+    def beside() -> tuple[float, float]:
+        return trained("vmap")
 
     def as_written() -> tuple[float, float]:
         def kept(eqn: Any, *values: Any) -> Any:  # noqa: ANN401
@@ -116,7 +122,7 @@ def turns(network: Network) -> dict[str, Callable[[], tuple[float, float]]]:
         model.fit(x, y, batch_size=BATCH, epochs=EPOCHS, verbose=0)
         return 1e6 * (time.perf_counter() - began) / (EPOCHS * -(-len(x) // BATCH)), float("nan")
 
-    return {OWN: trained, BESIDE: beside, AS_WRITTEN: as_written, FIT: fitted}
+    return {OWN: trained, ALONE: alone, BESIDE: beside, AS_WRITTEN: as_written, FIT: fitted}
 
 
 def raced(network: Network, rounds: int) -> dict[str, np.ndarray]:
@@ -149,7 +155,7 @@ def main() -> None:
 
     devices.start()
     rounds, networks = (1, NETWORKS[:1]) if quick else (ROUNDS, NETWORKS)
-    others = (FIT, BESIDE, AS_WRITTEN)
+    others = (FIT, ALONE, BESIDE, AS_WRITTEN)
     text = [f"| network | µs | {' | '.join(others)} |", "| --- | ---: |" + " ---: |" * len(others)]
     for network in networks:
         times = raced(network, rounds)
@@ -159,8 +165,8 @@ def main() -> None:
         "",
         (
             f"µs of the whole machine per member and step of {BATCH} rows, {MEMBERS} members; then how many times as "
-            f"long others take: Keras' `fit`, a member after the other; members side by side; convolutions as Keras "
-            f"writes them. Medians of {rounds} rounds [lowest – highest]."
+            f"long others take: Keras' `fit`, a model after the other; one member of a core at a time; members side by "
+            f"side; convolutions as Keras writes them. Medians of {rounds} rounds [lowest – highest]."
         ),
         (
             f"{machine()}; load {load:.1f} before the start; caviar {version('caviar')}, keras {version('keras')}, "

@@ -320,8 +320,8 @@ def main() -> None:
     first = f"**Made-up losses**, {repetitions[0]:,} repetitions, the best place drawn anew in each:"
     second = (
         f"**Real networks** (20-{WIDTH}-1, Adam, {EPOCHS} epochs), {repetitions[1]} repetitions: five folds of {FEW} "
-        f"rows choose; the log-loss is that of {SEEDS} networks trained on all {FEW}, on {FRESH:,} rows that nobody "
-        f"saw:"
+        f"rows choose, or of more where the question says so; the log-loss is that of {SEEDS} networks trained on all "
+        f"of them, on {FRESH:,} rows that nobody saw:"
     )
     lines = table(first, made_up(repetitions[0])) + table(second, real(repetitions[1]))
     lines.append(f"{machine()}; caviar {version('caviar')}, keras {version('keras')}, jax {version('jax')}.")

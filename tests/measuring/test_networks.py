@@ -157,3 +157,31 @@ def test_what_was_not_asked_of_known_networks_is_asked_by_training_them_again(me
     (arm,) = measured_all(bench, [recipe], unasked, show=True)
     assert [len(members) for members in trained] == [SEEDS * FOLDS * REPEATS]
     assert "held_out_loss" in arm.history
+
+
+def with_metrics(n_inputs: int) -> keras.Model:
+    model = builder(n_inputs)
+    model.compile("adam", "binary_crossentropy", metrics=[keras.metrics.AUC(), keras.metrics.AUC(curve="PR")])
+    return model
+
+
+def test_curves_of_metrics_that_keras_numbers_anew_are_whole():
+    bench = bench_of(rows())
+    baseline = measure(bench, replace(recipe_of(), builder=with_metrics), seeds=SEEDS)
+    recipe = treated("ensemble-5", baseline.recipe)
+    (ours,), (again,) = (measured_all(bench, [recipe], known) for known in (baseline, None))
+    assert list(ours.history) == list(baseline.history)
+    for name, theirs in zip(ours.history, again.history, strict=True):
+        np.testing.assert_allclose(ours.history[name], again.history[theirs], atol=1e-6, err_msg=name)
+    assert ours.history.attrs["seconds"] == pytest.approx(ours.seconds)
+
+
+def test_networks_of_other_folds_are_not_taken_for_known(measured, trained):
+    bench, baseline = measured
+    other = replace(bench, splits=make_splits(bench.dataset, FOLDS, REPEATS, 1))
+    recipe = treated("blend-linear", baseline.recipe)
+    (again,) = measured_all(other, [recipe], None)
+    trained.clear()
+    (ours,) = measured_all(other, [recipe], baseline)
+    assert len(trained[0]) == len(other.splits) * SEEDS
+    np.testing.assert_allclose(ours.oof, again.oof, atol=1e-6)

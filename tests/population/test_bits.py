@@ -66,7 +66,7 @@ def test_a_function_gives_the_same_with_its_bits_written_out(function):
         np.testing.assert_allclose(one, other, rtol=1e-6)
 
 
-@pytest.mark.parametrize("function", [plain, called, differentiated, repeated, branching])
+@pytest.mark.parametrize("function", [plain, called, differentiated, repeated, branching, looping])
 def test_the_bits_are_written_out_wherever_they_are_drawn(function):
     before, after = (str(jax.make_jaxpr(one)(3)) for one in (function, written_out(function)))
     assert "random_bits" in before

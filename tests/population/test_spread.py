@@ -52,8 +52,17 @@ def test_short_trainings_of_any_number_of_members_have_tiles_of_one_width(member
 
 
 def test_elsewhere_all_members_stand_side_by_side(monkeypatch):
-    monkeypatch.setattr(spread.devices, "start", lambda: devices.Devices("gpu", 1))
+    monkeypatch.setattr(spread.devices, "start", lambda: devices.Devices("gpu", 1, 2))
     assert spread.width("vmap", 777, 1000) == 777
+
+
+def test_operations_are_divided_only_where_there_are_more_cores_than_devices(monkeypatch):
+    def options(count, cores):
+        monkeypatch.setattr(spread.devices, "start", lambda: devices.Devices("cpu", count, cores))
+        return spread.compiler_options()
+
+    assert options(2, 2) == options(4, 2) == {"xla_disable_hlo_passes": "cpu-parallel-task-assigner"}
+    assert options(1, 2) == {}
 
 
 @pytest.mark.thorough

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -383,10 +384,40 @@ def test_a_number_that_only_happens_to_be_a_width_is_none():
     assert families([job(partial(build, 3, 3)), job(partial(build, 5, 5))]) == [[0], [1]]
 
 
+def test_a_chain_that_learns_nothing_has_no_weights_to_fill_up():
+    def build(units):
+        model = plain(units, units)
+        model.trainable = False
+        return model
+
+    some = [job(partial(build, units)) for units in (3, 5)]
+    for ours, one in zip(train_together(some)[0], some, strict=True):
+        assert_same(ours, train(one))
+
+
 def test_filling_up_that_takes_longer_than_a_program_is_not_worth_it():
     sizes = ((8, 8), (512, 512), (508, 508))
     assert families(jobs(plain, sizes, epochs=4)) == [[0, 1, 2]]
     assert families(jobs(plain, sizes, epochs=4_000)) == [[0], [1, 2]]
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 64), st.integers(1, 64)), min_size=1, max_size=12),
+    st.floats(0, 1e5),
+    st.integers(1, 9),
+)
+def test_groups_take_less_than_all_alone_and_no_two_of_them_less_together(sizes, worth, work):
+    shapes = np.array([[(4, one), (one, two), (two, 1)] for one, two in sizes])
+    works = work * np.arange(1.0, len(sizes) + 1)
+
+    def takes(group):
+        return worth + works[group].sum() * shapes[group].max(axis=0).prod(axis=-1).sum()
+
+    groups = together.cheapest(shapes, works, worth)
+    assert sorted(place for group in groups for place in group) == list(range(len(sizes)))
+    assert sum(map(takes, groups)) <= sum(takes([place]) for place in range(len(sizes)))
+    for one, two in combinations(groups, 2):
+        assert takes([*one, *two]) >= takes(one) + takes(two) - 1e-6
 
 
 def test_probed_members_keep_their_own_layers():

@@ -313,7 +313,7 @@ def _known(bench: Bench, recipe: Recipe, fitting: Fitting, known: Arm | None) ->
         return None
     job = fitting.job
     both = list(zip(_places(bench, fitting), job.seats, strict=True))
-    some = [(p, seat) for p, seat in both if networks.knows(p, ask_fit=job.ask_fit, show=job.show)]
+    some = [(p, seat) for p, seat in both if networks.knows(p, seat, ask_fit=job.ask_fit, show=job.show)]
     return networks.at(*map(list, zip(*some, strict=True)), show=job.show) if some else None
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 
 from caviar.data.prepare import Prepared
-from caviar.population.job import Seat, Trained
+from caviar.population.job import Seat, Trained, named_as
 from caviar.recipe.recipe import Recipe
 from caviar.training.fitting import Fitting
 
@@ -36,6 +36,7 @@ class Networks:
 
     Attributes:
         places: Split and how-manyth of it, in the members' order.
+        seats: Their seeds and rows.
         held_out: What each predicts for the rows that were held out (row, class or output).
         fitted: The same for its training rows, of the first member of each split, where somebody asked.
         history: Curves (member, epoch).
@@ -48,6 +49,7 @@ class Networks:
     """
 
     places: list[Place]
+    seats: list[Seat]
     held_out: list[np.ndarray]
     fitted: list[np.ndarray | None]
     history: xr.Dataset
@@ -67,31 +69,44 @@ class Networks:
             show: Whether curves of the held-out rows are wanted too.
         """
         chosen = [self.places.index(place) for place in places]
+        seconds = self.seconds * len(chosen) / len(self.places)
         logs = self.history if show else self.history.drop_vars([n for n in self.history if _is_shown(n)])
         return replace(
             self,
             places=list(places),
+            seats=list(seats),
             held_out=[self.held_out[i] for i in chosen],
             fitted=[self.fitted[i] for i in chosen],
-            history=logs.isel(member=chosen).assign_coords(
+            history=logs.isel(member=chosen)
+            .assign_coords(
                 repeat=("member", [seat.repeat for seat in seats]),
                 fold=("member", [seat.fold for seat in seats]),
-            ),
+            )
+            .assign_attrs(seconds=seconds),
             probes=None,
-            seconds=self.seconds * len(chosen) / len(self.places),
+            seconds=seconds,
         )
 
-    def knows(self, place: Place, *, ask_fit: bool, show: bool) -> bool:
+    def knows(self, place: Place, seat: Seat, *, ask_fit: bool, show: bool) -> bool:
         """Whether all that is asked of a member is known.
 
         Args:
             place: Which one.
+            seat: Its seed and rows: others make another network.
             ask_fit: Whether the first member of each split is asked about its training rows.
             show: Whether curves of the held-out rows are wanted.
         """
         if place not in self.places or (show and not any(map(_is_shown, self.history))):
             return False
-        return not ask_fit or place[1] > 0 or self.fitted[self.places.index(place)] is not None
+        at = self.places.index(place)
+        return _is_same(self.seats[at], seat) and (not ask_fit or place[1] > 0 or self.fitted[at] is not None)
+
+
+def _is_same(one: Seat, other: Seat) -> bool:
+    """Whether two seats have the same seed and rows, wherever they stand in their jobs."""
+    return one.seed == other.seed and all(
+        np.array_equal(getattr(one, rows), getattr(other, rows)) for rows in ("fit", "watch", "scored")
+    )
 
 
 def parameters_of(trained: Trained) -> int:
@@ -121,7 +136,7 @@ def heard(
         held_out.append(values[: len(seat.scored)].copy())
         fitted.append(values[len(seat.scored) :].copy() if fitting.job.ask_fit and k == 0 else None)
     return Networks(
-        *(list(places), held_out, fitted),
+        *(list(places), list(fitting.job.seats), held_out, fitted),
         history=trained.history,
         epochs=trained.epochs,
         parameters=parameters_of(trained),
@@ -137,12 +152,15 @@ def together(places: Sequence[Place], known: Networks, new: Networks) -> Network
     every = [*known.places, *new.places]
     order = [every.index(place) for place in places]
     held_out, fitted = known.held_out + new.held_out, known.fitted + new.fitted
-    history = xr.concat([known.history, new.history], "member", combine_attrs="override", join="exact")
+    logs = [known.history, named_as(new.history, known.history)]
+    history = xr.concat(logs, "member", combine_attrs="drop", join="exact")
+    seconds = known.seconds + new.seconds
     return replace(
         new,
         places=list(places),
+        seats=[(known.seats + new.seats)[i] for i in order],
         held_out=[held_out[i] for i in order],
         fitted=[fitted[i] for i in order],
-        history=history.isel(member=order),
-        seconds=known.seconds + new.seconds,
+        history=history.isel(member=order).assign_attrs(new.history.attrs | {"seconds": seconds}),
+        seconds=seconds,
     )

@@ -13,6 +13,7 @@ import xarray as xr
 from caviar.evaluate.compare import Comparison
 from caviar.evaluate.intervals import mean_estimate
 from caviar.measuring.measure import Arm, Bench
+from caviar.population.job import named_as
 
 _LEAST_P = 0.2
 _CALMER = 0.75
@@ -102,7 +103,7 @@ def joined(bench: Bench, first: Arm, rest: Arm) -> Arm:
         recipe=replace(first.recipe, class_errors=errors),
         record=record,
         scores=scores,
-        history=xr.concat([first.history, later], "member"),
+        history=xr.concat([first.history, named_as(later, first.history)], "member"),
         each=np.concatenate([first.each, rest.each]),
         fit_scores=both(first.fit_scores, rest.fit_scores),
         row_losses=losses,

@@ -168,7 +168,7 @@ class _Needs:
     def alone(self) -> bool:
         """Whether a device trains one member after the other."""
         asked = self.group.job.spread
-        return asked != spread.LAST and fastest.stand_alone(self.group.traced, devices.start().kind)
+        return asked == spread.AUTO and fastest.stand_alone(self.group.traced, devices.start().kind)
 
     def width(self, way: str, members: int) -> int:
         """How many members a tile has, of all devices together."""

@@ -4,9 +4,22 @@ XLA brings a convolution into that order itself, but not inside of loops. There 
 axes stand otherwise, are computed number by number: ten times as slowly, and more.
 """
 
+import math
+
 import jax
 from jax import lax
 from jax.extend.core import JaxprEqn
+
+# Multiplications from which the library is worth its start (benchmarks/convolutions.py).
+LEAST = 6e4
+
+
+def is_large(eqn: JaxprEqn) -> bool:
+    """Whether an operation is a convolution that the library computes faster than XLA's own loops do."""
+    if eqn.primitive.name != "conv_general_dilated":
+        return False
+    kernel, filters = eqn.invars[1].aval.shape, eqn.params["dimension_numbers"].rhs_spec[0]
+    return math.prod(eqn.outvars[0].aval.shape) * math.prod(kernel) >= LEAST * kernel[filters]
 
 
 def laid_out(eqn: JaxprEqn, rows: jax.Array, kernel: jax.Array) -> jax.Array:

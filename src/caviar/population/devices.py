@@ -17,11 +17,13 @@ class Devices:
     Attributes:
         kind: `"cpu"` or `"gpu"`.
         count: How many devices share a population's members.
+        cores: How many cores this process may use.
         notice: What a person should know about the set-up; empty when all is as it should be.
     """
 
     kind: str
     count: int
+    cores: int
     notice: str = ""
 
 
@@ -64,7 +66,7 @@ def start() -> Devices:
             f"JAX was already running with one device in this process, so one of {cores} cores trains: "
             f"expect up to {cores} times the time. Import caviar and call it before other JAX code to use all."
         )
-    return Devices(kind, count, notice)
+    return Devices(kind, count, cores, notice)
 
 
 def cache_folder() -> Path:

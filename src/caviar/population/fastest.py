@@ -20,6 +20,7 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn
 
 from caviar.errors import RunError
 from caviar.population import devices, members_last
+from caviar.population.convolutions import is_large
 from caviar.population.spread import AUTO, FIRST, LAST, VECTOR, WAYS, compiler_options
 from caviar.run.files import write_text
 
@@ -54,9 +55,10 @@ def sensible(step: ClosedJaxpr, members: int, kind: str) -> tuple[str, ...]:
         members: Members of one device.
         kind: What the devices are; there is a choice only on a `"cpu"`.
     """
-    if kind != "cpu" or members == 1 or stand_alone(step, kind):
-        return (FIRST,)
     operations = list(_operations(step.jaxpr))
+    convolves = any(eqn.primitive.name == "conv_general_dilated" for eqn in operations)
+    if kind != "cpu" or members == 1 or convolves:
+        return (FIRST,)
     products = [eqn for eqn in operations if eqn.primitive.name == "dot_general"]
     if 2 * members < VECTOR or not all(_is_small(product) for product in products):
         return (FIRST,)
@@ -64,15 +66,13 @@ def sensible(step: ClosedJaxpr, members: int, kind: str) -> tuple[str, ...]:
 
 
 def stand_alone(step: ClosedJaxpr, kind: str) -> bool:
-    """Whether a device trains one member after the other: no library of a CPU convolves for several side by side.
+    """Whether a device trains one member after the other: no library of a CPU computes a large convolution for several.
 
     Args:
         step: One member's gradient step.
         kind: What the devices are.
     """
-    return kind == "cpu" and any(
-        eqn.primitive.name == "conv_general_dilated" for eqn in _operations(step.jaxpr)
-    )
+    return kind == "cpu" and any(map(is_large, _operations(step.jaxpr)))
 
 
 def _is_small(product: JaxprEqn) -> bool:

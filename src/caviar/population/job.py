@@ -1,8 +1,9 @@
 """What a population is asked to train, and what comes back."""
 
 import copy
+import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -285,6 +286,31 @@ class Monitor:
 
     def end(self) -> None:
         """Training is over, or was stopped."""
+
+
+def named_as(later: xr.Dataset, first: xr.Dataset) -> xr.Dataset:
+    """Logs under the names that another build of the same model gave them: Keras numbers unnamed metrics anew.
+
+    >>> one, other = xr.Dataset({"loss": 0.1, "auc_2": 0.7}), xr.Dataset({"loss": 0.2, "auc": 0.6})
+    >>> list(named_as(one, other))
+    ['loss', 'auc']
+    """
+    if set(later) == set(first):
+        return later
+    names = dict(zip(_counted(later), later, strict=True))
+    renamed = {names[key]: name for key, name in zip(_counted(first), first, strict=True) if key in names}
+    return later.rename(renamed)
+
+
+def _counted(names: Iterable[Hashable]) -> list[tuple[str, int]]:
+    """Names without their numbers, and the how-manyth of that name each is."""
+    seen = Counter[str]()
+    found = []
+    for name in names:
+        stem = re.sub(r"_\d+$", "", str(name))
+        found.append((stem, seen[stem]))
+        seen[stem] += 1
+    return found
 
 
 def make_history(

@@ -21,7 +21,7 @@ import numpy as np
 from keras import constraints, layers, losses, optimizers, regularizers
 from keras.src.trainers.compile_utils import CompileLoss  # the gate to Keras' internals
 
-from caviar.population.bits import threefry
+from caviar.population.bits import fenced, threefry
 from caviar.population.callbacks import rate_position, rate_variable
 
 LEARNING_RATE = "optimizer.learning_rate"
@@ -89,12 +89,16 @@ def _narrow_dropout(layer: Any, width: jax.Array, inputs: jax.Array, training: b
     """`Dropout.call` with the mask that inputs (row, unit) would get if they had only the first `width` units."""
     if not training:
         return inputs
+
+    def bits(width: jax.Array, first: jax.Array, second: jax.Array) -> jax.Array:
+        row, unit = (jax.lax.broadcasted_iota(jnp.uint32, inputs.shape, axis) for axis in (0, 1))
+        place = row * width + unit
+        one, other = threefry(first, second, jnp.zeros_like(place), place)
+        return one ^ other
+
     key = layer.seed_generator.next()
-    row, unit = (jax.lax.broadcasted_iota(jnp.uint32, inputs.shape, axis) for axis in (0, 1))
-    place = row * width.astype(jnp.uint32) + unit
-    first, second = threefry(key[0], key[1], jnp.zeros_like(place), place)
     # As `jax.random.uniform` makes numbers of bits.
-    mantissa = ((first ^ second) >> jnp.uint32(9)) | jnp.uint32(0x3F800000)
+    mantissa = (fenced(bits)(width.astype(jnp.uint32), *key) >> jnp.uint32(9)) | jnp.uint32(0x3F800000)
     drawn = jax.lax.bitcast_convert_type(mantissa, jnp.float32) - jnp.float32(1)
     keep = 1.0 - layer.rate
     return jnp.where(drawn < keep, inputs / keep, jnp.zeros_like(inputs))

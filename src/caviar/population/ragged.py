@@ -477,7 +477,6 @@ _INNER: dict[str, _Rule] = {
     "closed_call": _called("call_jaxpr"),
     "custom_jvp_call": _called("call_jaxpr"),
     "custom_vjp_call": _called("call_jaxpr"),
-    "checkpoint": _called("jaxpr"),
     "scan": _scan,
     "while": _while,
     "cond": _cond,

@@ -27,7 +27,7 @@ _MOST_ON_FIRST = 16
 _FEWEST_ON_FIRST = 4
 _ANY_WIDTH = 8  # wider tiles have an even number of members
 _LARGEST_AT_A_TIME = 5
-# What starting the operations of a tile takes, in members: tiles of 4 take 1.0 to 1.25 times as long as those of 16.
+# What starting the operations of a tile takes, in members; more for the smallest networks (benchmarks/tiles.py).
 _LOST_PER_TILE = 0.5
 # Tiles that take so much longer than the best are still as good: one program less is worth it.
 _AS_GOOD = 1.1
@@ -47,19 +47,21 @@ def check(asked: str) -> None:
 def compiler_options(way: str = FIRST) -> dict[str, Any]:
     """What XLA is told about a program of all devices; these options are those of its CPU compiler.
 
-    Every core is a device with members of its own: operations that are divided among all cores would wait for each
-    other. Members on the last axis fill vectors of 512 bits, and products left to a library would be cut out of their
-    loops. Those on the first axis are compiled as `fit` is otherwise: wider vectors would round in another order.
+    Where every core is a device with members of its own, operations that are divided among all cores would wait for
+    each other; where JAX ran before with fewer devices, dividing them is what other cores are used for. Members on the
+    last axis fill vectors of 512 bits, and products left to a library would be cut out of their loops. Those on the
+    first axis are compiled as `fit` is otherwise: wider vectors would round in another order.
 
     Args:
         way: How members are spread over a step of it, where it takes any.
     """
-    if devices.start().kind != "cpu":
+    found = devices.start()
+    if found.kind != "cpu":
         return {}
-    undivided = {"xla_disable_hlo_passes": "cpu-parallel-task-assigner"}
+    options = {"xla_disable_hlo_passes": "cpu-parallel-task-assigner"} if found.count >= found.cores else {}
     if way == FIRST:
-        return undivided
-    return undivided | {"xla_cpu_prefer_vector_width": 512, "xla_cpu_experimental_ynn_fusion_type": ""}
+        return options
+    return options | {"xla_cpu_prefer_vector_width": 512, "xla_cpu_experimental_ynn_fusion_type": ""}
 
 
 def over_members(way: str, function: Callable[..., Any], in_axes: Sequence[int | None]) -> Callable[..., Any]:
@@ -69,7 +71,7 @@ def over_members(way: str, function: Callable[..., Any], in_axes: Sequence[int |
     return jax.vmap(written_out(function) if devices.start().kind == "cpu" else function, in_axes)
 
 
-def one_by_one(function: Callable[..., Any], in_axes: Sequence[int | None]) -> Callable[..., Any]:
+def one_after_another(function: Callable[..., Any], in_axes: Sequence[int | None]) -> Callable[..., Any]:
     """The same, computed for one member after the other."""
     written = written_out(function)
 

@@ -6,7 +6,7 @@ from functools import reduce
 
 import xarray as xr
 
-from caviar.population.job import Job, Monitor, Trained
+from caviar.population.job import Job, Monitor, Trained, named_as
 from caviar.population.keep import Keep
 from caviar.population.probed import in_turn
 from caviar.population.together import train_in_turn
@@ -81,7 +81,12 @@ def _from(before: Sequence[Trained], job: Job) -> Job:
 
 def _after(before: Trained, now: Trained) -> Trained:
     """Two stages as one training."""
-    logs = xr.concat([before.history, now.history], "epoch", combine_attrs="override", join="exact")
+    logs = xr.concat(
+        [before.history, named_as(now.history, before.history)],
+        "epoch",
+        combine_attrs="override",
+        join="exact",
+    )
     logs.attrs["seconds"] = seconds = before.seconds + now.seconds
     return replace(
         now,

@@ -22,7 +22,8 @@ from caviar.population.source import Stack, ahead
 from caviar.population.step import Logs, MemberState
 from caviar.population.stream_program import Machine
 
-# Blocks come one after another, so that nothing is timed before: members first, as JAX batches them.
+# Blocks come one after another, so that nothing is timed before: members first, as JAX batches them, or, where they
+# convolve, one member of a device after the other.
 _WAY = ("vmap", "members first: rows come in blocks")
 
 # Operations of all members in one call of their program, between which they can be saved: two seconds of a core, or

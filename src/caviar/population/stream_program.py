@@ -92,7 +92,7 @@ class Machine:
     ) -> Callable[..., Any]:
         many, one = PartitionSpec("member"), PartitionSpec()
         specs = tuple(many if axis == 0 else one for axis in axes)
-        over = spread.one_by_one if self._alone else partial(spread.over_members, spread.FIRST)
+        over = spread.one_after_another if self._alone else partial(spread.over_members, spread.FIRST)
         batched = over(function, axes)
         whole = jax.shard_map(batched, mesh=self._mesh, in_specs=specs, out_specs=many, check_vma=False)
         return jax.jit(whole, donate_argnums=donated, compiler_options=spread.compiler_options())

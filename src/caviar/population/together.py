@@ -28,9 +28,11 @@ from caviar.population.widths import (
     widths,
 )
 
-# Operations that take as long as compiling a program does, which is about seven seconds, on each core: compiling keeps
-# one busy, training all of them.
+# Operations that take as long as a program does, on each core: tracing and compiling it keep one busy, training all of
+# them (benchmarks/widths.py).
 _WORTH_COMPILING = 1e11
+# What powers of two may take beyond that: the next recipes' program is likelier to be there, and not certain.
+_SHARE_OF_NEXT = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -218,12 +220,11 @@ def _widened(
             kinds.append([one])
         else:
             kind.append(one)
-    worth = _WORTH_COMPILING * devices.start().count
     groups = [
         [kind[place] for place in places]
         for kind in kinds
         for places in cheapest(
-            np.stack([one.shapes for one in kind]), np.array([one.work for one in kind]), worth
+            np.stack([one.shapes for one in kind]), np.array([one.work for one in kind]), _worth()
         )
     ]
     found = [
@@ -232,6 +233,11 @@ def _widened(
         if len(group) > 1 or more
     ]
     return [(whole, parts) for whole, parts in found if whole is not None]
+
+
+def _worth() -> float:
+    """Operations that take as long as compiling a program, on all devices."""
+    return _WORTH_COMPILING * devices.start().count
 
 
 def cheapest(shapes: np.ndarray, work: np.ndarray, worth: float) -> list[list[int]]:
@@ -272,8 +278,10 @@ def cheapest(shapes: np.ndarray, work: np.ndarray, worth: float) -> list[list[in
 def _shapes(template: Template) -> np.ndarray:
     """Of a model's trainable variables (variable, axis), those of few axes filled up with ones."""
     shapes = [variable.shape for variable in template.model.trainable_variables]
-    most = max(map(len, shapes))
-    return np.array([(*shape, *[1] * (most - len(shape))) for shape in shapes], float)
+    most = max(map(len, shapes), default=0)
+    return np.array([(*shape, *[1] * (most - len(shape))) for shape in shapes], float).reshape(
+        len(shapes), most
+    )
 
 
 def _weights(shapes: np.ndarray) -> np.ndarray:
@@ -295,7 +303,7 @@ def _wide_family(jobs: Sequence[Job], group: Sequence[_Candidate], *, more: bool
         if wide is not None:
             needed = np.max([one.shapes for one in group], axis=0)
             beyond = sum(one.work for one in group) * (_weights(_shapes(wide[1])) - _weights(needed))
-            wide = wide if beyond <= _WORTH_COMPILING else None
+            wide = wide if beyond <= _SHARE_OF_NEXT * _worth() else None
     if wide is None and len(group) > 1:
         wide = _wide_template(jobs, group, widest)
     if wide is None:

@@ -10,22 +10,19 @@ from jax import lax
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, jaxpr_as_fun
 
 from caviar.population.bits import drawn
-from caviar.population.convolutions import laid_out
+from caviar.population.convolutions import is_large, laid_out
 
 CALLS = {
     "jit": "jaxpr",
     "closed_call": "call_jaxpr",
     "custom_jvp_call": "call_jaxpr",
     "custom_vjp_call": "call_jaxpr",
-    "checkpoint": "jaxpr",
 }
 """Operations that call a function, and the parameter that holds it."""
 
-_WRITTEN_OUT = {"random_bits", "conv_general_dilated"}
-
 
 def written_out(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The same function, with the random bits that it draws written out and its convolutions laid out anew.
+    """The same function, with the random bits that it draws written out and its large convolutions laid out anew.
 
     >>> def mask(seed):
     ...     return jax.random.bits(jax.random.key(seed), (3,))
@@ -60,19 +57,35 @@ def _applied(eqn: JaxprEqn, values: list[Any]) -> list[Any]:
     if name == "random_bits" and (draw := drawn(eqn)) is not None:
         words = jax.random.key_data(values[0])
         return [draw(words[0], words[1])]
-    if name == "conv_general_dilated":
+    if is_large(eqn):
         return [laid_out(eqn, *values)]
-    if name in CALLS and _changes_inside(eqn):
-        return _run(as_closed(eqn.params[CALLS[name]]), values)
-    if name == "scan" and _changes_inside(eqn):
-        return _scan(eqn, values)
-    if name == "cond" and _changes_inside(eqn):
-        index, *rest = values
-        branches = [partial(_branch, branch) for branch in eqn.params["branches"]]
-        return list(lax.switch(index, branches, *rest))
+    rule = _INNER.get(name)
+    if rule is not None and _changes_inside(eqn):
+        return rule(eqn, values)
+    return _bound(eqn, values, eqn.params)
+
+
+def _bound(eqn: JaxprEqn, values: list[Any], params: dict[str, Any]) -> list[Any]:
     with eqn.ctx.manager:
-        answer = eqn.primitive.bind(*values, **eqn.primitive.get_bind_params(eqn.params))
+        answer = eqn.primitive.bind(*values, **eqn.primitive.get_bind_params(params))
     return list(answer) if eqn.primitive.multiple_results else [answer]
+
+
+def _called(eqn: JaxprEqn, values: list[Any]) -> list[Any]:
+    return _run(as_closed(eqn.params[CALLS[eqn.primitive.name]]), values)
+
+
+def _cond(eqn: JaxprEqn, values: list[Any]) -> list[Any]:
+    branches = [partial(_branch, branch) for branch in eqn.params["branches"]]
+    return list(lax.switch(values[0], branches, *values[1:]))
+
+
+def _checkpoint(eqn: JaxprEqn, values: list[Any]) -> list[Any]:
+    """What is computed twice to save memory still is."""
+    inner = partial(_branch, as_closed(eqn.params["jaxpr"]))
+    given = [jax.ShapeDtypeStruct(atom.aval.shape, atom.aval.dtype) for atom in eqn.invars]
+    written = jax.make_jaxpr(inner)(*given)
+    return _bound(eqn, values, eqn.params | ({} if written.consts else {"jaxpr": written.jaxpr}))
 
 
 def _branch(closed: ClosedJaxpr, *values: Any) -> list[Any]:  # noqa: ANN401
@@ -93,14 +106,39 @@ def _scan(eqn: JaxprEqn, values: list[Any]) -> list[Any]:
     return [*carry, *stacked]
 
 
+def _while(eqn: JaxprEqn, values: list[Any]) -> list[Any]:
+    params = eqn.params
+    asked, worked = params["cond_nconsts"], params["body_nconsts"]
+    asking, working, begun = values[:asked], values[asked : asked + worked], values[asked + worked :]
+    return list(
+        lax.while_loop(
+            lambda carry: _run(params["cond_jaxpr"], [*asking, *carry])[0],
+            lambda carry: _run(params["body_jaxpr"], [*working, *carry]),
+            begun,
+        )
+    )
+
+
+_INNER: dict[str, Callable[[JaxprEqn, list[Any]], list[Any]]] = {
+    **dict.fromkeys(CALLS, _called),
+    "cond": _cond,
+    "remat2": _checkpoint,
+    "scan": _scan,
+    "while": _while,
+}
+"""Operations with functions inside, and what carries them out with these written out."""
+
+
 def as_closed(jaxpr: Any) -> ClosedJaxpr:  # noqa: ANN401
     """A function inside an operation, whichever way it is kept there."""
     return jaxpr if isinstance(jaxpr, ClosedJaxpr) else ClosedJaxpr(jaxpr, ())
 
 
 def _changes(jaxpr: Jaxpr) -> bool:
-    """Whether a function draws bits or convolves, itself or in what it calls."""
-    return any(eqn.primitive.name in _WRITTEN_OUT or _changes_inside(eqn) for eqn in jaxpr.eqns)
+    """Whether a function draws bits or convolves much, itself or in what it calls."""
+    return any(
+        eqn.primitive.name == "random_bits" or is_large(eqn) or _changes_inside(eqn) for eqn in jaxpr.eqns
+    )
 
 
 def _changes_inside(eqn: JaxprEqn) -> bool:
