@@ -3,8 +3,8 @@
     python benchmarks/convolutions.py            # some five minutes on two quiet cores; writes docs/performance.md
     python benchmarks/convolutions.py --quick    # one network, one round, printed only
 
-Everybody in steady state and in turns: Caviar's population; the same with one member of a core after the other, and with
-members side by side, of which Caviar takes the first where convolutions are large; the same with all convolutions as
+Everybody in steady state and in turns: Caviar's population; the same with one member of a core after the other, and
+with members side by side, of which Caviar takes the first where convolutions are large; the same with all of them as
 Keras writes them; and `fit`, one model after the other, on Keras' JAX backend in the same process. All of Caviar's must
 reach the same losses.
 """
