@@ -1,6 +1,6 @@
 """How many programs should a search of different widths compile, and how many zeros should be computed instead?
 
-    CAVIAR_DATA=… python benchmarks/widths.py            # a quarter of an hour on two quiet cores; docs/performance.md
+    CAVIAR_DATA=… python benchmarks/widths.py            # some minutes on two quiet cores; docs/performance.md
     CAVIAR_DATA=… python benchmarks/widths.py --quick    # one table, printed only
 
 Whole processes, imports included, with an empty compilation cache, in turns: the search of 64 depths and widths that
@@ -23,8 +23,8 @@ from tuning_contenders import TABLES, caviar_search
 
 WORTH = (2.5e10, 1e11, 4e11)
 """Operations of a core; the second one is Caviar's own."""
-SEARCHED = ("sonar", "values", "mammography")
-TRIALS, ROUNDS = 64, 2
+SEARCHED = ("sonar", "values")
+TRIALS, ROUNDS = 64, 1
 
 
 def searched(name: str, worth: float) -> dict[str, float]:
@@ -95,8 +95,7 @@ def main() -> None:
             (
                 f"{TRIALS} trials of depth and width, five folds, whole processes with an empty cache: seconds, where "
                 f"a program is taken to be worth {own} operations of each core, as Caviar does, and how many times as "
-                f"long it takes with other values; in brackets, how many programs train. Medians of {ROUNDS} rounds "
-                f"[lowest – highest]."
+                f"long it takes with other values; in brackets, how many programs train. {ROUNDS} round of each."
             ),
             f"{machine()}; load {load:.1f} before the start; {', '.join(f'{k} {v}' for k, v in versions().items())}.",
         ]
