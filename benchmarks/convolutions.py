@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from clock import Clock
+from clock import Clock, in_turns
 from otherwise import otherwise
 from speed import machine
 from tables import load_before, spread, write
@@ -125,27 +125,6 @@ def turns(network: Network) -> dict[str, Callable[[], tuple[float, float]]]:
     return {OWN: trained, ALONE: alone, BESIDE: beside, AS_WRITTEN: as_written, FIT: fitted}
 
 
-def raced(network: Network, rounds: int) -> dict[str, np.ndarray]:
-    """By contender, microseconds per member and step (round,).
-
-    Raises:
-        SystemExit: Somebody trained something else.
-    """
-    contenders = turns(network)
-    times: dict[str, list[float]] = {name: [] for name in contenders}
-    losses: dict[str, float] = {}
-    for _ in range(rounds):
-        for name, turn in contenders.items():
-            microseconds, losses[name] = turn()
-            times[name].append(microseconds)
-            print(f"{network.label}: {name} {microseconds:,.0f} µs", flush=True)
-    if different := [name for name, loss in losses.items() if abs(loss / losses[OWN] - 1) > _SAME_LOSS]:
-        raise SystemExit(
-            f"Expected equal losses of {network.label}, but these differ: {', '.join(different)}."
-        )
-    return {name: np.array(own) for name, own in times.items()}
-
-
 def main() -> None:
     """Race and write the table."""
     parser = argparse.ArgumentParser(description="Time populations of convolutional networks beside fit.")
@@ -158,7 +137,7 @@ def main() -> None:
     others = (FIT, ALONE, BESIDE, AS_WRITTEN)
     text = [f"| network | µs | {' | '.join(others)} |", "| --- | ---: |" + " ---: |" * len(others)]
     for network in networks:
-        times = raced(network, rounds)
+        times = in_turns(network.label, turns(network), rounds, _SAME_LOSS)
         ratios = " | ".join(spread(times[name] / times[OWN]) for name in others)
         text.append(f"| {network.label} | {np.median(times[OWN]):,.0f} | {ratios} |")
     text += [

@@ -16,6 +16,7 @@ from importlib.metadata import version
 
 import numpy as np
 
+from clock import Clock, in_turns
 from otherwise import otherwise
 from speed import machine
 from tables import load_before, spread, write
@@ -102,7 +103,6 @@ def turns(network: Network) -> dict[str, Callable[[], tuple[float, float]]]:
     from caviar.population import spread as ways
     from caviar.population.job import Job, Seat
     from caviar.population.train import train
-    from clock import Clock
 
     rng = np.random.default_rng(0)
     rows = 25 * network.batch
@@ -137,28 +137,6 @@ def turns(network: Network) -> dict[str, Callable[[], tuple[float, float]]]:
     }
 
 
-def raced(network: Network, rounds: int) -> dict[str, np.ndarray]:
-    """By contender, microseconds per member and step (round,).
-
-    Raises:
-        SystemExit: Somebody trained something else.
-    """
-    contenders = turns(network)
-    times: dict[str, list[float]] = {name: [] for name in contenders}
-    losses: dict[str, float] = {}
-    for _ in range(rounds):
-        for name, turn in contenders.items():
-            microseconds, losses[name] = turn()
-            times[name].append(microseconds)
-            print(f"{network.label}: {name} {microseconds:.2f} µs", flush=True)
-    ours = losses[OWN]
-    if different := [name for name, loss in losses.items() if abs(loss / ours - 1) > _SAME_LOSS]:
-        raise SystemExit(
-            f"Expected equal losses of {network.label}, but these differ: {', '.join(different)}."
-        )
-    return {name: np.array(own) for name, own in times.items()}
-
-
 def main() -> None:
     """Race and write the table."""
     parser = argparse.ArgumentParser(description="Time tiles of members of several sizes.")
@@ -169,7 +147,9 @@ def main() -> None:
 
     devices.start()
     rounds, networks = (1, NETWORKS[1:2]) if asked.quick else (ROUNDS, NETWORKS)
-    found = {network.label: raced(network, rounds) for network in networks}
+    found = {
+        network.label: in_turns(network.label, turns(network), rounds, _SAME_LOSS) for network in networks
+    }
     others = [name for name in next(iter(found.values())) if name != OWN]
     text = [
         "| network | µs | " + " | ".join(others) + " |",

@@ -1,4 +1,4 @@
-"""Convolutions laid out as the library of XLA's CPU compiler takes them.
+"""Large convolutions, laid out as the library of XLA's CPU compiler takes them.
 
 XLA brings a convolution into that order itself, but not inside of loops. There the gradients of a convolution, whose
 axes stand otherwise, are computed number by number: ten times as slowly, and more.
