@@ -278,9 +278,11 @@ def in_words(study: Study, winner: Winner, lines: Sequence[TrialLine]) -> str:
         said.append(f"{len(winner.ties)} other trial{several} cannot be told from it.")
     if winner.gain is not None:
         beyond, is_clear = winner.gain.low > 0, study.apart is not None or winner.is_clear
+        verdict = "better than the builder's defaults: by"
+        if not (beyond and is_clear):
+            verdict = "not shown to be better than the builder's defaults; the difference, above 0 in its favour, is"
         said.append(
-            f"It is {'better' if beyond and is_clear else 'not shown to be better'} than the builder's defaults: by "
-            f"{digits(winner.gain.value)} in {title}, {rows} ({interval(winner.gain)})."
+            f"It is {verdict} {digits(winner.gain.value)} in {title}, {rows} ({interval(winner.gain)})."
         )
         if beyond and not is_clear:
             said.append(
