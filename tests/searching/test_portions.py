@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 
 import caviar.searching.generation
@@ -10,7 +11,7 @@ from caviar.measuring.measure import measure_all, measure_in_turn
 from caviar.pace import TooSlow
 from caviar.population import devices
 from caviar.progress import Clock, OutOfTime, Voice
-from caviar.run.study import TrialLine
+from caviar.run.study import StudyFolder, TrialLine
 from caviar.searching.portions import FEWEST, MOST_AT_ONCE, Portions, too_few
 from caviar.tune.search import Candidate, Generations
 from tests.searching.test_tune import L, build, tuned
@@ -129,9 +130,39 @@ def test_populations_that_were_over_when_the_time_ended_are_kept(tmp_path, monke
     assert {line.settings["kind"] for line in found.lines} == {"plain"}
     monkeypatch.undo()
     whole = tuned(two_kinds, **settings)
-    assert [line.number for line in found.lines] == [line.number for line in whole.lines][: len(found.lines)]
-    assert sorted(line.number for line in whole.lines) == list(range(6))
+    assert [line.number for line in whole.lines] == list(range(6))
+    assert all(line == whole.lines[line.number] for line in found.lines)
     assert all(math.isfinite(line.score[0]) for line in whole.lines)
+
+
+def test_what_was_over_when_a_generation_was_broken_off_is_not_trained_again(tmp_path, monkeypatch):
+    """Trials are on disk as soon as those that train together are over, not when the whole generation is."""
+    trained = []
+
+    def counted(bench, recipes, monitor, parts):
+        for some in measure_in_turn(bench, recipes, monitor, parts):
+            trained.extend(recipes[place].name for place in some)
+            yield some
+
+    def broken_off(*arguments):
+        yield next(counted(*arguments))
+        raise KeyboardInterrupt
+
+    settings = {"folder": tmp_path / "study", "trials": 6, "epochs": 1}
+    monkeypatch.setattr(caviar.searching.generation, "measure_in_turn", broken_off)
+    with pytest.raises(KeyboardInterrupt):
+        tuned(two_kinds, **settings)
+    kept = StudyFolder(tmp_path / "study").lines()
+    assert 0 < len(kept) < 6
+    monkeypatch.setattr(caviar.searching.generation, "measure_in_turn", counted)
+    resumed = tuned(two_kinds, **settings)
+    assert sorted(trained) == [f"trial-{number}" for number in range(6)], "each of them once"
+    monkeypatch.undo()
+    whole = tuned(two_kinds, **{**settings, "folder": tmp_path / "whole"})
+    assert [line.settings for line in resumed.lines] == [line.settings for line in whole.lines]
+    np.testing.assert_allclose(
+        [line.score for line in resumed.lines], [line.score for line in whole.lines], atol=1e-5
+    )
 
 
 def test_trials_that_cannot_all_be_over_in_time_are_begun_in_smaller_portions(tmp_path, monkeypatch):

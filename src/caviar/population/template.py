@@ -163,7 +163,7 @@ def call_builder(build: Build) -> keras.Model:
         model = build()
     except CaviarError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ModelError(
             f"Expected the model builder to return a compiled Keras model, but it raised "
             f"{type(error).__name__}: {first_line(error)} Run the builder alone to see where."

@@ -1,7 +1,7 @@
-"""What a search leaves on disk: its plan, a line per trial, and each generation's predictions and curves.
+"""What a search leaves on disk: its plan, a line per trial, and predictions and curves of those that ended together.
 
-Trials are appended a generation at a time, once their predictions are written: a line that is there is whole, and a
-search that was killed goes on behind the last one.
+Trials are appended as soon as they are over, once their predictions are written: a line that is there is whole, and a
+search that was killed goes on with those that have none.
 """
 
 import json
@@ -33,7 +33,7 @@ class TrialLine(BaseModel):
         fold_scores: Of the first objective, by repeat, then fold.
         generation: Which file holds its predictions.
         place: Where in it.
-        seconds: Its share of what the generation took.
+        seconds: Its share of what those that ended together took.
         why: Why it failed; empty where it did not.
         share: Share of a whole trial's epochs and folds that it had.
         epochs: Up to which it trained, counted from the start; 0 for all.
@@ -164,13 +164,13 @@ class StudyFolder:
         histories: Mapping[str, xr.Dataset],
         generation: int,
     ) -> None:
-        """Keep a generation: predictions and curves first, lines last.
+        """Keep trials that ended together: predictions and curves first, lines last.
 
         Args:
-            lines: Its trials.
+            lines: The trials.
             oof: Their out-of-fold predictions (place, repeat, row, class or output).
             histories: Curves by trial.
-            generation: Its number.
+            generation: The number of their files.
         """
 
         def fill(temporary: Path) -> None:
@@ -188,7 +188,7 @@ class StudyFolder:
             os.fsync(file.fileno())
 
     def lines(self, *, mend: bool = True) -> list[TrialLine]:
-        """All trials that were finished.
+        """All trials that were finished, in order of their numbers.
 
         Args:
             mend: Take away what was being written when the process was killed; a reader leaves files as they are.
@@ -204,7 +204,8 @@ class StudyFolder:
         if rest and mend:
             write_text(path, f"{whole}\n" if whole else "")
         try:
-            return [TrialLine.model_validate_json(line) for line in whole.splitlines()]
+            found = [TrialLine.model_validate_json(line) for line in whole.splitlines()]
+            return sorted(found, key=lambda line: line.number)
         except ValueError as error:
             raise RunError(
                 f"Expected {path} to hold a trial in each line, but one cannot be read. Search anew in another folder."

@@ -6,14 +6,17 @@ from typing import Any
 
 from caviar.errors import CaviarError
 from caviar.measuring.measure import Arm, Bench, Part, measure_in_turn, try_building
-from caviar.pace import Pace
+from caviar.pace import Pace, TooSlow
 from caviar.population.job import MemberValues
-from caviar.progress import Clock, Voice
+from caviar.population.template import first_line
+from caviar.progress import Clock, OutOfTime, Voice
 from caviar.recipe.recipe import Recipe
 from caviar.searching.portions import Within
 
 _MOST_BYTES = 2**30
 """States that are kept to go on from; what goes on from others is trained anew, and comes to the same."""
+FAILURES = (Exception, SystemExit)
+"""Builders, layers, losses, schedules and callbacks are anybody's code."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,17 +69,13 @@ class Trainer:
         bench: Rows, splits, seeds and scores.
         clock: The time given.
         voice: Shows how far it is.
-        arms: Gets what is measured by number, population after population.
-        failed: Gets the reasons of those that fail.
-        tell: Told how many are measured, whenever some are.
+        over: Told what is over by number, population after population: what was measured, or why it failed.
     """
 
     bench: Bench
     clock: Clock
     voice: Voice
-    arms: dict[int, Arm]
-    failed: dict[int, str]
-    tell: Callable[[int], None]
+    over: Callable[[Mapping[int, Arm | str]], None]
 
     def train(self, asked: Mapping[int, Assignment]) -> None:
         """Measure candidates by number.
@@ -91,29 +90,46 @@ class Trainer:
             self._train(self.bench if stop - first == folds else self.bench.of_folds(first, stop), some)
 
     def _train(self, bench: Bench, asked: Mapping[int, Assignment]) -> None:
-        numbers, recipes = list(asked), [one.recipe for one in asked.values()]
+        numbers, left = list(asked), dict(asked)
         parts = [one.part for one in asked.values() if one.part is not None]
         monitor = (Within if len(asked) > 1 else Pace)(self.voice, self.clock, "trials")
-        try:
-            for some in measure_in_turn(bench, recipes, monitor, parts or None):
-                self.arms.update({numbers[place]: arm for place, arm in some.items()})
-                self.tell(len(self.arms))
-        except CaviarError as error:
-            left = {number: one for number, one in asked.items() if number not in self.arms}
-            if len(left) == 1:
-                self.failed[next(iter(left))] = str(error)
+        turns = measure_in_turn(bench, [one.recipe for one in asked.values()], monitor, parts or None)
+        while True:
+            try:
+                some = next(turns, None)
+            except (OutOfTime, TooSlow):
+                raise
+            except FAILURES as error:
+                self._without_failing(bench, left, error)
                 return
-        else:
+            if some is None:
+                return
+            self.over({numbers[place]: arm for place, arm in some.items()})
+            for place in some:
+                del left[numbers[place]]
+
+    def _without_failing(self, bench: Bench, left: Mapping[int, Assignment], error: BaseException) -> None:
+        """Train those that are left of some that cannot all be trained together, but for those that fail."""
+        if len(left) == 1:
+            self.over({next(iter(left)): reason(error)})
             return
         sound: dict[int, Assignment] = {}
         for number, one in left.items():
             try:
                 try_building(bench, one.recipe)
                 sound[number] = one
-            except CaviarError as error:
-                self.failed[number] = str(error)
+            except FAILURES as failure:
+                self.over({number: reason(failure)})
         for part in [sound] if len(sound) < len(left) else _halves(sound):
-            self._train(bench, part)
+            if part:
+                self._train(bench, part)
+
+
+def reason(error: BaseException) -> str:
+    """Why a candidate failed, in a sentence."""
+    if isinstance(error, CaviarError):
+        return str(error)
+    return f"It raised {type(error).__name__}: {first_line(error)}"
 
 
 def _halves(asked: Mapping[int, Assignment]) -> list[dict[int, Assignment]]:

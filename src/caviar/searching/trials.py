@@ -7,7 +7,7 @@ of a fold's training rows. The winner's score is corrected for having been chose
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from caviar.data.dataset import Dataset
 from caviar.data.split import Split
-from caviar.errors import CaviarError, ModelError, OptionError
+from caviar.errors import ModelError, OptionError
 from caviar.estimate import Estimate
 from caviar.evaluate.compare import ALPHA, CHOSEN_ALPHA, Comparison, compare, rope_of
 from caviar.evaluate.confirm import paired_gain, score_apart
@@ -32,12 +32,13 @@ from caviar.recipe.hyperparameters import HyperParameters
 from caviar.recipe.recipe import Recipe
 from caviar.recipe.settled import Searched
 from caviar.run.study import StudyFolder, TrialLine, complete
-from caviar.searching.generation import Assignment, States, Trainer
+from caviar.searching.generation import FAILURES, Assignment, States, Trainer, reason
 from caviar.searching.portions import Portions
 from caviar.tune.search import Candidate, Outcome, Search
 from caviar.tune.space import Space, discover
 
 _SEEDS_APART = 5  # networks that are scored on rows kept apart
+_BETWEEN = 1.0  # seconds: a file for each of thousands of quick trials would take longer than they do
 _MARGIN = 1.3  # the best trial may take a little longer than the defaults with as many steps
 _ROUNDING = 1e-9  # a third of nine epochs is three, in spite of it
 _WORTH_SCORING = 64  # of so many best trials the choice is repeated, where a score is no mean over rows
@@ -155,7 +156,7 @@ class Judge:
         before = self.study.clock.spent()
         try:
             said, *_ = self._said(self._defaults)
-        except CaviarError:
+        except FAILURES:
             return None
         self.seconds = self.study.clock.spent() - before
         return said
@@ -194,7 +195,7 @@ class Judge:
             return self._said(recipe)[0], self.own
         try:
             new, own = self._said(recipe, self._defaults)
-        except CaviarError:  # the defaults may fail where others do not
+        except FAILURES:  # the defaults may fail where others do not
             return self._said(recipe)[0], self.own
         return new, own
 
@@ -240,7 +241,7 @@ def run(
             except OutOfTime:
                 portions.out_of_time(lines)
                 break
-            lines += new
+            lines = sorted([*lines, *new], key=lambda line: line.number)
             study.copy(lines)
             if judge is not None:
                 judge.keep_time(lines)
@@ -260,47 +261,104 @@ def outcome(study: Study, line: TrialLine) -> Outcome:
 def _generation(
     study: Study, asked: Sequence[Candidate], before: Sequence[TrialLine], portions: Portions, states: States
 ) -> list[TrialLine]:
-    """Train candidates, keep what they gave, and return their lines in the order asked.
+    """Train candidates, keep what each gave as soon as it is over, and return their lines.
 
     Where the time ends meanwhile, those that were over by then are kept, and the others are none.
     """
     began = time.monotonic()
     study.clock.check()
-    number = 1 + max((line.generation for line in before), default=-1)
     sources = _sources(asked, before)
     work: dict[int, Assignment] = {}
     failed: dict[int, str] = {}
     for one in asked:
         try:
             work[one.number] = _assignment(study, one, sources.get(one.number), states)
-        except CaviarError as error:
-            failed[one.number] = str(error)
-    arms: dict[int, Arm] = {}
+        except FAILURES as error:
+            failed[one.number] = reason(error)
+    number = 1 + max((line.generation for line in before), default=-1)
+    kept = _Kept(study, {one.number: one for one in asked}, work, sources, states, number, began)
     tell = portions.forecast(len(before), began)
+
+    def over(found: Mapping[int, Arm | str]) -> None:
+        kept.add(found)
+        if kept.measured:
+            tell(kept.measured)
+
     try:
-        Trainer(study.bench, study.clock, study.voice, arms, failed, tell).train(work)
+        if failed:
+            over(failed)
+        Trainer(study.bench, study.clock, study.voice, over).train(work)
     except (OutOfTime, TooSlow):
-        if not arms and not failed:
+        if not kept.lines and not kept.waiting:
             raise
-    asked = [one for one in asked if one.number in arms or one.number in failed]
-    for one in asked:
-        if (arm := arms.get(one.number)) is not None:
-            states.put(one.number, one.source, arm.states)
-            arms[one.number] = _with_folds_before(study, arm, work[one.number], sources.get(one.number))
-    known = list(arms.values())
-    oof = np.stack([arm.oof for arm in known]) if known else np.full((1, 1, 1, 1), np.nan)
-    each = (time.monotonic() - began) / len(asked)
-    places = {one: place for place, one in enumerate(arms)}
-    lines = [
-        _line(
-            *(study, one, arms.get(one.number), work.get(one.number), failed.get(one.number, "")),
-            *(number, places.get(one.number, 0), each),
-        )
-        for one in asked
-    ]
-    histories = {str(one.number): arm.history for one in asked if (arm := arms.get(one.number)) is not None}
-    study.folder.add(lines, oof, histories, number)
-    return lines
+    finally:
+        kept.write()
+    return kept.lines
+
+
+@dataclass(eq=False)
+class _Kept:
+    """Writes down candidates that are over, so that they are not lost whatever becomes of the others.
+
+    Attributes:
+        study: What is searched, and where.
+        asked: Candidates by number.
+        work: What was to be trained for them.
+        sources: The trials that they went on with.
+        states: Gets in what states they ended.
+        number: Of the next file.
+        since: When something was written last, or they began.
+        waiting: What is over and not written yet, by number.
+        lines: Those that are written.
+        measured: How many were trained.
+    """
+
+    study: Study
+    asked: Mapping[int, Candidate]
+    work: Mapping[int, Assignment]
+    sources: Mapping[int, TrialLine]
+    states: States
+    number: int
+    since: float
+    waiting: dict[int, Arm | str] = field(default_factory=dict)
+    lines: list[TrialLine] = field(default_factory=list)
+    measured: int = 0
+
+    def add(self, found: Mapping[int, Arm | str]) -> None:
+        """Take what was measured, or why it failed, by number, and write it unless something was written just now."""
+        for number, arm in found.items():
+            if isinstance(arm, str):
+                self.waiting[number] = arm
+                continue
+            source = self.sources.get(number)
+            self.states.put(number, self.asked[number].source, arm.states)
+            self.waiting[number] = _with_folds_before(self.study, arm, self.work[number], source)
+            self.measured += 1
+        if time.monotonic() - self.since > _BETWEEN:
+            self.write()
+
+    def write(self) -> None:
+        """Write what waits for it."""
+        found, self.waiting = self.waiting, {}
+        if not found:
+            return
+        arms = {number: arm for number, arm in found.items() if isinstance(arm, Arm)}
+        known = list(arms.values())
+        oof = np.stack([arm.oof for arm in known]) if known else np.full((1, 1, 1, 1), np.nan)
+        now = time.monotonic()
+        each, self.since = (now - self.since) / len(found), now
+        places = {one: place for place, one in enumerate(arms)}
+        lines = [
+            _line(
+                *(self.study, self.asked[one], arms.get(one), self.work.get(one)),
+                *(arm if isinstance(arm, str) else "", self.number, places.get(one, 0), each),
+            )
+            for one, arm in found.items()
+        ]
+        histories = {str(one): arm.history for one, arm in arms.items()}
+        self.study.folder.add(lines, oof, histories, self.number)
+        self.lines += lines
+        self.number += 1
 
 
 def _sources(asked: Sequence[Candidate], before: Sequence[TrialLine]) -> dict[int, TrialLine]:
