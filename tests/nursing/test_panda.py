@@ -100,6 +100,20 @@ def test_a_branch_starts_with_what_was_set_where_it_leaves(nursed):
 
 
 @pytest.mark.thorough
+def test_what_was_set_and_not_trained_with_yet_stays_set_behind_a_rewind(nursed):
+    """Who changes a rate and then goes back means to train on with that rate."""
+    nursed.train(3)
+    nursed.set(learning_rate=1e-4)
+    nursed.rewind(1)
+    nursed.train(2)
+    assert nursed.log.branches[1].stages[0].settings.learning_rate == 1e-4
+    assert not np.allclose(losses(nursed, "2")[1:], losses(nursed, "1")[1:])
+    nursed.rewind(2, branch="1")
+    nursed.train(1)
+    np.testing.assert_allclose(losses(nursed, "3"), losses(nursed, "1"), atol=1e-6)
+    assert ["learning rate" in one.settings for one in nursed.compare()] == [True] * 3
+
+
 def test_a_log_carried_out_on_the_same_seed_gives_the_same_curve(rows, nursed, tmp_path):
     nursed.train(3)
     nursed.set(learning_rate=0.005, dropout=0.5)

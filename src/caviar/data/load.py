@@ -175,6 +175,11 @@ def load_again(source: object, schema: Schema) -> Dataset:
     """
     frame = _scored_frame(source, schema)
     unknown = [name for name in frame.columns if name not in schema.source_columns]
+    if unknown and len(unknown) == len(frame.columns):
+        raise DataError(
+            f"Expected the columns of the run's table, {_shown(schema.source_columns)}, got none of them, but "
+            f"{_shown(unknown)}. Give a table of the same kind."
+        )
     if unknown:
         raise DataError(
             f"Expected the columns of the run's table, {_shown(schema.source_columns)}, got also {_shown(unknown)}. "

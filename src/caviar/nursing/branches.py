@@ -1,12 +1,13 @@
 """The lines of a training that was steered: where each left another, its curves, and what the watched rows said."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 import xarray as xr
 
 from caviar.nursing.log import BranchRecord, StageRecord
-from caviar.nursing.settings import Settings
+from caviar.nursing.settings import Settings, in_words
 from caviar.nursing.stage import Stage
 
 
@@ -111,7 +112,7 @@ class BranchFacts:
         parent: The branch that it leaves, or an empty text.
         start: Epochs that it shares with it.
         epochs: Epochs done.
-        settings: What is set at its end, in words.
+        settings: What holds at its end, in words: what was set, else what the builder sets.
         loss: Training loss of its last epoch, the mean over models; None where it is not finite.
         val_loss: The same on the watched rows; None without such rows.
         best_val_loss: The lowest one, and after which epoch that was; None likewise.
@@ -129,8 +130,13 @@ class BranchFacts:
     watched: float | None
 
 
-def facts(branch: Branch) -> BranchFacts:
-    """A branch in numbers."""
+def facts(branch: Branch, own: Mapping[str, float]) -> BranchFacts:
+    """A branch in numbers.
+
+    Args:
+        branch: Which.
+        own: What the builder sets itself, by name.
+    """
     curves = branch.curves()
     settings = branch.settings_at(branch.end)
     loss, val = (_mean(curves.get(name)) for name in ("loss", "val_loss"))
@@ -144,7 +150,7 @@ def facts(branch: Branch) -> BranchFacts:
         parent="" if branch.parent is None else branch.parent.name,
         start=branch.start,
         epochs=branch.end,
-        settings="" if settings is None else settings.in_words(),
+        settings="" if settings is None else in_words({**own, **settings.given()}),
         loss=_last(loss),
         val_loss=_last(val),
         best_val_loss=best,

@@ -68,6 +68,7 @@ class Course:
         self.actions: list[Action] = []
         self.engine, self.pace = "", math.nan
         self._first: Settings | None = None
+        self._pending: dict[str, float] = {}
 
     @property
     def seeds(self) -> list[int]:
@@ -76,9 +77,7 @@ class Course:
 
     def values(self) -> dict[str, float]:
         """What holds now, by name: what was set, else what the builder sets itself."""
-        return self.own | {
-            name: value for name, value in self.settings.model_dump().items() if value is not None
-        }
+        return self.own | self.settings.given()
 
     def train(self, epochs: int, monitor: Monitor | None = None) -> int:
         """Go on for so many epochs, or until the monitor has enough.
@@ -112,6 +111,7 @@ class Course:
         fitting, trained = self.members.train(stage, begun, timed)
         if not trained.epochs:
             return 0
+        self._pending = {}
         self._first = self._first or self.settings
         if branch is not self.branch:
             self.branches.append(branch)
@@ -190,6 +190,7 @@ class Course:
         fitting = self.members.fitting(new)
         build_alone(fitting.build, fitting.job.sample(), self.material.seed)
         self.settings = new
+        self._pending |= checked
         changed = {name: float(value) for name, value in checked.items()}
         self.note("set", self.epoch, **changed)
         return f"From epoch {self.epoch + 1} on: {in_words(changed)}."
@@ -197,7 +198,7 @@ class Course:
     def rewind(self, epoch: int, branch: str | None = None) -> str:
         """Go back to an epoch, and to what was set then; what is trained next leaves it as a new branch.
 
-        The end of a branch may be gone to as well: it then grows on.
+        The end of a branch may be gone to as well: it then grows on. What was set and not trained with yet stays set.
 
         Args:
             epoch: Epochs that are done there.
@@ -215,7 +216,7 @@ class Course:
                 f"Expected an epoch of branch {line.name} from 0 to {line.end}, got {epoch!r}. Choose one of them."
             )
         self.branch, self.epoch = line, int(epoch)
-        self.settings = line.settings_at(self.epoch) or self.settings
+        self.settings = (line.settings_at(self.epoch) or self.settings).changed(**self._pending)
         self.note("rewind", self.epoch)
         ways = "it grows on" if self.epoch == line.end else "what is trained next is a new branch"
         set_now = in_words(self.values())
@@ -248,7 +249,7 @@ class Course:
 
     def facts(self) -> list[BranchFacts]:
         """All branches in numbers."""
-        return [facts(branch) for branch in self.branches]
+        return [facts(branch, self.own) for branch in self.branches]
 
     def history(self, branch: str | None = None) -> xr.Dataset:
         """Curves (model, epoch) of the present branch up to where it stands, or of another one as a whole."""

@@ -60,8 +60,8 @@ class Action(_Part):
         seconds: When, since the beginning.
         do: What.
         branch: Where.
-        epoch: After how many epochs of it.
-        values: With which numbers: epochs trained, settings, or the epoch gone back to.
+        epoch: After how many epochs of it; of going back, the one gone back to.
+        values: With which numbers: epochs trained, or settings.
     """
 
     seconds: float

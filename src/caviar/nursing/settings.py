@@ -36,8 +36,8 @@ class Settings(BaseModel):
         weight_decay: Share of a weight that a step at learning rate 1 takes away, apart from the gradient.
         batch_size: Rows per gradient step.
 
-    >>> Settings(batch_size=32).changed(learning_rate=0.01).in_words()
-    'learning rate 0.01, batch size 32'
+    >>> Settings(batch_size=32).changed(learning_rate=0.01).given()
+    {'learning_rate': 0.01, 'batch_size': 32}
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -51,9 +51,9 @@ class Settings(BaseModel):
         """These settings with some others in their place; None leaves one as it is."""
         return self.model_copy(update={name: value for name, value in values.items() if value is not None})
 
-    def in_words(self) -> str:
-        """What is set, with commas between."""
-        return in_words({name: value for name, value in self.model_dump().items() if value is not None})
+    def given(self) -> dict[str, float]:
+        """What is set, by name."""
+        return {name: value for name, value in self.model_dump().items() if value is not None}
 
 
 NAMES = tuple(Settings.model_fields)

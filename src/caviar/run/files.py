@@ -1,5 +1,6 @@
 """Writing that is done or not done: a file appears whole, or the old one stays."""
 
+import os
 import secrets
 from collections.abc import Callable
 from pathlib import Path
@@ -30,10 +31,30 @@ def write_with(path: Path, write: Callable[[Path], object]) -> None:
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
-        raise RunError(
-            f"Expected to be able to write {path}, but the system says: {error.strerror or error}. "
-            f"Make room or choose another place."
-        ) from error
+        raise refused(path, error) from error
+
+
+def append_text(path: Path, text: str) -> None:
+    """Write text behind what a file holds, so that it is on disk when this returns.
+
+    Raises:
+        RunError: The system does not let it be written.
+    """
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise refused(path, error) from error
+
+
+def refused(path: Path, error: OSError) -> RunError:
+    """What to tell a person whose system does not let a file be written."""
+    return RunError(
+        f"Expected to be able to write {path}, but the system says: {error.strerror or error}. "
+        f"Make room or choose another place."
+    )
 
 
 def write_text(path: Path, text: str) -> None:

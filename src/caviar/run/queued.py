@@ -1,7 +1,5 @@
 """The record of a queue: which experiments it holds, how far each of them is, and whether somebody works on it."""
 
-import fcntl
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,13 +10,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from caviar.errors import RunError
 from caviar.run.files import write_text
+from caviar.run.lock import alone, is_held
 
 QUEUE, LOCK, LOG = "queue.json", "lock", "queue.log"
 
 Status = Literal["waiting", "running", "done", "failed", "stopped"]
-
-_PATIENCE = 1.0
-"""Seconds in which whoever only looks whether a queue is worked on lets go of its lock."""
 
 
 class Experiment(BaseModel):
@@ -110,29 +106,16 @@ class QueueFolder:
         Raises:
             RunError: Another process does.
         """
-        with (self.path / LOCK).open("a", encoding="utf-8") as file:
-            until = time.monotonic() + _PATIENCE
-            while True:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if time.monotonic() > until:
-                        raise RunError(
-                            f"Expected nobody to work on the queue in {self.path}, but process {self.load().pid} does. "
-                            f"`caviar queue status {self.path}` shows how far it is, `caviar queue stop {self.path}` "
-                            f"stops it."
-                        ) from None
-                    time.sleep(0.05)
+
+        def refusal() -> RunError:
+            return RunError(
+                f"Expected nobody to work on the queue in {self.path}, but process {self.load().pid} does. "
+                f"`caviar queue status {self.path}` shows how far it is, `caviar queue stop {self.path}` stops it."
+            )
+
+        with alone(self.path / LOCK, refusal):
             yield
 
     def is_worked_on(self) -> bool:
         """Whether a process works on the queue now."""
-        try:
-            with (self.path / LOCK).open("rb") as file:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        except FileNotFoundError:
-            return False
-        return False
+        return is_held(self.path / LOCK)

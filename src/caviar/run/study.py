@@ -5,9 +5,9 @@ search that was killed goes on with those that have none.
 """
 
 import json
-import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,11 @@ from pydantic import BaseModel, ConfigDict
 
 from caviar.errors import RunError
 from caviar.estimate import Estimate
-from caviar.run.files import write_text, write_with
+from caviar.run.files import append_text, write_text, write_with
+from caviar.run.lock import alone
 
 PLAN, TRIALS, OOF, HISTORIES, RESULT = "plan.json", "trials.jsonl", "oof", "histories", "result.json"
+LOCK = "lock"
 
 
 class TrialLine(BaseModel):
@@ -114,6 +116,37 @@ class SearchRecord(BaseModel):
     messages: list[str] = []
 
 
+class _Parameter(BaseModel):
+    """What of a parameter's question every plan says."""
+
+    name: str
+    kind: str
+    values: list[Any]
+    conditions: list[tuple[str, list[Any]]]
+
+
+class _Space(BaseModel):
+    parameters: list[_Parameter]
+
+
+class _Call(BaseModel):
+    arguments: dict[str, Any]
+    files: dict[str, str]
+
+
+class _Plan(BaseModel):
+    """What of a plan others rely on; what else it says is compared with what a search says now."""
+
+    search: str
+    trials: int
+    seed: int
+    objectives: list[str]
+    start: list[dict[str, Any]]
+    space: _Space
+    call: _Call | None = None
+    sources: dict[str, dict[str, Any]] = {}
+
+
 def complete(lines: Sequence[TrialLine]) -> list[TrialLine]:
     """Trials with a score, of which no training failed; where trials are trained in parts, those that came furthest."""
     sound = [line for line in lines if np.isfinite(line.score).all()]
@@ -134,6 +167,30 @@ class StudyFolder:
 
     path: Path
 
+    @contextmanager
+    def worked_on(self) -> Iterator[None]:
+        """Be the only process that searches in this folder while the block runs.
+
+        Raises:
+            RunError: Another process does.
+        """
+
+        def refusal() -> RunError:
+            return RunError(
+                f"Expected nobody to search in {self.path}, but another process does. Let it end, or search in "
+                f"another folder."
+            )
+
+        with alone(self.path / LOCK, refusal):
+            yield
+
+    def give_up(self) -> None:
+        """Leave nothing behind where no search was begun."""
+        if not (self.path / PLAN).exists():
+            (self.path / LOCK).unlink(missing_ok=True)
+            with suppress(OSError):  # it holds something else
+                self.path.rmdir()
+
     def begin(self, plan: Mapping[str, Any]) -> None:
         """Write what is searched, before the first trial."""
         write_text(self.path / PLAN, json.dumps(plan, indent=1))
@@ -148,13 +205,13 @@ class StudyFolder:
         if not path.exists():
             return None
         try:
-            found = json.loads(path.read_bytes())
-        except (OSError, ValueError):
-            found = None
-        if not isinstance(found, dict):
+            found: dict[str, Any] = json.loads(path.read_bytes())
+            _Plan.model_validate(found)
+        except (OSError, ValueError) as error:
             raise RunError(
-                f"Expected {path} to hold the plan of a search, but it cannot be read. Search anew."
-            )
+                f"Expected {path} to hold the plan of a search, but it cannot be read, or another version wrote it. "
+                f"Search anew."
+            ) from error
         return found
 
     def add(
@@ -182,10 +239,7 @@ class StudyFolder:
             write_with(
                 self.path / HISTORIES / f"{generation:06d}.npz", lambda place: _write_curves(place, histories)
             )
-        with (self.path / TRIALS).open("a", encoding="utf-8") as file:
-            file.write("".join(f"{line.model_dump_json()}\n" for line in lines))
-            file.flush()
-            os.fsync(file.fileno())
+        append_text(self.path / TRIALS, "".join(f"{line.model_dump_json()}\n" for line in lines))
 
     def lines(self, *, mend: bool = True) -> list[TrialLine]:
         """All trials that were finished, in order of their numbers.

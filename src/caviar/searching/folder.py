@@ -7,7 +7,6 @@ import json
 import re
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -86,6 +85,20 @@ def search_in_folder(
     Raises:
         CaviarError: One sentence on what was expected, what was seen, and what to do.
     """
+    with study.folder.worked_on():
+        return _search(study, method, trials, start, options, storage, call, data)
+
+
+def _search(
+    study: Study,
+    method: Method,
+    trials: int,
+    start: Any,  # noqa: ANN401
+    options: Mapping[str, Any],
+    storage: str | Path | None,
+    call: dict[str, Any] | None,
+    data: Mapping[str, Any] | None,
+) -> tuple[Recipe, SearchRecord, Path, list[TrialLine]]:
     before = study.folder.plan()
     first = [study.space.default()]
 
@@ -108,8 +121,7 @@ def search_in_folder(
             _require_same(study.space, before, plan)
         study = _copying(study, storage, plan)
     except CaviarError:
-        with suppress(OSError):  # it holds a search already
-            study.folder.path.rmdir()
+        study.folder.give_up()
         raise
     plan |= data or {}
     if call is not None:

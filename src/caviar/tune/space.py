@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from caviar.errors import ModelError, OptionError
+from caviar.errors import ModelError, OptionError, RunError
 from caviar.recipe.hyperparameters import HyperParameters, Question, merged
 from caviar.tune.hidden import Call, conditioned
 from caviar.tune.parameter import Parameter
@@ -208,6 +208,9 @@ class Space:
 def told_space(described: Mapping[str, Any]) -> Space:
     """The space that `Space.describe` told.
 
+    Raises:
+        RunError: It told something else.
+
     >>> space = discover(lambda hp: hp.Float("rate", 0.1, 1.0))
     >>> told_space(space.describe()) == space
     True
@@ -220,7 +223,13 @@ def told_space(described: Mapping[str, Any]) -> Space:
             one["name"], Question(**{**rest, "values": tuple(one["values"]), "conditions": conditions})
         )
 
-    return Space(tuple(told(one) for one in described["parameters"]))
+    try:
+        return Space(tuple(told(one) for one in described["parameters"]))
+    except (KeyError, TypeError) as error:
+        raise RunError(
+            "Expected the plan of a search to say what may be set, but it was changed, or another version wrote it. "
+            "Use the version that made it."
+        ) from error
 
 
 def discover(ask: Callable[[HyperParameters], object], most: int = 64) -> Space:
