@@ -104,6 +104,7 @@ class Searched:
             stages=tuple(
                 Stage(self.recipe(base, earlier, name, n_inputs), until) for earlier, until in stages
             ),
+            hyperparameters=dict(settings),
         )
 
     def _arguments(self, hp: HyperParameters) -> dict[str, Any]:

@@ -67,7 +67,7 @@ class Tuned:
     @property
     def hyperparameters(self) -> dict[str, Any]:
         """The settings of the best trial, by name."""
-        return dict(self.record.settings)
+        return dict(self.best.hyperparameters)
 
     @property
     def score(self) -> Estimate:
