@@ -275,6 +275,13 @@ def tune(
     ] = None,
     epochs: Epochs = None,
     batch_size: BatchSize = None,
+    rates: Annotated[
+        str | None,
+        typer.Option(
+            help="Learning rates of the ready space: the folder of caviar lr-range, or lowest and highest with a "
+            "comma between them; 1e-5,0.1 by default."
+        ),
+    ] = None,
     folds: Annotated[int, typer.Option(help="Folds of the cross-validation.")] = 5,
     repeats: Annotated[int, typer.Option(help="Repeats of it.")] = 1,
     start: Annotated[
@@ -314,6 +321,7 @@ def tune(
         metric=metric or None,
         epochs=epochs,
         batch_size=batch_size,
+        rates=rates,
         folds=folds,
         repeats=repeats,
         start=start or (),

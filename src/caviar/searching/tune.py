@@ -27,10 +27,11 @@ from caviar.recipe.builder import Builder, call_with, load_builder
 from caviar.recipe.hyperparameters import HyperParameters
 from caviar.recipe.recipe import Recipe
 from caviar.recipe.settled import FIT_ARGUMENTS, Searched
-from caviar.recipe.table_space import searched_table
+from caviar.recipe.table_space import OWN_RATE, RATES, searched_table
 from caviar.run.folder import make_run_folder
 from caviar.run.study import SearchRecord, StudyFolder, TrialLine, complete
 from caviar.searching.folder import method_of, search_in_folder
+from caviar.searching.rate_range import read_rate_range
 from caviar.searching.rows import searched_rows
 from caviar.searching.trials import Study, space_of
 from caviar.tune.space import Space
@@ -39,7 +40,7 @@ from caviar.tune.table import Method
 FOLDS, TRIALS = 5, 64
 _CALL = (
     *("source", "target", "model", "trials", "search", "folds", "repeats", "minutes", "metric", "epochs"),
-    *("batch_size", "seed", "storage"),
+    *("batch_size", "rates", "seed", "storage"),
 )
 """Arguments of `tune_table` with which a search goes on; those that say how the table is read come on top."""
 
@@ -315,6 +316,7 @@ def tune_table(
     metric: str | Sequence[str] | None = None,
     epochs: int | None = None,
     batch_size: int | None = None,
+    rates: Any = None,  # noqa: ANN401 - see caviar.searching.rate_range
     start: Any = (),  # noqa: ANN401 - see caviar.searching.starting
     options: Mapping[str, Any] = MappingProxyType({}),
     seed: int = 0,
@@ -338,6 +340,8 @@ def tune_table(
         metric: The score that decides; log-loss or MAE if not given. Several for a front.
         epochs: Passes over the training rows.
         batch_size: Rows per gradient step; refused where the space asks for it.
+        rates: Between which learning rates the space for tables searches: what `caviar.lr_range` returned, the folder
+            of `caviar lr-range`, or lowest and highest. Refused beside a builder, which asks for its rate itself.
         start: Settings that won elsewhere, as in `tune`: the first trials.
         options: Further arguments of the search.
         seed: Where all seeds start.
@@ -353,6 +357,9 @@ def tune_table(
     call = {k: v for k, v in {**locals(), **reading}.items() if k in (*_CALL, *reading) and v is not None}
     if options:
         call["options"] = dict(options)
+    if rates is not None:
+        rates = read_rate_range(rates)
+        call["rates"] = f"{rates[0]!r},{rates[1]!r}"  # it may be gone on with when the folder is gone
     if storage is not None and "://" not in str(storage):
         call["storage"] = storage = Path(storage).expanduser().resolve()
     began = time.monotonic() if began is None else began
@@ -370,6 +377,7 @@ def tune_table(
             metric=metric,
             epochs=epochs,
             batch_size=batch_size,
+            rates=rates,
             options=options,
             seed=seed,
             reading=reading,
@@ -402,6 +410,7 @@ def study_of_table(
     metric: str | Sequence[str] | None,
     epochs: int | None,
     batch_size: int | None,
+    rates: Any,  # noqa: ANN401 - see caviar.searching.rate_range
     options: Mapping[str, Any],
     seed: int,
     reading: Mapping[str, Any],
@@ -414,6 +423,7 @@ def study_of_table(
     Raises:
         CaviarError: Table, builder and search do not go together.
     """
+    between = RATES if rates is None else read_rate_range(rates)
     dataset = load(source, target, **reading)
     wanted = [metric] if isinstance(metric, str) else metric or []
     metrics = [find_metric(name, dataset.task) for name in wanted] or [default_metric(dataset.task)]
@@ -425,7 +435,17 @@ def study_of_table(
                 "Expected --batch-size only with a --model of your own, because it is among the settings that are "
                 "searched. Leave it out."
             )
-        searched = searched_table(base, absolute=absolute)
+        searched = searched_table(base, absolute=absolute, rates=between)
+        if not between[0] <= OWN_RATE <= between[1]:
+            voice.note(
+                f"The table network's own learning rate, {OWN_RATE:g}, is not among those searched: the first trial, "
+                f"with which the best is compared, has the nearest."
+            )
+    elif rates is not None:
+        raise OptionError(
+            "Expected --rates only without a --model of your own, which asks hp for its rate itself. Leave it out, and "
+            "write the two rates into its question."
+        )
     else:
         searched = Searched(base.builder, base.batch_size, base.epochs)
     method = method_of(search, len(metrics), options)
