@@ -186,6 +186,21 @@ def test_settings_for_which_the_builder_fails_are_marked_and_the_rest_go_on(tmp_
     assert found.hyperparameters["kind"] == "plain"
 
 
+@pytest.mark.parametrize(
+    ("epochs", "why"), [({"a": 2, "b": 0}, "whole number of at least 1"), ({"a": 2}, "KeyError: 'b'")]
+)
+def test_a_fit_argument_that_fails_for_some_settings_is_marked_and_the_rest_go_on(tmp_path, epochs, why):
+    found = tuned(
+        folder=tmp_path / "study", trials=8, epochs=lambda hp: epochs[hp.Choice("k", ["a", "b"])], seed=1
+    )
+    failed = [line for line in found.lines if line.why]
+    assert {line.settings["k"] for line in failed} == {"b"}
+    assert 0 < len(failed) < 8
+    assert why in failed[0].why
+    assert found.hyperparameters["k"] == "a"
+    assert any("fails for k='b'" in message for message in found.record.messages)
+
+
 def test_a_trial_that_diverges_is_marked_and_not_chosen(tmp_path):
     def wild(hp):
         model = keras.Sequential([keras.Input((3,)), L.Dense(1)])

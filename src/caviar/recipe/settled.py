@@ -6,8 +6,8 @@ from typing import Any
 
 import keras
 
-from caviar.errors import ModelError
-from caviar.population.template import sketching
+from caviar.errors import CaviarError, ModelError
+from caviar.population.template import call_builder, sketching
 from caviar.recipe.builder import Builder, call_with
 from caviar.recipe.hypermodel import passed_on
 from caviar.recipe.hyperparameters import HyperParameters
@@ -86,7 +86,7 @@ class Searched:
         hp = HyperParameters(dict(settings))
         if self.trains:  # it may ask for what depends on what its build has asked
             with sketching():
-                call_with(self.build, n_inputs, base.n_outputs, hp)
+                call_builder(lambda: call_with(self.build, n_inputs, base.n_outputs, hp))
         given = self._arguments(hp)
         plan = base.preparation
         if given["preparation"] is not None:
@@ -109,7 +109,7 @@ class Searched:
 
     def _arguments(self, hp: HyperParameters) -> dict[str, Any]:
         given = {name: getattr(self, name) for name in FIT_ARGUMENTS}
-        given = {name: value(hp) if callable(value) else value for name, value in given.items()}
+        given = {name: _told(name, value, hp) if callable(value) else value for name, value in given.items()}
         if self.trains:
             own = {name: given[name] for name in ("batch_size", "epochs", "callbacks")}
             given |= passed_on(self.builder, hp, {**own, "callbacks": list(own["callbacks"])})
@@ -126,3 +126,16 @@ class Searched:
                 f"Choose one of them."
             )
         return given
+
+
+def _told(name: str, of_hp: OfHp, hp: HyperParameters) -> Any:  # noqa: ANN401
+    """What a function of `hp` gives."""
+    try:
+        return of_hp(hp)
+    except CaviarError:
+        raise
+    except Exception as error:  # anybody's code
+        raise ModelError(
+            f"Expected the function of hp that gives {name} to give it, but it raised {type(error).__name__}: {error}. "
+            f"Correct it."
+        ) from error

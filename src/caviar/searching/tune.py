@@ -244,7 +244,7 @@ def tune(
     searched = Searched(builder, batch_size, epochs, callbacks, preparation, balanced)
     with keras_speaks_plainly(), clock.listening():
         inputs = dataset.features.shape[1]
-        space = space_of(searched, inputs, dataset.n_outputs)
+        space = space_of(searched, inputs, dataset.n_outputs, voice.note)
         first = make_recipe(
             lambda n_inputs, n_outputs: _default(searched, n_inputs, n_outputs),
             dataset,
@@ -451,7 +451,7 @@ def study_of_table(
     method = method_of(search, len(metrics), options)
     splits, apart = searched_rows(dataset, folds, repeats, seed, keep_apart=bool(method.parts))
     bench = Bench(dataset, splits, metrics[0], tuple(metrics[1:]), seed)
-    space = space_of(searched, bench.inputs(base.preparation).shape[2], dataset.n_outputs)
+    space = space_of(searched, bench.inputs(base.preparation).shape[2], dataset.n_outputs, voice.note)
     where = folder(f"{dataset.name}-tune")
     return Study(searched, base, bench, space, where, clock, voice, apart), method
 
