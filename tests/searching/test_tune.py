@@ -259,6 +259,40 @@ def test_a_hypermodel_says_itself_how_it_is_trained(tmp_path):
     )
 
 
+HYPERMODEL = """
+import keras
+from caviar.keras_tuner import HyperModel
+
+class Own(HyperModel):
+    def build(self, hp, n_inputs):
+        model = keras.Sequential([keras.Input((n_inputs,)), keras.layers.Dense(1, "sigmoid")])
+        model.compile("sgd", "binary_crossentropy")
+        return model
+
+    def fit(self, hp, model, *args, **kwargs):
+        kwargs["batch_size"] = hp.Choice("rows", [8, 16])
+        return model.fit(*args, **kwargs)
+
+made = Own()
+"""
+
+
+def test_a_table_is_searched_by_a_hypermodel_of_a_file_or_its_class(tmp_path):
+    (tmp_path / "my.py").write_text(HYPERMODEL)
+    for name in ("Own", "made"):
+        found = tune_table(
+            (X, np.where(Y, "yes", "no")),
+            model=f"{tmp_path / 'my.py'}:{name}",
+            trials=4,
+            epochs=1,
+            folds=2,
+            quiet=True,
+            out=tmp_path / name,
+        )
+        assert {line.settings["rows"] for line in found.lines} == {8, 16}
+        assert {found._study.recipe(line).batch_size for line in found.lines} == {8, 16}
+
+
 # ruff: noqa: ARG005 - as KerasTuner calls them
 @pytest.mark.parametrize(
     ("fit", "words"),

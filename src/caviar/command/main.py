@@ -253,7 +253,7 @@ def tune(
         str | None,
         typer.Option(
             "--model",
-            help="Your builder that asks hp, as file.py:function; a ready space for tables otherwise.",
+            help="Your builder that asks hp, or HyperModel, as file.py:name; a ready space for tables otherwise.",
         ),
     ] = None,
     trials: Annotated[int, typer.Option(help="Settings that are tried at most.")] = 64,

@@ -8,7 +8,7 @@ import keras
 
 from caviar.errors import CaviarError, ModelError
 from caviar.population.template import call_builder, sketching
-from caviar.recipe.builder import Builder, call_with
+from caviar.recipe.builder import Builder, build_of, call_with
 from caviar.recipe.hypermodel import passed_on
 from caviar.recipe.hyperparameters import HyperParameters
 from caviar.recipe.recipe import Recipe, Stage
@@ -49,13 +49,12 @@ class Searched:
     @property
     def trains(self) -> bool:
         """Whether the builder says itself how it is trained."""
-        return callable(getattr(self.builder, "build", None)) and callable(getattr(self.builder, "fit", None))
+        return self.build is not self.builder and callable(getattr(self.builder, "fit", None))
 
     @property
     def build(self) -> Builder:
         """The function that builds."""
-        method = getattr(self.builder, "build", None)
-        found: Builder = method if callable(method) else self.builder
+        found: Builder = build_of(self.builder)
         return found
 
     def recipe(

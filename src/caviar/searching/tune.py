@@ -17,20 +17,21 @@ from caviar.estimate import Estimate
 from caviar.evaluate.metrics import Metric, default_metric, find_metric
 from caviar.measuring.given import deciding_metric, make_recipe, read_arrays
 from caviar.measuring.measure import Bench
-from caviar.measuring.table import check_numbers, keras_speaks_plainly, name_of, read_recipe
+from caviar.measuring.table import check_numbers, keras_speaks_plainly, name_of
 from caviar.measuring.whole import fit_all
 from caviar.model.finished import FinishedModel, finished_model
 from caviar.population import devices
 from caviar.population.template import sketch
 from caviar.progress import Clock, Voice
-from caviar.recipe.builder import Builder, call_with, load_builder
+from caviar.recipe.builder import Builder, call_with, read_searched
 from caviar.recipe.hyperparameters import HyperParameters
 from caviar.recipe.recipe import Recipe
 from caviar.recipe.settled import FIT_ARGUMENTS, Searched
-from caviar.recipe.table_space import OWN_RATE, RATES, searched_table
+from caviar.recipe.table_space import OWN_RATE, RATES
 from caviar.run.folder import make_run_folder
 from caviar.run.study import SearchRecord, StudyFolder, TrialLine, complete
 from caviar.searching.folder import method_of, search_in_folder
+from caviar.searching.of_table import searched_of_table
 from caviar.searching.rate_range import read_rate_range
 from caviar.searching.rows import searched_rows
 from caviar.searching.trials import Study, space_of
@@ -181,7 +182,8 @@ def tune(
     Callbacks that watch `val_…` look at 20 % of a fold's training rows, never at the rows that are scored.
 
     Args:
-        build: A builder (or `"file.py:function"`) that takes `hp`, and `n_inputs` and `n_outputs` if it likes.
+        build: A builder that takes `hp`, and `n_inputs` and `n_outputs` if it likes, a `HyperModel`, or
+            `"file.py:name"` of one or of a `HyperModel`'s class.
         x: Inputs (row, column), or of more axes, such as images (row, height, width, channel).
         y: Target, as `fit` would get it: (row,) or (row, column).
         trials: How many settings are tried at most.
@@ -228,12 +230,7 @@ def tune(
     )
     clock, voice = Clock(minutes), Voice(quiet=not verbose)
     devices.start()
-    builder = load_builder(build) if isinstance(build, str) else build
-    if not callable(getattr(builder, "build", builder)):
-        raise OptionError(
-            f"Expected a function that returns a compiled model, or a HyperModel, got {type(builder).__name__}. "
-            f"Pass a builder."
-        )
+    builder = read_searched(build)
     x, y, watched = _with_validation(x, y, validation_data, validation_split)
     if watched and (repeats != 1 or sample_weight is not None):
         raise OptionError(
@@ -331,7 +328,8 @@ def tune_table(
     Args:
         source: CSV or Parquet file, pandas or polars frame, `(X, y)` arrays, or `"sample:breast-cancer"`.
         target: Column to predict, by name or position; several of them for multi-output regression.
-        model: A builder that takes `hp`, or `"file.py:function"`; the table network and its space if not given.
+        model: A builder that takes `hp`, a `HyperModel`, or `"file.py:name"` of one or of a `HyperModel`'s class; the
+            table network and its space if not given.
         trials: How many settings are tried at most.
         search: As in `tune`.
         folds: Folds of the cross-validation.
@@ -428,14 +426,12 @@ def study_of_table(
     wanted = [metric] if isinstance(metric, str) else metric or []
     metrics = [find_metric(name, dataset.task) for name in wanted] or [default_metric(dataset.task)]
     absolute = metrics[0].name == "mae"
-    base = read_recipe(dataset, model, epochs, batch_size, absolute=absolute)
     if model is None:
         if batch_size is not None:
             raise OptionError(
                 "Expected --batch-size only with a --model of your own, because it is among the settings that are "
                 "searched. Leave it out."
             )
-        searched = searched_table(base, absolute=absolute, rates=between)
         if not between[0] <= OWN_RATE <= between[1]:
             voice.note(
                 f"The table network's own learning rate, {OWN_RATE:g}, is not among those searched: the first trial, "
@@ -446,8 +442,7 @@ def study_of_table(
             "Expected --rates only without a --model of your own, which asks hp for its rate itself. Leave it out, and "
             "write the two rates into its question."
         )
-    else:
-        searched = Searched(base.builder, base.batch_size, base.epochs)
+    searched, base = searched_of_table(dataset, model, epochs, batch_size, absolute=absolute, rates=between)
     method = method_of(search, len(metrics), options)
     splits, apart = searched_rows(dataset, folds, repeats, seed, keep_apart=bool(method.parts))
     bench = Bench(dataset, splits, metrics[0], tuple(metrics[1:]), seed)
