@@ -18,6 +18,7 @@ from caviar.measuring.measure import measure
 from caviar.population import devices
 from caviar.run.study import StudyFolder
 from caviar.searching.tune import tune_table
+from caviar.tune.last_round import LastRound
 
 devices.start()
 import keras  # noqa: E402 - only once JAX is its backend
@@ -291,6 +292,45 @@ def test_a_table_is_searched_by_a_hypermodel_of_a_file_or_its_class(tmp_path):
         )
         assert {line.settings["rows"] for line in found.lines} == {8, 16}
         assert {found._study.recipe(line).batch_size for line in found.lines} == {8, 16}
+
+
+def asks_for_rows_and_epochs(hp):
+    if hp.Boolean("own", default=True):
+        hp.Choice("batch_size", [8, 16])
+    hp.Int("epochs", 1, 2)
+    return build(hp)
+
+
+@pytest.mark.thorough
+def test_batch_size_and_epochs_that_the_builder_of_a_table_asks_for_are_used(tmp_path):
+    """Asked for by these names they can mean nothing else; where they are not asked for, the usual ones count."""
+    few = {"model": asks_for_rows_and_epochs, "folds": 2, "quiet": True}
+    rows = (X, np.where(Y, "yes", "no"))
+    found = tune_table(rows, trials=6, **few, out=tmp_path / "study")
+    recipes = [(line.settings, found._study.recipe(line)) for line in found.lines]
+    usual = found._study.base.batch_size
+    assert usual not in {8, 16}
+    assert {recipe.batch_size for _, recipe in recipes} == {8, 16, usual}
+    for settings, recipe in recipes:
+        assert recipe.epochs == settings["epochs"]
+        assert recipe.batch_size == settings.get("batch_size", usual)
+    for name in ("batch_size", "epochs"):
+        with pytest.raises(OptionError, match=rf"^Expected no --{name.replace('_', '-')} beside a builder"):
+            tune_table(rows, **{name: 7}, **few, out=tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize(("rows", "is_kept"), [(32, False), (lambda hp: hp.Choice("batch", [8, 16]), True)])
+def test_the_last_round_is_kept_for_batch_sizes_that_are_trained_with(tmp_path, rows, is_kept, monkeypatch):
+    def asking(hp):
+        hp.Choice("batch", [8, 16])
+        return build(hp)
+
+    made = []
+    monkeypatch.setattr("caviar.searching.folder.run", lambda _, search, *__: made.append(search) or 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        tuned(asking, tmp_path / "study", trials=24, batch_size=rows)
+    assert isinstance(made[0], LastRound) == is_kept
 
 
 # ruff: noqa: ARG005 - as KerasTuner calls them

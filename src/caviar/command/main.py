@@ -253,7 +253,8 @@ def tune(
         str | None,
         typer.Option(
             "--model",
-            help="Your builder that asks hp, or HyperModel, as file.py:name; a ready space for tables otherwise.",
+            help="Your builder that asks hp, or HyperModel, as file.py:name; batch_size and epochs that it asks for "
+            "by these names are those it trains with. A ready space for tables otherwise.",
         ),
     ] = None,
     trials: Annotated[int, typer.Option(help="Settings that are tried at most.")] = 64,

@@ -336,8 +336,8 @@ def tune_table(
         repeats: Repeats of it.
         minutes: Bound on the time; none if not given.
         metric: The score that decides; log-loss or MAE if not given. Several for a front.
-        epochs: Passes over the training rows.
-        batch_size: Rows per gradient step; refused where the space asks for it.
+        epochs: Passes over the training rows; refused where the builder asks for `epochs`: then these count.
+        batch_size: Rows per gradient step; refused where the space or the builder asks for `batch_size`, likewise.
         rates: Between which learning rates the space for tables searches: what `caviar.lr_range` returned, the folder
             of `caviar lr-range`, or lowest and highest. Refused beside a builder, which asks for its rate itself.
         start: Settings that won elsewhere, as in `tune`: the first trials.
@@ -447,6 +447,13 @@ def study_of_table(
     splits, apart = searched_rows(dataset, folds, repeats, seed, keep_apart=bool(method.parts))
     bench = Bench(dataset, splits, metrics[0], tuple(metrics[1:]), seed)
     space = space_of(searched, bench.inputs(base.preparation).shape[2], dataset.n_outputs, voice.note)
+    if model is not None:
+        for name, value in {"batch_size": batch_size, "epochs": epochs}.items():
+            if value is not None and name in space.names:
+                raise OptionError(
+                    f"Expected no --{name.replace('_', '-')} beside a builder that asks hp for {name} itself, got "
+                    f"{value}. Leave it out."
+                )
     where = folder(f"{dataset.name}-tune")
     return Study(searched, base, bench, space, where, clock, voice, apart), method
 
