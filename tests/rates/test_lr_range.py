@@ -4,6 +4,7 @@ import importlib
 import json
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -226,24 +227,37 @@ def test_what_was_planted_in_scores_is_read_from_them():
     assert read.rope == pytest.approx(0.02 * 0.7, rel=0.1)
 
 
-def test_a_rate_at_which_more_trainings_are_lost_is_not_like_the_best():
+def losing(counts: dict[int, int]) -> RateScores:
+    """Planted scores of which so many of 30 trainings of some rates end without skill, just so."""
     read = planted()
-    read.scores[4, 0, 0, 0] = np.nan
-    assert not read.alike[4]
-    assert (read.failed[4], read.lost[4]) == (1, 1)
+    for place, count in counts.items():
+        read.scores[place].reshape(-1)[:count] = 0.91
+    return read
 
 
-def test_where_the_best_rate_loses_some_trainings_others_may_lose_about_as_many():
+def test_a_rate_is_told_to_lose_more_trainings_where_so_many_would_be_no_chance():
+    """Fisher's exact test, one-sided, at 5 %: of 30 trainings, 4 and 0 cannot be told apart, 5 and 0 can."""
+    assert not losing({4: 4}).loses_more[4]
+    told = losing({4: 5})
+    assert (told.lost[told.best], told.lost[4], told.loses_more[4], told.alike[4]) == (0, 5, True, False)
+    assert not losing({3: 2, 4: 7}).loses_more[4]
+    assert losing({3: 2, 4: 9}).loses_more[4]
+
+
+def test_one_lost_training_of_eight_is_as_good_as_none():
     read = planted()
-    read.scores[3, 0, :4, 0] = 0.91
-    read.scores[4, 0, :5, 0] = 0.91
-    read.scores[4, 1, :3, 0] = 0.91
-    assert (read.lost[read.best], read.lost[4], read.most_lost) == (4, 8, 8.0)
-    assert read.alike[4]
-    read = planted()
-    read.scores[3, 0, :4, 0] = 0.91
-    read.scores[4, :2, :5, 0] = 0.91
-    assert not read.alike[4]
+    few = replace(
+        read, scores=read.scores[:, :2, :2], untrained=read.untrained[:2, :2], no_skill=read.no_skill[:2, :2]
+    )
+    few.scores[4, 0, 0, 0] = np.nan
+    assert (few.each, few.lost[few.best], few.lost[4]) == (8, 0, 1)
+    assert few.alike[4]
+    assert few.maximum == 4
+    (said,) = [
+        one for one in finding(few).remarks() if "1 of 8 trainings are lost, at the best one none" in one
+    ]
+    assert "too small a difference" in said
+    assert not any("too small a difference" in one for one in finding().remarks())
 
 
 def test_a_small_difference_counts_as_none_and_a_smaller_rope_tells_it():
@@ -315,7 +329,8 @@ def test_the_remarks_say_where_sweep_and_constant_rates_differ():
     same = [remark for remark in finding().remarks() if "edge" in remark]
     other = finding(sweep=climbing(np.tile(np.linspace(1.0, 0.1, 141), (4, 1))))
     assert any("constant rates break from 100 on, the sweep never breaks" in said for said in other.remarks())
-    assert any("falls fastest at" in said for said in other.remarks())
+    (said,) = [said for said in other.remarks() if "falls fastest at" in said]
+    assert "the nearest, 0.01, is worse than the best one, by 0.297; the best is 0.1" in said
     assert any(
         "the sweep breaks from" in said for said in same
     )  # 10^0.8 beside 10^2: more than a step of ten
@@ -368,13 +383,25 @@ def test_a_best_rate_without_skill_on_average_is_remarked_on():
         (0.1, "is that best one"),
         (1.0, "is as good as can be told"),
         (10.0, "is worse than the best one, by 0.1"),
-        (0.001, "leaves 4 of 30 trainings without skill"),
+        (0.001, "is worse than the best one, by 0.596"),
         (2000, "or rather the nearest, 1000, lies beyond the edge"),
         (0.0, "cannot be placed"),
     ],
 )
 def test_the_sentence_says_how_the_own_rate_fares(own, said):
     assert said in finding(own=own).sentence()
+
+
+def test_what_keeps_a_rate_from_being_as_good_is_said_as_it_is():
+    """Told apart by the trainings that it loses, by its score, or beyond the edge."""
+    fast = climbing(np.tile(np.where(np.log10(np.geomspace(1e-4, 1e3, 141)) < 0, 1.0, 0.1), (4, 1)))
+    for tried, why in (
+        (losing({4: 6}), "leaves 6 of 30 trainings without skill, the best one none; the best is 0.1"),
+        (planted(MEANS + 0.3 * (np.arange(8) == 4)), "is worse than the best one, by 0.3"),
+    ):
+        (said,) = [said for said in finding(tried, fast).remarks() if "falls fastest at" in said]
+        assert f"the nearest, 1, {why}" in said
+        assert why.partition(";")[0] in finding(tried, own=1.0).sentence()
 
 
 # The page, the terminal, the command.

@@ -5,8 +5,8 @@ from functools import partial
 
 import pytest
 
-from caviar.errors import ModelError
-from caviar.recipe.builder import call_with, load_builder
+from caviar.errors import ModelError, OptionError
+from caviar.recipe.builder import build_of, call_with, load_builder, read_searched
 from caviar.recipe.hyperparameters import HyperParameters
 
 
@@ -134,3 +134,50 @@ def test_an_own_default_keeps_positional_arguments_in_their_place():
 def test_an_argument_that_nobody_can_fill_is_named():
     with pytest.raises(ModelError, match="also needs 'units'"):
         call_with(lambda units: units, 4, 2)
+
+
+HYPER = """
+class Own:
+    def __init__(self, units=3):
+        self.units = units
+    def build(self, hp):
+        return self.units
+class Needs(Own):
+    def __init__(self, units):
+        self.units = units
+class Network:
+    def build(self, input_shape): ...
+made = Needs(9)
+def build(hp):
+    return 5
+number = 7
+"""
+
+
+@pytest.mark.parametrize(("name", "built"), [("Own", 3), ("made", 9), ("build", 5)])
+def test_a_search_takes_a_hypermodel_its_class_or_a_function_of_a_file(script, name, built):
+    path = script(HYPER)
+    assert call_with(build_of(read_searched(f"{path}:{name}")), 4, 2) == built
+
+
+def test_what_is_given_in_python_is_taken_likewise(script):
+    found = read_searched(f"{script(HYPER)}:made")
+    assert read_searched(found) is found
+    assert read_searched(type(found).__base__).units == 3
+    assert read_searched(asks_all) is asks_all
+
+
+def test_a_network_that_is_a_class_is_a_builder_and_no_hypermodel(script):
+    network = read_searched(f"{script(HYPER)}:Network")
+    assert isinstance(network, type)
+    assert build_of(network) is network
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("Needs", "made without arguments.*'units'"), ("number", "build.*Name one of them")]
+)
+def test_what_no_search_can_ask_is_one_sentence(script, name, said):
+    with pytest.raises(ModelError, match=f"^Expected .*{said}"):
+        read_searched(f"{script(HYPER)}:{name}")
+    with pytest.raises(OptionError, match="or a HyperModel, got int"):
+        read_searched(3)

@@ -1,6 +1,7 @@
 """Settings that won elsewhere are what a search begins with."""
 
 import json
+from dataclasses import replace
 from shutil import copytree, rmtree
 from types import SimpleNamespace
 
@@ -175,14 +176,41 @@ def test_a_table_is_searched_from_a_run(tmp_path):
     assert "width (300 is not among its values)" in message
 
 
-def test_a_recipe_that_a_treatment_or_a_search_made_is_a_start():
-    recipe = searched_table(table_base(), absolute=False).recipe(
+def some_recipe():
+    return searched_table(table_base(), absolute=False).recipe(
         table_base(), {"width": 16, "decay": 0.9}, "mine", 3
     )
+
+
+def test_a_recipe_that_no_search_made_is_told_from_its_network():
+    recipe = replace(some_recipe(), hyperparameters={})
     for one in (recipe, SimpleNamespace(recipe=recipe)):
         (found,) = starts(one, table_space(), 3, 1, {})
         assert found.settings["width"] == 16
         assert found.unsaid == ("LearningRateScheduler",)
+
+
+def test_a_recipe_that_a_search_made_is_a_start_with_the_settings_it_was_made_of(earlier, tmp_path):
+    found = tuned(folder=tmp_path / "study", trials=2, epochs=2, start=[earlier.best])
+    assert earlier.best.hyperparameters == earlier.hyperparameters != {}
+    assert found._study.folder.plan()["start"][-1] == earlier.hyperparameters
+    assert not any("begins" in message for message in found.record.messages)
+    (said,) = starts(some_recipe(), table_space(), 3, 1, {})
+    assert (said.settings["width"], said.settings["decay"], said.unsaid) == (16, 0.9, ())
+
+
+def test_what_was_changed_since_a_search_made_a_recipe_is_named():
+    (found,) = starts(some_recipe().changed(("mixup", "0.2"), mixup=0.2), table_space(), 3, 1, {})
+    assert found.settings["width"] == 16
+    assert found.unsaid == ("mixup",)
+
+
+def test_recipes_of_other_settings_are_not_equal_and_all_can_be_hashed():
+    one = some_recipe()
+    other = replace(one, hyperparameters={"width": 17})
+    assert one != other
+    assert one == replace(one)
+    assert len({one, other}) == 2
 
 
 @pytest.mark.parametrize(

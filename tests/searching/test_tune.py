@@ -18,6 +18,7 @@ from caviar.measuring.measure import measure
 from caviar.population import devices
 from caviar.run.study import StudyFolder
 from caviar.searching.tune import tune_table
+from caviar.tune.last_round import LastRound
 
 devices.start()
 import keras  # noqa: E402 - only once JAX is its backend
@@ -213,6 +214,21 @@ def test_what_a_schedule_raises_ends_its_own_trials_alone(tmp_path, error):
     assert all(f"{type(error).__name__}: {error}" in line.why for line in failed)
 
 
+@pytest.mark.parametrize(
+    ("epochs", "why"), [({"a": 2, "b": 0}, "whole number of at least 1"), ({"a": 2}, "KeyError: 'b'")]
+)
+def test_a_fit_argument_that_fails_for_some_settings_is_marked_and_the_rest_go_on(tmp_path, epochs, why):
+    found = tuned(
+        folder=tmp_path / "study", trials=8, epochs=lambda hp: epochs[hp.Choice("k", ["a", "b"])], seed=1
+    )
+    failed = [line for line in found.lines if line.why]
+    assert {line.settings["k"] for line in failed} == {"b"}
+    assert 0 < len(failed) < 8
+    assert why in failed[0].why
+    assert found.hyperparameters["k"] == "a"
+    assert any("fails for k='b'" in message for message in found.record.messages)
+
+
 def test_a_trial_that_diverges_is_marked_and_not_chosen(tmp_path):
     def wild(hp):
         model = keras.Sequential([keras.Input((3,)), L.Dense(1)])
@@ -269,6 +285,79 @@ def test_a_hypermodel_says_itself_how_it_is_trained(tmp_path):
         found.hyperparameters["batch"],
         found.hyperparameters["epochs"],
     )
+
+
+HYPERMODEL = """
+import keras
+from caviar.keras_tuner import HyperModel
+
+class Own(HyperModel):
+    def build(self, hp, n_inputs):
+        model = keras.Sequential([keras.Input((n_inputs,)), keras.layers.Dense(1, "sigmoid")])
+        model.compile("sgd", "binary_crossentropy")
+        return model
+
+    def fit(self, hp, model, *args, **kwargs):
+        kwargs["batch_size"] = hp.Choice("rows", [8, 16])
+        return model.fit(*args, **kwargs)
+
+made = Own()
+"""
+
+
+def test_a_table_is_searched_by_a_hypermodel_of_a_file_or_its_class(tmp_path):
+    (tmp_path / "my.py").write_text(HYPERMODEL)
+    for name in ("Own", "made"):
+        found = tune_table(
+            (X, np.where(Y, "yes", "no")),
+            model=f"{tmp_path / 'my.py'}:{name}",
+            trials=4,
+            epochs=1,
+            folds=2,
+            quiet=True,
+            out=tmp_path / name,
+        )
+        assert {line.settings["rows"] for line in found.lines} == {8, 16}
+        assert {found._study.recipe(line).batch_size for line in found.lines} == {8, 16}
+
+
+def asks_for_rows_and_epochs(hp):
+    if hp.Boolean("own", default=True):
+        hp.Choice("batch_size", [8, 16])
+    hp.Int("epochs", 1, 2)
+    return build(hp)
+
+
+@pytest.mark.thorough
+def test_batch_size_and_epochs_that_the_builder_of_a_table_asks_for_are_used(tmp_path):
+    """Asked for by these names they can mean nothing else; where they are not asked for, the usual ones count."""
+    few = {"model": asks_for_rows_and_epochs, "folds": 2, "quiet": True}
+    rows = (X, np.where(Y, "yes", "no"))
+    found = tune_table(rows, trials=6, **few, out=tmp_path / "study")
+    recipes = [(line.settings, found._study.recipe(line)) for line in found.lines]
+    usual = found._study.base.batch_size
+    assert usual not in {8, 16}
+    assert {recipe.batch_size for _, recipe in recipes} == {8, 16, usual}
+    for settings, recipe in recipes:
+        assert recipe.epochs == settings["epochs"]
+        assert recipe.batch_size == settings.get("batch_size", usual)
+    for name in ("batch_size", "epochs"):
+        with pytest.raises(OptionError, match=rf"^Expected no --{name.replace('_', '-')} beside a builder"):
+            tune_table(rows, **{name: 7}, **few, out=tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize(("rows", "is_kept"), [(32, False), (lambda hp: hp.Choice("batch", [8, 16]), True)])
+def test_the_last_round_is_kept_for_batch_sizes_that_are_trained_with(tmp_path, rows, is_kept, monkeypatch):
+    def asking(hp):
+        hp.Choice("batch", [8, 16])
+        return build(hp)
+
+    made = []
+    monkeypatch.setattr("caviar.searching.folder.run", lambda _, search, *__: made.append(search) or 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        tuned(asking, tmp_path / "study", trials=24, batch_size=rows)
+    assert isinstance(made[0], LastRound) == is_kept
 
 
 # ruff: noqa: ARG005 - as KerasTuner calls them

@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from caviar.errors import ModelError
 from caviar.tune.draws import random_search
 from caviar.tune.last_round import TRIALS, LastRound, pair_of, with_last_round
 from caviar.tune.search import Outcome
@@ -24,8 +25,12 @@ def loss(settings):
     return abs(math.log(settings["lr"] / (1e-3 * settings["batch_size"] / 16))) + abs(settings["depth"] - 2)
 
 
-def made(trials=40, seed=0, space=SPACE):
-    return with_last_round(lambda count: random_search(space, count, seed), space, trials)
+def rows_of(settings):
+    return settings["batch_size"]
+
+
+def made(trials=40, seed=0, space=SPACE, rows_of=rows_of):
+    return with_last_round(lambda count: random_search(space, count, seed), space, trials, rows_of)
 
 
 def gone_through(search, upto=None):
@@ -89,3 +94,24 @@ def test_few_trials_and_spaces_without_the_two_are_left_as_they_are():
     other = discover(lambda hp: (hp.Float("lr", 1e-4, 1e-1), hp.Int("width", 4, 8)))
     assert pair_of(other) is None
     assert not isinstance(made(space=other), LastRound)
+
+
+def test_a_batch_size_that_nobody_uses_has_no_last_round():
+    search = made(rows_of=lambda _: 32)
+    assert not isinstance(search, LastRound)
+    assert len(search.ask(40)) == 40
+    assert isinstance(made(), LastRound)
+
+
+def test_a_batch_size_that_cannot_be_looked_up_is_taken_for_one():
+    def fails(_):
+        raise ModelError("Expected another.")
+
+    assert isinstance(made(rows_of=fails), LastRound)
+
+    def behind(hp):
+        if hp.Boolean("own"):
+            hp.Choice("batch_size", [8, 16])
+        hp.Float("lr", 1e-4, 1e-1, sampling="log")
+
+    assert isinstance(made(space=discover(behind), rows_of=lambda _: 32), LastRound)

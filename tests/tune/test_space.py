@@ -182,4 +182,62 @@ def test_what_cannot_be_searched_is_one_sentence():
     with pytest.raises(OptionError, match=r"^Expected a builder that asks hp for something.+\.$"):
         discover(HyperParameters.__repr__)
     with pytest.raises(ModelError, match=r"^Expected the lower bound of 'units' .+\.$"):
-        discover(lambda hp: hp.Int("units", 8, 4 if hp.Boolean("wrong") else 16))
+        discover(lambda hp: hp.Int("units", 8, 4))
+    with pytest.raises(ModelError, match=r"^Expected 'units' to be asked with the same bounds, .+\.$"):
+        discover(lambda hp: hp.Int("units", 8, 16 if hp.Boolean("wide") else 12))
+
+
+def failing(ask):
+    told: list[str] = []
+    return discover(ask, tell=told.append), told
+
+
+def test_a_question_without_an_answer_behind_an_answer_that_is_no_default_is_told_and_refuses_nothing():
+    space, told = failing(lambda hp: hp.Int("units", 8, 4 if hp.Boolean("wrong") else 16))
+    assert space.names == ("wrong", "units")
+    (sentence,) = told
+    assert "fails for wrong=True (Expected the lower bound of 'units'" in sentence
+    for low in (0.0, 0.1):
+        _, told = failing(
+            lambda hp, low=low: hp.Float("rate", low if hp.Boolean("b") else 0.1, 1.0, sampling="log")
+        )
+        assert len(told) == (low == 0.0)
+
+
+def test_all_failing_answers_are_one_sentence_and_none_is_no_sentence():
+    def ask(hp):
+        if hp.Choice("kind", ["plain", "one", "two", "three"]) != "plain":
+            raise ValueError("no such\nlayer.")
+
+    _, (told,) = failing(ask)
+    assert "for kind='one' (ValueError: no such layer), and for 2 other answers that were tried:" in told
+    assert failing(lambda hp: hp.Boolean("norm"))[1] == []
+
+
+def test_what_hides_behind_an_answer_that_fails_with_the_other_defaults_is_found():
+    def ask(hp):
+        width = hp.Choice("width", [8, 64])
+        if hp.Choice("kind", ["plain", "wide"]) == "wide":
+            if width < 64:
+                raise ModelError("Expected more.")
+            hp.Float("drop", 0.0, 0.5)
+
+    space, told = failing(ask)
+    assert space.names == ("width", "kind", "drop")
+    assert space.settle({"kind": "wide", "width": 64})["drop"] == 0.0
+    assert "kind='wide'" in told[0]
+
+
+def test_answers_that_fail_take_no_calls_from_the_others():
+    calls = []
+
+    def ask(hp):
+        calls.append(dict(hp.values))
+        first, second = hp.Choice("a", [0, 1, 2]), hp.Boolean("b")
+        if first and not second:
+            raise ValueError("no")
+
+    discover(ask)
+    assert calls[:4] == [{}, {"a": 1}, {"a": 2}, {"b": True}]
+    assert {"a": 1, "b": True} in calls[4:]
+    assert len(calls) == len({tuple(sorted(one.items())) for one in calls})

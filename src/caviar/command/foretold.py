@@ -103,7 +103,7 @@ def _search(given: dict[str, Any], target: Any, reading: dict[str, Any]) -> _Wor
     from caviar.searching.tune import search_options
 
     options = search_options(given["option"] or ())
-    names = ("model", "search", "folds", "repeats", "metric", "epochs", "batch_size", "seed")
+    names = ("model", "search", "folds", "repeats", "metric", "epochs", "batch_size", "rates", "seed")
     study, method = study_of_table(
         given["table"],
         target,

@@ -253,7 +253,8 @@ def tune(
         str | None,
         typer.Option(
             "--model",
-            help="Your builder that asks hp, as file.py:function; a ready space for tables otherwise.",
+            help="Your builder that asks hp, or HyperModel, as file.py:name; batch_size and epochs that it asks for "
+            "by these names are those it trains with. A ready space for tables otherwise.",
         ),
     ] = None,
     trials: Annotated[int, typer.Option(help="Settings that are tried at most.")] = 64,
@@ -275,6 +276,13 @@ def tune(
     ] = None,
     epochs: Epochs = None,
     batch_size: BatchSize = None,
+    rates: Annotated[
+        str | None,
+        typer.Option(
+            help="Learning rates of the ready space: the folder of caviar lr-range, or lowest and highest with a "
+            "comma between them; 1e-5,0.1 by default."
+        ),
+    ] = None,
     folds: Annotated[int, typer.Option(help="Folds of the cross-validation.")] = 5,
     repeats: Annotated[int, typer.Option(help="Repeats of it.")] = 1,
     start: Annotated[
@@ -314,6 +322,7 @@ def tune(
         metric=metric or None,
         epochs=epochs,
         batch_size=batch_size,
+        rates=rates,
         folds=folds,
         repeats=repeats,
         start=start or (),

@@ -23,17 +23,17 @@ from caviar.measuring.table import read_recipe
 from caviar.measuring.trial import treated
 from caviar.model.finished import load_schema
 from caviar.population import devices
-from caviar.recipe.builder import Builder, call_with, load_builder
+from caviar.recipe.builder import Builder, call_with, read_searched
 from caviar.recipe.hyperparameters import HyperParameters
 from caviar.recipe.recipe import Recipe
 from caviar.recipe.settled import Searched
-from caviar.recipe.table_space import searched_table
 from caviar.remedies.contract import NotApplicable
 from caviar.remedies.table import REMEDIES
 from caviar.run.folder import MODEL, RunFolder
 from caviar.run.record import ArmRecord, Record
 from caviar.run.study import SearchRecord, StudyFolder, TrialLine, complete
 from caviar.searching.folder import told
+from caviar.searching.of_table import searched_of_table
 from caviar.searching.trials import space_of
 
 
@@ -270,11 +270,8 @@ def _trials_again(
     most: int,
 ) -> Candidates:
     absolute = record.objectives[0] == "mae"
-    base = read_recipe(bench.dataset, model, table["epochs"], table["batch_size"], absolute=absolute)
-    searched = (
-        searched_table(base, absolute=absolute)
-        if model is None
-        else Searched(base.builder, base.batch_size, base.epochs)
+    searched, base = searched_of_table(
+        bench.dataset, model, table["epochs"], table["batch_size"], absolute=absolute
     )
     return _candidates(study, record, searched, base, bench, most)
 
@@ -319,7 +316,7 @@ def _arrays_trials_again(
     most: int,
 ) -> Candidates:
     devices.start()  # the person's file may import keras: on JAX, by then
-    searched = Searched(load_builder(model) if isinstance(model, str) else model, **fit)
+    searched = Searched(read_searched(model), **fit)
     data = bench.dataset
     n_inputs, n_outputs = data.features.shape[1], data.n_outputs
 

@@ -5,9 +5,9 @@ The rules, all on constant rates, which are trained apart from each other:
 - the *edge* is the lowest rate from which on more than half of the trainings fail or end no better than a prediction
   that ignores the inputs;
 - the *best* rate has the best mean score on held-out rows below the edge;
-- *alike* are the rates below the edge that lose no more trainings than the best one (give or take two standard
-  deviations of such a count) and whose paired difference from it is not both significant (Nadeau and Bengio's
-  corrected t, Holm over the rates) and larger than what counts;
+- *alike* are the rates below the edge that are not told to lose more trainings than the best one (Fisher's exact test,
+  one-sided, at 5 %, each rate by itself) and whose paired difference from it is not both significant (Nadeau and
+  Bengio's corrected t, Holm over the rates) and larger than what counts;
 - the *maximum* for cyclical rates is the highest of these: Smith takes the rate at which accuracy stops to improve;
 - their *base* is the lowest rate from which on, up to the best, every rate improves the score of the untrained network
   clearly: significantly (the same test), and by more than a tenth of what the best rate improves it. Smith takes the
@@ -178,13 +178,20 @@ class Findings:
             return f"{start} is that best one."
         if tried.alike[place]:
             return f"{start} is as good as can be told."
+        return f"{start} {self._why_not(place)}."
+
+    def _why_not(self, place: int) -> str:
+        """What keeps a rate from being like the best one, in words: a predicate."""
+        tried = self.tried
+        assert tried.best is not None
         if tried.edge is not None and place >= tried.edge:
-            return f"{start} lies beyond the edge."
-        if tried.lost[place] > tried.most_lost:
-            return f"{start} leaves {tried.lost[place]} of {tried.each} trainings without skill."
+            return "lies beyond the edge"
+        if tried.loses_more[place]:
+            best = tried.lost[tried.best]
+            return f"leaves {tried.lost[place]} of {tried.each} trainings without skill, the best one {best or 'none'}"
         other = tried.beside_best[place]
         assert other is not None
-        return f"{start} is worse than the best one, by {digits(abs(other.difference.value))}."
+        return f"is worse than the best one, by {digits(abs(other.difference.value))}"
 
     def remarks(self) -> Iterator[str]:
         """What a person should know besides, a sentence each: above all where the two halves of the test differ."""
@@ -223,11 +230,28 @@ class Findings:
                 f"the sweep {_breaking('breaks', swept)}. In a sweep, a high rate is met after training at all lower "
                 f"ones and for a few updates only; the constant rates are the ones to believe."
             )
-        steepest = _at(climbing.rates, climbing.steepest)
-        if steepest is not None and self.best is not None and not tried.alike[next_to(tried.rates, steepest)]:
+        if self.best is not None:
+            yield from self._remarks_beside(self.best)
+
+    def _remarks_beside(self, best: float) -> Iterator[str]:
+        """On the rate that a sweep suggests, and on the highest that is as good, beside the best one."""
+        tried = self.tried
+        steepest = _at(self.climbing.rates, self.climbing.steepest)
+        place = None if steepest is None else next_to(tried.rates, steepest)
+        if steepest is not None and place is not None and not tried.alike[place]:
             yield (
-                f"The loss of the sweep falls fastest at {rate(steepest)}, the usual choice from such a curve, but "
-                f"that is told apart from the best constant rate, {rate(self.best)}."
+                f"The loss of the sweep falls fastest at {rate(steepest)}, the usual choice from such a curve, but of "
+                f"the constant rates the nearest, {rate(float(tried.rates[place]))}, {self._why_not(place)}; the best "
+                f"is {rate(best)}."
+            )
+        assert tried.best is not None
+        assert tried.maximum is not None
+        lost, of_best = tried.lost[tried.maximum], tried.lost[tried.best]
+        if lost > of_best:
+            yield (
+                f"At {rate(float(tried.rates[tried.maximum]))}, the highest rate that is as good as can be told, "
+                f"{lost} of {tried.each} trainings are lost, at the best one {of_best or 'none'}: too small a "
+                f"difference to tell the two apart, and a reason to stay below."
             )
 
     def _differ(self, one: float | None, other: float | None) -> bool:

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from scipy import stats
 
 from caviar.estimate import Estimate
-from caviar.evaluate.compare import compare, judge, rope_of
+from caviar.evaluate.compare import ALPHA, compare, judge, rope_of
 from caviar.evaluate.intervals import mean_estimate
 from caviar.evaluate.metrics import Metric
 from caviar.run.record import ComparisonRecord
@@ -167,22 +168,28 @@ class RateScores:
     def alike(self) -> np.ndarray:
         """Rates that cannot be told apart from the best one (rate,).
 
-        The best one itself, and all below the edge that lose no more trainings than it does (give or take two standard
-        deviations of such a count, its root) and whose paired difference is not called *harms* (`judge`): significant
-        after Holm's adjustment, and larger than what counts.
+        The best one itself, and all below the edge that are not told to lose more trainings than it does (`loses_more`)
+        and whose paired difference is not called *harms* (`judge`): significant after Holm's adjustment, and larger
+        than what counts.
         """
         if self.best is None:
             return np.zeros(len(self.rates), bool)
         told = [other is not None and other.verdict == "harms" for other in self.beside_best]
         below = np.arange(len(told)) < self._end
-        return ~np.array(told) & below & (self.lost <= self.most_lost)
+        return ~np.array(told) & below & ~self.loses_more
 
-    @property
-    def most_lost(self) -> float:
-        """Trainings that a rate may lose to be like the best one: none where that loses none."""
-        assert self.best is not None
-        lost = float(self.lost[self.best])
-        return lost + 2 * math.sqrt(lost)
+    @cached_property
+    def loses_more(self) -> np.ndarray:
+        """Rates that are told to lose more trainings than the best one (rate,): Fisher's exact test, one-sided, at 5 %.
+
+        Each rate by itself, without Holm's adjustment: it costs little to leave a good rate out, and much to go with
+        one that loses trainings.
+        """
+        if self.best is None:
+            return np.zeros(len(self.rates), bool)
+        counts = [(int(lost), self.each - int(lost)) for lost in self.lost]
+        found = [stats.fisher_exact([one, counts[self.best]], alternative="greater").pvalue for one in counts]
+        return np.array(found) < ALPHA
 
     @cached_property
     def falls(self) -> np.ndarray:

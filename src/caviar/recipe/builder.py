@@ -37,6 +37,46 @@ def load_builder(reference: str) -> Builder:
     Raises:
         ModelError: The form is wrong, the file is missing or raises, or it has no such function.
     """
+    builder: Builder = _named(reference, callable)
+    return builder
+
+
+def read_searched(given: object) -> Any:  # noqa: ANN401 - a builder, or a HyperModel
+    """What a search asks, as a person names it: a builder, a `HyperModel` or the class of one, or `file.py:name`.
+
+    Raises:
+        OptionError: It is none of these.
+        ModelError: The file has no such thing, or the class cannot be made without arguments.
+    """
+    found = _named(given, lambda one: callable(build_of(one))) if isinstance(given, str) else given
+    if isinstance(found, type) and "hp" in _parameters(getattr(found, "build", None)):
+        try:
+            found = found()
+        except Exception as error:  # anybody's code
+            raise ModelError(
+                f"Expected a HyperModel that can be made without arguments, but that raised {type(error).__name__}: "
+                f"{error}. Make one in the file, and name that."
+            ) from error
+    if not callable(build_of(found)):
+        raise OptionError(
+            f"Expected a function that returns a compiled model, or a HyperModel, got {type(found).__name__}. "
+            f"Pass a builder."
+        )
+    return found
+
+
+def build_of(given: Any) -> Any:  # noqa: ANN401
+    """The function that builds: a `HyperModel`'s `build`, or the builder itself."""
+    method = None if isinstance(given, type) else getattr(given, "build", None)
+    return method if callable(method) else given
+
+
+def _parameters(function: Any) -> tuple[str, ...]:  # noqa: ANN401
+    return tuple(inspect.signature(function).parameters) if callable(function) else ()
+
+
+def _named(reference: str, suits: Callable[[object], bool]) -> Any:  # noqa: ANN401
+    """What `file.py:name` points to, which must be what is looked for."""
     path_text, separator, name = reference.rpartition(":")
     if not separator or not path_text or not name.isidentifier():
         raise ModelError(
@@ -44,8 +84,8 @@ def load_builder(reference: str) -> Builder:
         )
     path = Path(path_text).expanduser()
     module = run_file(path)
-    builder = getattr(module, name, None)
-    if not callable(builder):
+    found = getattr(module, name, None)
+    if not suits(found):
         functions = [
             n for n, f in vars(module).items() if inspect.isfunction(f) and f.__module__ == module.__name__
         ]
@@ -53,7 +93,7 @@ def load_builder(reference: str) -> Builder:
             f"Expected a function {name!r} in {path}, found {', '.join(functions) or 'no function'}. "
             f"Name one of them after the colon."
         )
-    return builder
+    return found
 
 
 def run_file(path: Path) -> ModuleType:

@@ -1,8 +1,8 @@
 """A recipe: everything that decides how a model is trained, as one value that can be changed and compared."""
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import keras
@@ -63,6 +63,7 @@ class Recipe:
         snapshot_every: Epochs after each of which the network as it then is joins an ensemble; 0 for the last one
             alone.
         blended_with: Which of `BLENDED_WITH` predict along: predictions are the mean.
+        hyperparameters: The settings that a search made it of, by name; empty for a recipe that no search made.
     """
 
     name: str
@@ -90,6 +91,7 @@ class Recipe:
     stages: tuple[Stage, ...] = ()
     snapshot_every: int = 0
     blended_with: tuple[str, ...] = ()
+    hyperparameters: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def build(self, n_inputs: int, n_outputs: int) -> Build:
         """A function of nothing that returns the compiled model of this recipe."""

@@ -6,9 +6,9 @@ from typing import Any
 
 import keras
 
-from caviar.errors import ModelError
-from caviar.population.template import sketching
-from caviar.recipe.builder import Builder, call_with
+from caviar.errors import CaviarError, ModelError
+from caviar.population.template import call_builder, sketching
+from caviar.recipe.builder import Builder, build_of, call_with
 from caviar.recipe.hypermodel import passed_on
 from caviar.recipe.hyperparameters import HyperParameters
 from caviar.recipe.recipe import Recipe, Stage
@@ -49,13 +49,12 @@ class Searched:
     @property
     def trains(self) -> bool:
         """Whether the builder says itself how it is trained."""
-        return callable(getattr(self.builder, "build", None)) and callable(getattr(self.builder, "fit", None))
+        return self.build is not self.builder and callable(getattr(self.builder, "fit", None))
 
     @property
     def build(self) -> Builder:
         """The function that builds."""
-        method = getattr(self.builder, "build", None)
-        found: Builder = method if callable(method) else self.builder
+        found: Builder = build_of(self.builder)
         return found
 
     def recipe(
@@ -86,7 +85,7 @@ class Searched:
         hp = HyperParameters(dict(settings))
         if self.trains:  # it may ask for what depends on what its build has asked
             with sketching():
-                call_with(self.build, n_inputs, base.n_outputs, hp)
+                call_builder(lambda: call_with(self.build, n_inputs, base.n_outputs, hp))
         given = self._arguments(hp)
         plan = base.preparation
         if given["preparation"] is not None:
@@ -104,11 +103,12 @@ class Searched:
             stages=tuple(
                 Stage(self.recipe(base, earlier, name, n_inputs), until) for earlier, until in stages
             ),
+            hyperparameters=dict(settings),
         )
 
     def _arguments(self, hp: HyperParameters) -> dict[str, Any]:
         given = {name: getattr(self, name) for name in FIT_ARGUMENTS}
-        given = {name: value(hp) if callable(value) else value for name, value in given.items()}
+        given = {name: _told(name, value, hp) if callable(value) else value for name, value in given.items()}
         if self.trains:
             own = {name: given[name] for name in ("batch_size", "epochs", "callbacks")}
             given |= passed_on(self.builder, hp, {**own, "callbacks": list(own["callbacks"])})
@@ -125,3 +125,16 @@ class Searched:
                 f"Choose one of them."
             )
         return given
+
+
+def _told(name: str, of_hp: OfHp, hp: HyperParameters) -> Any:  # noqa: ANN401
+    """What a function of `hp` gives."""
+    try:
+        return of_hp(hp)
+    except CaviarError:
+        raise
+    except Exception as error:  # anybody's code
+        raise ModelError(
+            f"Expected the function of hp that gives {name} to give it, but it raised {type(error).__name__}: {error}. "
+            f"Correct it."
+        ) from error

@@ -16,16 +16,21 @@ INITIALIZERS = ("he_normal", "glorot_uniform", "lecun_normal")
 OPTIMIZERS = ("adam", "rmsprop", "sgd")
 MOMENTUM = 0.9
 """Of SGD."""
+RATES = (1e-5, 1e-1)
+"""Lowest and highest learning rate, where nobody tested which suit the table."""
+OWN_RATE = 1e-3
+"""Of the table network: Adam's own."""
 
 
-def searched_table(base: Recipe, *, absolute: bool) -> Searched:
+def searched_table(base: Recipe, *, absolute: bool, rates: tuple[float, float] = RATES) -> Searched:
     """The table network with open ends: rate, batch size, initializer, optimizer, penalty, depth and width, decay.
 
-    Its defaults are the table network as it is.
+    Its defaults are the table network as it is; where its rate is not among those searched, the nearest one.
 
     Args:
         base: That network's recipe.
         absolute: For regression: mean absolute error as the loss, else squared.
+        rates: Lowest and highest learning rate.
     """
     heads = {
         "binary": ("sigmoid", "binary_crossentropy"),
@@ -35,7 +40,8 @@ def searched_table(base: Recipe, *, absolute: bool) -> Searched:
     activation, loss = heads.get(base.task, (None, loss))
 
     def build(hp: HyperParameters, n_inputs: int, n_outputs: int) -> keras.Model:
-        rate = hp.Float("learning_rate", 1e-5, 1e-1, sampling="log", default=1e-3)
+        own = min(max(OWN_RATE, rates[0]), rates[1])
+        rate = hp.Float("learning_rate", *rates, sampling="log", default=own)
         hp.Choice("batch_size", _batch_sizes(base.batch_size), default=base.batch_size)
         first = hp.Choice("initializer", INITIALIZERS)
         optimizer = _optimizer(hp.Choice("optimizer", OPTIMIZERS), rate)

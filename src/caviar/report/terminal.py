@@ -1,5 +1,6 @@
 """What a run found, for the terminal: short enough to read at once, at 80 columns, without colour."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -517,10 +518,13 @@ def lr_range(record: RangeRecord, folder: Path | None = None) -> RenderableType:
     ]
     if record.base is not None and record.maximum is not None and record.search is not None:
         low, high = record.search
+        between = f"{rate(low)},{rate(high)}" if folder is None else shlex.quote(str(folder))
         parts += [
             Text(),
             _line("Cycle", f"{rate(record.base)} to {rate(record.maximum)} (Smith 2017)"),
             _line("Search", f"{rate(low)} to {rate(high)}, on a logarithmic scale"),
+            _line("with", f"caviar tune TABLE --rates {between}"),
+            _line("or", f'hp.Float("rate", {rate(low)}, {rate(high)}, sampling="log") in a builder'),
         ]
     if folder is not None:
         parts += [

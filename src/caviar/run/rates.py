@@ -19,7 +19,7 @@ class AtRateRecord(Part):
         lost: Those, and trainings that ended no better than a prediction that ignores the inputs.
         difference: How much better than the best rate, paired, with its interval; None for the best one.
         p_holm: Its p, adjusted over all rates; None for the best one.
-        alike: Whether it cannot be told apart from the best rate.
+        alike: Whether it cannot be told apart from the best rate, neither by score nor by the trainings that it lost.
         falls: Whether its score improves clearly on that of the untrained network.
     """
 

@@ -169,7 +169,9 @@ def make_search(
         return method.make(study.space, count, study.bench.seed, start, **more)
 
     if method.refines and len(study.objectives) == 1:
-        return with_last_round(make, study.space, trials)
+        return with_last_round(
+            make, study.space, trials, lambda settings: study.settled(settings, 0).batch_size
+        )
     return make(trials)
 
 

@@ -107,15 +107,15 @@ def _said(one: Any, n_inputs: int, n_outputs: int) -> tuple[Said, str, str]:  # 
     if isinstance(one, (str, Path)):
         path = Path(one).expanduser()
         return _of_folder(path), str(one), str(path.resolve())
+    recipe = getattr(one, "recipe", one)  # a treatment has one
+    if isinstance(recipe, Recipe):
+        return _of_recipe(recipe, n_inputs, n_outputs), f"the recipe {recipe.name}", ""
     settings = getattr(one, "hyperparameters", None)
     if isinstance(settings, Mapping):  # what a search returned
         return Said(dict(settings)), f"the search in {getattr(one, 'path', 'memory')}", ""
     values = getattr(one, "values", None)
     if isinstance(values, Mapping):
         return Said(dict(values)), f"the {type(one).__name__} given", ""
-    recipe = getattr(one, "recipe", one)  # a treatment has one
-    if isinstance(recipe, Recipe):
-        return _of_recipe(recipe, n_inputs, n_outputs), f"the recipe {recipe.name}", ""
     if isinstance(getattr(one, "path", None), Path):  # what `caviar improve` returned
         return _of_folder(one.path), str(one.path), str(one.path.resolve())
     raise OptionError(
@@ -171,10 +171,13 @@ def _of_run(folder: RunFolder) -> Said:
 
 
 def _of_recipe(recipe: Recipe, n_inputs: int, n_outputs: int) -> Said:
+    """The settings that a search made it of, without what was changed since; else those its network shows."""
+    changes = [name for name, _ in recipe.changes]
+    if recipe.hyperparameters:
+        return Said(dict(recipe.hyperparameters), changes)
     model = sketch(recipe.build(n_inputs, n_outputs))
     compiled = model.get_compile_config() or {}
     callbacks = [type(one).__name__ for one in recipe.callbacks]
-    changes = [name for name, _ in recipe.changes]
     return table_settings(
         model.layers, compiled.get("optimizer") or {}, recipe.batch_size, changes + callbacks
     )

@@ -114,18 +114,26 @@ class Winner:
     is_clear: bool
 
 
-def space_of(searched: Searched, n_inputs: int, n_outputs: int) -> Space:
+def space_of(
+    searched: Searched, n_inputs: int, n_outputs: int, tell: Callable[[str], None] = lambda _: None
+) -> Space:
     """What a builder and its fit arguments ask for.
 
+    Args:
+        searched: Builder and fit arguments.
+        n_inputs: Columns that a network sees.
+        n_outputs: Numbers that it says of a row.
+        tell: Gets a sentence where they fail for an answer that is no default.
+
     Raises:
-        ModelError: The builder fails with its defaults, or asks what has no answer.
-        OptionError: It asks for nothing.
+        ModelError: They fail with their defaults, or ask one name with different meanings.
+        OptionError: They ask for nothing.
     """
 
     def ask(hp: HyperParameters) -> None:
         searched.ask(hp, n_inputs, n_outputs)
 
-    return discover(ask)
+    return discover(ask, tell=tell)
 
 
 @dataclass(eq=False)

@@ -17,20 +17,22 @@ from caviar.estimate import Estimate
 from caviar.evaluate.metrics import Metric, default_metric, find_metric
 from caviar.measuring.given import deciding_metric, make_recipe, read_arrays
 from caviar.measuring.measure import Bench
-from caviar.measuring.table import check_numbers, keras_speaks_plainly, name_of, read_recipe
+from caviar.measuring.table import check_numbers, keras_speaks_plainly, name_of
 from caviar.measuring.whole import fit_all
 from caviar.model.finished import FinishedModel, finished_model
 from caviar.population import devices
 from caviar.population.template import sketch
 from caviar.progress import Clock, Voice
-from caviar.recipe.builder import Builder, call_with, load_builder
+from caviar.recipe.builder import Builder, call_with, read_searched
 from caviar.recipe.hyperparameters import HyperParameters
 from caviar.recipe.recipe import Recipe
 from caviar.recipe.settled import FIT_ARGUMENTS, Searched
-from caviar.recipe.table_space import searched_table
+from caviar.recipe.table_space import OWN_RATE, RATES
 from caviar.run.folder import make_run_folder
 from caviar.run.study import SearchRecord, StudyFolder, TrialLine, complete
 from caviar.searching.folder import method_of, search_in_folder
+from caviar.searching.of_table import searched_of_table
+from caviar.searching.rate_range import read_rate_range
 from caviar.searching.rows import searched_rows
 from caviar.searching.trials import Study, space_of
 from caviar.tune.space import Space
@@ -39,7 +41,7 @@ from caviar.tune.table import Method
 FOLDS, TRIALS = 5, 64
 _CALL = (
     *("source", "target", "model", "trials", "search", "folds", "repeats", "minutes", "metric", "epochs"),
-    *("batch_size", "seed", "storage"),
+    *("batch_size", "rates", "seed", "storage"),
 )
 """Arguments of `tune_table` with which a search goes on; those that say how the table is read come on top."""
 
@@ -67,7 +69,7 @@ class Tuned:
     @property
     def hyperparameters(self) -> dict[str, Any]:
         """The settings of the best trial, by name."""
-        return dict(self.record.settings)
+        return dict(self.best.hyperparameters)
 
     @property
     def score(self) -> Estimate:
@@ -180,7 +182,8 @@ def tune(
     Callbacks that watch `val_…` look at 20 % of a fold's training rows, never at the rows that are scored.
 
     Args:
-        build: A builder (or `"file.py:function"`) that takes `hp`, and `n_inputs` and `n_outputs` if it likes.
+        build: A builder that takes `hp`, and `n_inputs` and `n_outputs` if it likes, a `HyperModel`, or
+            `"file.py:name"` of one or of a `HyperModel`'s class.
         x: Inputs (row, column), or of more axes, such as images (row, height, width, channel).
         y: Target, as `fit` would get it: (row,) or (row, column).
         trials: How many settings are tried at most.
@@ -227,12 +230,7 @@ def tune(
     )
     clock, voice = Clock(minutes), Voice(quiet=not verbose)
     devices.start()
-    builder = load_builder(build) if isinstance(build, str) else build
-    if not callable(getattr(builder, "build", builder)):
-        raise OptionError(
-            f"Expected a function that returns a compiled model, or a HyperModel, got {type(builder).__name__}. "
-            f"Pass a builder."
-        )
+    builder = read_searched(build)
     x, y, watched = _with_validation(x, y, validation_data, validation_split)
     if watched and (repeats != 1 or sample_weight is not None):
         raise OptionError(
@@ -243,7 +241,7 @@ def tune(
     searched = Searched(builder, batch_size, epochs, callbacks, preparation, balanced)
     with keras_speaks_plainly(), clock.listening():
         inputs = dataset.features.shape[1]
-        space = space_of(searched, inputs, dataset.n_outputs)
+        space = space_of(searched, inputs, dataset.n_outputs, voice.note)
         first = make_recipe(
             lambda n_inputs, n_outputs: _default(searched, n_inputs, n_outputs),
             dataset,
@@ -315,6 +313,7 @@ def tune_table(
     metric: str | Sequence[str] | None = None,
     epochs: int | None = None,
     batch_size: int | None = None,
+    rates: Any = None,  # noqa: ANN401 - see caviar.searching.rate_range
     start: Any = (),  # noqa: ANN401 - see caviar.searching.starting
     options: Mapping[str, Any] = MappingProxyType({}),
     seed: int = 0,
@@ -329,15 +328,18 @@ def tune_table(
     Args:
         source: CSV or Parquet file, pandas or polars frame, `(X, y)` arrays, or `"sample:breast-cancer"`.
         target: Column to predict, by name or position; several of them for multi-output regression.
-        model: A builder that takes `hp`, or `"file.py:function"`; the table network and its space if not given.
+        model: A builder that takes `hp`, a `HyperModel`, or `"file.py:name"` of one or of a `HyperModel`'s class; the
+            table network and its space if not given.
         trials: How many settings are tried at most.
         search: As in `tune`.
         folds: Folds of the cross-validation.
         repeats: Repeats of it.
         minutes: Bound on the time; none if not given.
         metric: The score that decides; log-loss or MAE if not given. Several for a front.
-        epochs: Passes over the training rows.
-        batch_size: Rows per gradient step; refused where the space asks for it.
+        epochs: Passes over the training rows; refused where the builder asks for `epochs`: then these count.
+        batch_size: Rows per gradient step; refused where the space or the builder asks for `batch_size`, likewise.
+        rates: Between which learning rates the space for tables searches: what `caviar.lr_range` returned, the folder
+            of `caviar lr-range`, or lowest and highest. Refused beside a builder, which asks for its rate itself.
         start: Settings that won elsewhere, as in `tune`: the first trials.
         options: Further arguments of the search.
         seed: Where all seeds start.
@@ -353,6 +355,9 @@ def tune_table(
     call = {k: v for k, v in {**locals(), **reading}.items() if k in (*_CALL, *reading) and v is not None}
     if options:
         call["options"] = dict(options)
+    if rates is not None:
+        rates = read_rate_range(rates)
+        call["rates"] = f"{rates[0]!r},{rates[1]!r}"  # it may be gone on with when the folder is gone
     if storage is not None and "://" not in str(storage):
         call["storage"] = storage = Path(storage).expanduser().resolve()
     began = time.monotonic() if began is None else began
@@ -370,6 +375,7 @@ def tune_table(
             metric=metric,
             epochs=epochs,
             batch_size=batch_size,
+            rates=rates,
             options=options,
             seed=seed,
             reading=reading,
@@ -402,6 +408,7 @@ def study_of_table(
     metric: str | Sequence[str] | None,
     epochs: int | None,
     batch_size: int | None,
+    rates: Any,  # noqa: ANN401 - see caviar.searching.rate_range
     options: Mapping[str, Any],
     seed: int,
     reading: Mapping[str, Any],
@@ -414,24 +421,39 @@ def study_of_table(
     Raises:
         CaviarError: Table, builder and search do not go together.
     """
+    between = RATES if rates is None else read_rate_range(rates)
     dataset = load(source, target, **reading)
     wanted = [metric] if isinstance(metric, str) else metric or []
     metrics = [find_metric(name, dataset.task) for name in wanted] or [default_metric(dataset.task)]
     absolute = metrics[0].name == "mae"
-    base = read_recipe(dataset, model, epochs, batch_size, absolute=absolute)
     if model is None:
         if batch_size is not None:
             raise OptionError(
                 "Expected --batch-size only with a --model of your own, because it is among the settings that are "
                 "searched. Leave it out."
             )
-        searched = searched_table(base, absolute=absolute)
-    else:
-        searched = Searched(base.builder, base.batch_size, base.epochs)
+        if not between[0] <= OWN_RATE <= between[1]:
+            voice.note(
+                f"The table network's own learning rate, {OWN_RATE:g}, is not among those searched: the first trial, "
+                f"with which the best is compared, has the nearest."
+            )
+    elif rates is not None:
+        raise OptionError(
+            "Expected --rates only without a --model of your own, which asks hp for its rate itself. Leave it out, and "
+            "write the two rates into its question."
+        )
+    searched, base = searched_of_table(dataset, model, epochs, batch_size, absolute=absolute, rates=between)
     method = method_of(search, len(metrics), options)
     splits, apart = searched_rows(dataset, folds, repeats, seed, keep_apart=bool(method.parts))
     bench = Bench(dataset, splits, metrics[0], tuple(metrics[1:]), seed)
-    space = space_of(searched, bench.inputs(base.preparation).shape[2], dataset.n_outputs)
+    space = space_of(searched, bench.inputs(base.preparation).shape[2], dataset.n_outputs, voice.note)
+    if model is not None:
+        for name, value in {"batch_size": batch_size, "epochs": epochs}.items():
+            if value is not None and name in space.names:
+                raise OptionError(
+                    f"Expected no --{name.replace('_', '-')} beside a builder that asks hp for {name} itself, got "
+                    f"{value}. Leave it out."
+                )
     where = folder(f"{dataset.name}-tune")
     return Study(searched, base, bench, space, where, clock, voice, apart), method
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from caviar.errors import CaviarError
 from caviar.tune.parameter import Parameter
 from caviar.tune.search import Candidate, Outcome, Search, ranked
 from caviar.tune.space import Space
@@ -37,18 +38,32 @@ def pair_of(space: Space) -> tuple[Parameter, Parameter] | None:
     return None if batch is None or rate is None else (batch, rate)
 
 
-def with_last_round(make: Callable[[int], Search], space: Space, trials: int) -> Search:
+def with_last_round(
+    make: Callable[[int], Search], space: Space, trials: int, rows_of: Callable[[dict[str, Any]], int]
+) -> Search:
     """A search whose last trials are kept for batch size and rate, where it asks for both and has trials enough.
 
     Args:
         make: Makes the search from a number of trials; it numbers its candidates from 0 to that.
         space: What may be set.
         trials: How many candidates at most.
+        rows_of: Rows per gradient step with some settings: a batch size that is asked for may be used by nobody.
     """
     pair = pair_of(space)
-    if pair is None or trials < _FEWEST:
+    if pair is None or trials < _FEWEST or not _is_used(pair[0], space, rows_of):
         return make(trials)
     return LastRound(make(trials - TRIALS), space, *pair, first=trials - TRIALS)
+
+
+def _is_used(batch: Parameter, space: Space, rows_of: Callable[[dict[str, Any]], int]) -> bool:
+    """Whether what a space calls the batch size is that; taken for granted where it cannot be looked up."""
+    ends = [space.settle({batch.name: batch.draw(u)}) for u in (0.0, math.nextafter(1.0, 0.0))]
+    if any(batch.name not in settings for settings in ends):
+        return True
+    try:
+        return rows_of(ends[0]) != rows_of(ends[1])
+    except CaviarError:
+        return True
 
 
 @dataclass

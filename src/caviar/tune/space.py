@@ -232,17 +232,22 @@ def told_space(described: Mapping[str, Any]) -> Space:
         ) from error
 
 
-def discover(ask: Callable[[HyperParameters], object], most: int = 64) -> Space:
+def discover(
+    ask: Callable[[HyperParameters], object], most: int = 64, tell: Callable[[str], None] = lambda _: None
+) -> Space:
     """The space of all that a builder asks for, also behind its own `if` and `for`.
 
     The builder is called with its defaults, and then once with every other value of each choice, boolean and
     whole number of few neighbours (of other whole numbers: with the largest), one at a time, nearest to the defaults
-    first. A builder that fails for some of them is only asked about the others. A question that is not always asked
-    counts where the calls showed it to (see `caviar.tune.hidden`).
+    first. Where it fails for one of them, by an error of its own or because it asks what has no answer, it is called
+    with that and other answers to what it asked before it failed, when all else was tried: what hides behind is only
+    lost where it fails with all of these. A question that is not always asked counts where the calls showed it to (see
+    `caviar.tune.hidden`).
 
     Args:
         ask: Asks an `hp` for its numbers; what it returns is not looked at.
         most: How many calls are made at most.
+        tell: Gets a sentence where the builder fails for an answer.
 
     >>> def ask(hp):
     ...     for layer in range(hp.Int("layers", 1, 3)):
@@ -254,20 +259,29 @@ def discover(ask: Callable[[HyperParameters], object], most: int = 64) -> Space:
     {'layers': 2, 'units_0': 8, 'units_1': 8}
 
     Raises:
-        ModelError: The builder fails with its defaults, or asks what has no answer.
+        ModelError: The builder fails with its defaults, or asks one name with different meanings.
         OptionError: It asks for nothing.
     """
     found: dict[str, Question] = {}
     calls: list[Call] = []
+    failed: list[tuple[dict[str, Any], str]] = []
     waiting: deque[dict[str, Any]] = deque([{}])
-    while waiting and len(calls) < most:
-        values = waiting.popleft()
-        hp, finished = _asked(ask, values)
-        calls.append(Call(hp.answers, finished))
+    again: deque[dict[str, Any]] = deque()
+    while (waiting or again) and len(calls) < most:
+        is_again = not waiting
+        values = (again if is_again else waiting).popleft()
+        hp, why = _asked(ask, values)
+        calls.append(Call(hp.answers, not why))
         new = [name for name in hp.questions if name not in found]
         for name, question in hp.questions.items():
             found[name] = merged(name, found[name], question) if name in found else question
         waiting.extend({**values, name: other} for name in new for other in _others(hp.questions[name]))
+        if why and not is_again:
+            failed.append((values, why))
+            asked = [name for name in hp.answers if name not in values and name not in new]
+            again.extend({**values, name: other} for name in asked for other in _others(hp.questions[name]))
+    if failed:
+        tell(_failures(failed))
     if not found:
         raise OptionError(
             'Expected a builder that asks hp for something, such as hp.Float("rate", 1e-4, 1e-1, sampling="log"), '
@@ -278,21 +292,34 @@ def discover(ask: Callable[[HyperParameters], object], most: int = 64) -> Space:
 
 def _asked(
     ask: Callable[[HyperParameters], object], values: Mapping[str, Any]
-) -> tuple[HyperParameters, bool]:
-    """What a builder asked, given some answers, and whether it reached its end; it must with its defaults."""
+) -> tuple[HyperParameters, str]:
+    """What a builder asked, given some answers, and why it did not reach its end; with its defaults it must."""
     hp = HyperParameters(dict(values))
     try:
         ask(hp)
-    except ModelError:
-        raise
     except Exception as error:  # a builder is anybody's code
         if values:
-            return hp, False
+            return hp, str(error) if isinstance(error, ModelError) else f"{type(error).__name__}: {error}"
+        if isinstance(error, ModelError):
+            raise
         raise ModelError(
             f"Expected a builder that works with its defaults, got {type(error).__name__}: {error}. "
             f"Correct it, or give better defaults."
         ) from error
-    return hp, True
+    return hp, ""
+
+
+def _failures(failed: Sequence[tuple[Mapping[str, Any], str]]) -> str:
+    """For which answers a builder fails, for people."""
+    values, why = failed[0]
+    given = " and ".join(f"{name}={value!r}" for name, value in values.items())
+    others = len(failed) - 1
+    more = f", and for {others} other answer{'s' * (others > 1)} that {'were' if others > 1 else 'was'} tried"
+    return (
+        f"Beside its defaults the builder fails for {given} ({' '.join(why.split()).rstrip('.')})"
+        f"{more if others else ''}: trials that fail have no score, and what it asks only behind a failure is not "
+        f"searched."
+    )
 
 
 def _others(question: Question) -> list[Any]:
