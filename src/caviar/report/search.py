@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from caviar.evaluate.wording import listed
 from caviar.report import wording
 from caviar.report.contour import contour, draw_contour, weightiest
-from caviar.report.figures import BLUE, FAINT, GREEN, ORANGE, QUIET, Figure, escaped, with_legend
+from caviar.report.figures import BLUE, FAINT, GREEN, ORANGE, QUIET, Figure, escaped, trial_range, with_legend
+from caviar.report.front import direction, draw_front, front_facts, marks_of, objectives_of, worth_showing
 from caviar.report.page import filled
 from caviar.report.slices import Group, draw_groups, groups_of
 from caviar.run.files import write_text
@@ -50,7 +52,8 @@ def write_search(folder: Path, record: SearchRecord, lines: Sequence[TrialLine],
 def render(record: SearchRecord, lines: Sequence[TrialLine], space: Space) -> str:
     """The page as text."""
     best = ranked(record, complete(lines))
-    beside = ranked(record, alike(lines))
+    beside, shown = ranked(record, alike(lines)), worth_showing(record, best, SHOWN)
+    objectives, front = objectives_of(record), front_facts(record, best)
     history, slices = progress(record, lines), slices_of(record, beside, space)
     drawings = {
         "history": {"wide": draw_progress(history, record), "description": history.description},
@@ -59,6 +62,8 @@ def render(record: SearchRecord, lines: Sequence[TrialLine], space: Space) -> st
             for i, one in enumerate(slices)
         },
     }
+    if front is not None:
+        drawings["front"] = {"wide": draw_front(front), "description": front.description}
     parallel, bars, pair = parallel_lines(beside, space), bars_of(record), weightiest(record, space)
     if parallel is not None:
         drawings["parallel"] = {"wide": draw_parallel(parallel), "description": parallel.description}
@@ -72,9 +77,14 @@ def render(record: SearchRecord, lines: Sequence[TrialLine], space: Space) -> st
         drawings,
         {},
         record=record,
-        plots={"history": history, "parallel": parallel, "importance": bars, "contour": both},
+        objectives=objectives,
+        direction=direction,
+        marks_of=marks_of,
+        titles=listed([one.title for one in objectives]),
+        plots={"history": history, "front": front, "parallel": parallel, "importance": bars, "contour": both},
         slices=slices,
-        best=best[:SHOWN],
+        best=shown,
+        front_unseen=len(set(record.front) - {line.number for line in shown}),
         left_out=len(ranked(record, lines)) - len(beside),
         parts=len(ranked(record, lines)) - len(best),
         failed=[line for line in lines if line.why][:SHOWN],
@@ -155,7 +165,7 @@ def draw_progress(facts: Progress, record: SearchRecord) -> Figure:
             "hovertemplate": "%{y:.4g}<extra>best so far</extra>",
         },
     ]
-    figure["layout"]["yaxis"] |= {"range": _range((*facts.scores, *scores))}
+    figure["layout"]["yaxis"] |= {"range": trial_range((*facts.scores, *scores))}
     return figure
 
 
@@ -227,7 +237,7 @@ def draw_slice(facts: Slice, record: SearchRecord) -> Figure:
     figure = with_legend(facts.name, record.metric, height=_SLICE_HEIGHT)
     figure["data"] = [_points(facts.values, facts.scores, "trials", BLUE, "%{x}: %{y:.4g}")]
     draw_groups(figure, facts.groups, in_words=bool(facts.order))
-    figure["layout"]["yaxis"] |= {"range": _range(facts.scores)}
+    figure["layout"]["yaxis"] |= {"range": trial_range(facts.scores)}
     if facts.is_log:
         figure["layout"]["xaxis"] |= {"type": "log", "exponentformat": "none"}
     if facts.order:
@@ -337,17 +347,6 @@ def draw_bars(facts: Bars) -> Figure:
     figure["layout"]["xaxis"] |= {"range": [0, 1]}
     figure["layout"]["yaxis"] |= {"autorange": "reversed"}
     return figure
-
-
-def _range(scores: Sequence[float]) -> list[float]:
-    """Ends of an axis on which good trials can be told apart, though bad ones may lie far beyond."""
-    low, high = (
-        np.quantile(scores, [0, 0.9])
-        if np.median(scores) <= np.mean(scores)
-        else np.quantile(scores, [0.1, 1])
-    )
-    room = 0.08 * (high - low) or 0.1 * abs(high) or 1.0
-    return [float(low - room), float(high + room)]
 
 
 def _points(x: Sequence[Any], y: Sequence[float], name: str, colour: str, hover: str) -> dict[str, Any]:

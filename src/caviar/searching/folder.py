@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from caviar.errors import CaviarError, OptionError, RunError
-from caviar.evaluate.wording import digits, interval
+from caviar.evaluate.wording import digits, interval, listed
 from caviar.population.begun import why_not
 from caviar.population.template import sketch
 from caviar.recipe.recipe import Recipe
@@ -259,13 +259,14 @@ def _require_same(space: Space, before: dict[str, Any], now: dict[str, Any]) -> 
             )
 
 
-def in_words(study: Study, winner: Winner, lines: Sequence[TrialLine]) -> str:
+def in_words(study: Study, winner: Winner, lines: Sequence[TrialLine], on_front: int = 0) -> str:
     """The outcome in a few sentences.
 
     Args:
         study: What was searched.
         winner: The best trial.
         lines: All trials.
+        on_front: How many of them no other one beats, where there are several objectives.
     """
     title = study.bench.metric.title
     best = (
@@ -293,6 +294,10 @@ def in_words(study: Study, winner: Winner, lines: Sequence[TrialLine]) -> str:
         said.append("These are the builder's defaults: no other settings were better.")
     else:
         said.append("The builder's defaults failed, so there is nothing to compare it with.")
+    if on_front:
+        trials, them = ("trial is", "it") if on_front == 1 else ("trials are", "them")
+        titles = listed([metric.title for metric in study.objectives])
+        said.append(f"{on_front} {trials} on the front: no other one beats {them} in {titles}.")
     failed = sum(bool(line.why) for line in lines)
     if failed:
         said.append(f"{failed} trial{'s' * (failed > 1)} failed.")
@@ -304,7 +309,7 @@ def _recorded(
 ) -> SearchRecord:
     """What there is to say, where trials before this call took so many seconds."""
     metric, (repeats, folds) = study.bench.metric, study.bench.shape
-    several = len(study.objectives) > 1
+    unbeaten = [line.number for line in front(study, lines)] if len(study.objectives) > 1 else []
     return SearchRecord(
         created=time.strftime("%Y-%m-%d %H:%M:%S"),
         seconds=earlier + study.clock.spent(),
@@ -321,11 +326,11 @@ def _recorded(
         score=winner.score,
         gain=winner.gain,
         ties=winner.ties,
-        front=[line.number for line in front(study, lines)] if several else [],
+        front=unbeaten,
         importance=importances([outcome(study, line) for line in alike(lines)], study.space),
         trials=len(lines),
         apart=0 if study.apart is None else len(study.apart),
         failed=sum(bool(line.why) for line in lines),
-        sentence=in_words(study, winner, lines),
+        sentence=in_words(study, winner, lines, len(unbeaten)),
         messages=list(study.voice.said),
     )
