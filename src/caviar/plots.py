@@ -140,8 +140,8 @@ def importance(found: Found | str | Path) -> Plot:
     facts = bars_of(_opened(found).record)
     if facts is None:
         raise OptionError(
-            "Expected 20 trials or more with a score and two settings or more that all of them have, got fewer. "
-            "Search longer."
+            "Expected 20 trials or more with a score, without those of a last round, and two settings or more that all "
+            "of them have, got fewer. Search longer."
         )
     return Plot("What counts", facts.description, draw_bars(facts))
 

@@ -27,7 +27,7 @@ from caviar.searching.starting import starts
 from caviar.searching.trials import Judge, Study, Winner, conclude, front, outcome, run
 from caviar.tune.importance import importances
 from caviar.tune.journal import Journal
-from caviar.tune.last_round import with_last_round
+from caviar.tune.last_round import first_of, with_last_round
 from caviar.tune.search import Search
 from caviar.tune.space import Space
 from caviar.tune.table import Method, search_named
@@ -137,7 +137,8 @@ def search_in_folder(
         study.voice.say(f"  Stopped. {again[0].upper()}{again[1:]} goes on with it.")
         raise
     winner = conclude(study, lines, judge)
-    record = _recorded(study, method.name, winner, lines, earlier)
+    drawn = _drawn(study, method, trials, lines)
+    record = _recorded(study, method.name, winner, lines, drawn, earlier)
     study.folder.finish(record)
     write_search(study.folder.path, record, lines, study.space)
     return study.recipe(winner.line), record, study.folder.path, lines
@@ -156,9 +157,27 @@ def make_search(
     def make(count: int) -> Search:
         return method.make(study.space, count, study.bench.seed, start, **more)
 
-    if method.refines and len(study.objectives) == 1:
-        return with_last_round(make, study.space, trials)
-    return make(trials)
+    return with_last_round(make, study.space, trials) if _refines(study, method) else make(trials)
+
+
+def _refines(study: Study, method: Method) -> bool:
+    """Whether a search's last trials may go to batch size and rate once more."""
+    return method.refines and len(study.objectives) == 1
+
+
+def _drawn(study: Study, method: Method, trials: int, lines: Sequence[TrialLine]) -> list[TrialLine]:
+    """Trials without those of a last round, which are good and alike in all settings but two.
+
+    Args:
+        study: What was searched.
+        method: How.
+        trials: How many settings it might try.
+        lines: All trials.
+    """
+    if not _refines(study, method):
+        return list(lines)
+    first = first_of(study.space, trials)
+    return [line for line in lines if line.number < first]
 
 
 def _require_parts(study: Study) -> None:
@@ -305,9 +324,17 @@ def in_words(study: Study, winner: Winner, lines: Sequence[TrialLine], on_front:
 
 
 def _recorded(
-    study: Study, search: str, winner: Winner, lines: Sequence[TrialLine], earlier: float
+    study: Study,
+    search: str,
+    winner: Winner,
+    lines: Sequence[TrialLine],
+    drawn: Sequence[TrialLine],
+    earlier: float,
 ) -> SearchRecord:
-    """What there is to say, where trials before this call took so many seconds."""
+    """What there is to say, where trials before this call took so many seconds.
+
+    Only the trials that the search itself drew say how much a setting counts.
+    """
     metric, (repeats, folds) = study.bench.metric, study.bench.shape
     unbeaten = [line.number for line in front(study, lines)] if len(study.objectives) > 1 else []
     return SearchRecord(
@@ -327,7 +354,7 @@ def _recorded(
         gain=winner.gain,
         ties=winner.ties,
         front=unbeaten,
-        importance=importances([outcome(study, line) for line in alike(lines)], study.space),
+        importance=importances([outcome(study, line) for line in alike(drawn)], study.space),
         trials=len(lines),
         apart=0 if study.apart is None else len(study.apart),
         failed=sum(bool(line.why) for line in lines),

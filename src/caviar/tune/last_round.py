@@ -37,6 +37,16 @@ def pair_of(space: Space) -> tuple[Parameter, Parameter] | None:
     return None if batch is None or rate is None else (batch, rate)
 
 
+def first_of(space: Space, trials: int) -> int:
+    """Number of the last round's first candidate: before it are those that the search itself draws.
+
+    Args:
+        space: What may be set.
+        trials: How many candidates at most; there is no last round where this is the number.
+    """
+    return trials if pair_of(space) is None or trials < _FEWEST else trials - TRIALS
+
+
 def with_last_round(make: Callable[[int], Search], space: Space, trials: int) -> Search:
     """A search whose last trials are kept for batch size and rate, where it asks for both and has trials enough.
 
@@ -45,10 +55,10 @@ def with_last_round(make: Callable[[int], Search], space: Space, trials: int) ->
         space: What may be set.
         trials: How many candidates at most.
     """
-    pair = pair_of(space)
-    if pair is None or trials < _FEWEST:
+    pair, first = pair_of(space), first_of(space, trials)
+    if pair is None or first == trials:
         return make(trials)
-    return LastRound(make(trials - TRIALS), space, *pair, first=trials - TRIALS)
+    return LastRound(make(first), space, *pair, first=first)
 
 
 @dataclass
