@@ -26,7 +26,7 @@ from caviar.run.study import SearchRecord, TrialLine, alike
 from caviar.searching.starting import starts
 from caviar.searching.trials import Judge, Study, Winner, conclude, front, outcome, run
 from caviar.tune.importance import importances
-from caviar.tune.journal import Journal
+from caviar.tune.journal import FILE, Journal
 from caviar.tune.last_round import first_of, with_last_round
 from caviar.tune.search import Search
 from caviar.tune.space import Space
@@ -76,7 +76,7 @@ def search_in_folder(
         trials: How many settings at most.
         start: What they begin with.
         options: Further arguments of the method.
-        storage: Where a copy for Optuna's tools is kept.
+        storage: Where a copy for Optuna's tools is kept; where Optuna is asked, in the folder if not given.
         call: What it takes to go on with this very search.
         data: What it takes to build its recipes again for other rows: of a "table", or of "arrays".
 
@@ -106,7 +106,7 @@ def search_in_folder(
             _require_parts(study)
         if before is not None:
             _require_same(study.space, before, plan)
-        study = _copying(study, storage, plan)
+        study = _copying(study, method, storage, plan)
     except CaviarError:
         with suppress(OSError):  # it holds a search already
             study.folder.path.rmdir()
@@ -190,19 +190,25 @@ def _require_parts(study: Study) -> None:
         )
 
 
-def _copying(study: Study, storage: str | Path | None, plan: dict[str, Any]) -> Study:
-    """The study with a copy of its trials for Optuna's tools, if one is asked for."""
-    if storage is None:
+def _copying(study: Study, method: Method, storage: str | Path | None, plan: dict[str, Any]) -> Study:
+    """The study with a copy of its trials for Optuna's tools, if one is asked for, or Optuna itself is."""
+    if storage is None and not method.asks_optuna:
         return study
-    journal = Journal(
-        storage,
-        study.folder.path.resolve().name,
-        study.space,
-        len(study.objectives),
-        higher=[metric.higher_is_better for metric in study.objectives],
-        names=[metric.name for metric in study.objectives],
-        search=hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest(),
-    )
+    try:
+        journal = Journal(
+            study.folder.path / FILE if storage is None else storage,
+            study.folder.path.resolve().name,
+            study.space,
+            len(study.objectives),
+            higher=[metric.higher_is_better for metric in study.objectives],
+            names=[metric.name for metric in study.objectives],
+            search=hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest(),
+        )
+    except OptionError as error:
+        if storage is not None:
+            raise
+        study.voice.note(str(error))  # nobody asked for this copy: the search does without
+        return study
 
     def copy(lines: Sequence[TrialLine]) -> None:
         notes = {
