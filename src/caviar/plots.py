@@ -115,7 +115,7 @@ def slices(found: Found | str | Path, *names: str) -> list[Plot]:
         RunError: The folder holds no search that is over.
     """
     own = _opened(found)
-    known = {one.name: one for one in slices_of(own.record, _beside(own), own.space, None)}
+    known = {one.name: one for one in slices_of(own.record, _beside(own), own.space)}
     missing = [name for name in names if name not in known]
     if missing:
         raise OptionError(

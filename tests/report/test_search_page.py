@@ -12,7 +12,9 @@ from caviar import plots
 from caviar.errors import OptionError
 from caviar.estimate import Estimate
 from caviar.recipe.hyperparameters import HyperParameters
+from caviar.report.figures import trial_range
 from caviar.report.front import draw_front, front_facts, marks_of, worth_showing
+from caviar.report.scale import setting
 from caviar.report.search import draw_slice, parallel_lines, progress, ranked, render, slices_of
 from caviar.report.terminal import search as summary
 from caviar.run.study import SearchRecord, TrialLine
@@ -91,6 +93,46 @@ def test_each_setting_has_a_slice_on_its_own_scale():
     assert draw_slice(rate, RECORD)["layout"]["xaxis"]["type"] == "log"
     assert (layers.values, layers.scores) == ((3,), (0.4,))
     assert "logarithmic" in rate.drawn
+
+
+def test_a_scale_that_is_dense_near_its_end_is_drawn_so():
+    """Half way along a momentum's scale from 0.5 to 0.999 stands 0.79, not 0.75."""
+    space = discover(lambda hp: hp.Float("momentum", 0.5, 0.999, sampling="reverse_log"))
+    lines = [line(number, 0.1 * number, momentum=0.5 + 0.03 * number) for number in range(16)]
+    (facts,) = slices_of(RECORD, lines, space)
+    figure = draw_slice(facts, RECORD)
+    points, medians = figure["data"]
+    middle = space.parameters[0].draw(0.5)
+    assert points["x"] == pytest.approx([space.parameters[0].place(0.5 + 0.03 * i) for i in range(16)])
+    assert points["text"][:2] == ["0.5", "0.53"]
+    assert max(medians["x"]) <= 1.0
+    ticks = dict(
+        zip(figure["layout"]["xaxis"]["ticktext"], figure["layout"]["xaxis"]["tickvals"], strict=True)
+    )
+    assert middle > 0.79
+    assert ticks[setting(middle)] == pytest.approx(0.5)
+    assert (ticks["0.5"], ticks["0.999"]) == pytest.approx((0, 1))
+
+
+def test_settings_beyond_the_first_twelve_are_drawn_behind_a_line_that_names_them():
+    def many(hp):
+        for number in range(14):
+            hp.Float(f"number_{number}", 0.0, 1.0)
+
+    lines = [line(i, 0.1 * i, **{f"number_{k}": 0.1 * i for k in range(14)}) for i in range(5)]
+    page = render(RECORD.model_copy(update={"settings": lines[0].settings}), lines, discover(many))
+    assert "2 more settings: number_12 and number_13" in page
+    assert '"slice-13":{' in page
+    assert page.index("2 more settings") < page.index('data-figure="slice-12"')
+    assert "more setting" not in render(RECORD, LINES, SPACE)
+
+
+@pytest.mark.parametrize(("higher", "kept", "cut"), [(False, 0.1, 9.0), (True, 9.0, 0.1)])
+def test_the_best_trials_are_inside_the_figure_wherever_most_of_them_lie(higher, kept, cut):
+    scores = [0.1, 9.0, *(5 + 0.01 * i for i in range(30))]
+    low, high = trial_range(scores, higher_is_better=higher)
+    assert low < kept < high
+    assert not low < cut < high
 
 
 def test_lines_run_over_the_settings_that_all_trials_have():

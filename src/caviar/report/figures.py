@@ -135,13 +135,9 @@ def axis_range(
     return low - margin, high + margin
 
 
-def trial_range(scores: Sequence[float]) -> list[float]:
+def trial_range(scores: Sequence[float], *, higher_is_better: bool) -> list[float]:
     """Ends of an axis on which good trials of a search can be told apart, though bad ones may lie far beyond."""
-    low, high = (
-        np.quantile(scores, [0, 0.9])
-        if np.median(scores) <= np.mean(scores)
-        else np.quantile(scores, [0.1, 1])
-    )
+    low, high = np.quantile(scores, [0.1, 1] if higher_is_better else [0, 0.9])
     room = 0.08 * (high - low) or 0.1 * abs(high) or 1.0
     return [float(low - room), float(high + room)]
 

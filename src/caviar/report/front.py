@@ -134,13 +134,12 @@ def draw_front(facts: Front) -> Figure:
         figure["data"][1] |= {"mode": "lines+markers", "line": {"color": BLUE, "width": 1.5, "shape": shape}}
     if facts.best is not None:
         figure["data"].append(_dots([facts.best], f"best {facts.x.title}", GREEN, 11))
-    for axis, place in (("xaxis", "x"), ("yaxis", "y")):
-        inside = [getattr(point, place) for point in facts.front]
-        low, high = trial_range([getattr(point, place) for point in (*facts.others, *facts.front)])
-        room = 0.04 * (max(high, *inside) - min(low, *inside))
-        figure["layout"][axis] |= {
-            "range": [min(low, *(v - room for v in inside)), max(high, *(v + room for v in inside))]
-        }
+    for axis, place, metric in (("xaxis", "x", facts.x), ("yaxis", "y", facts.y)):
+        front = [getattr(point, place) for point in facts.front]
+        every = [*front, *(getattr(point, place) for point in facts.others)]
+        low, high = trial_range(every, higher_is_better=metric.higher_is_better)
+        room = 0.05 * (high - low)
+        figure["layout"][axis] |= {"range": [min(low, min(front) - room), max(high, max(front) + room)]}
     return figure
 
 

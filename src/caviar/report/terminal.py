@@ -14,7 +14,8 @@ from caviar.evaluate.wording import listed
 from caviar.report import verdict as found
 from caviar.report import wording
 from caviar.report.front import direction, marks_of, objectives_of, worth_showing
-from caviar.report.search import ranked, setting
+from caviar.report.scale import setting
+from caviar.report.search import ranked
 from caviar.run.rates import RangeRecord
 from caviar.run.record import ComparisonRecord, DataRecord, DiagnosisRecord, Record
 from caviar.run.studies import CompareRecord, StabilityRecord, Study
