@@ -14,6 +14,7 @@ from typing import Protocol
 from caviar.errors import OptionError
 from caviar.report.contour import contour as contour_facts
 from caviar.report.contour import draw_contour, weightiest
+from caviar.report.front import draw_front, front_facts
 from caviar.report.plot import Plot
 from caviar.report.search import (
     bars_of,
@@ -26,11 +27,11 @@ from caviar.report.search import (
     ranked,
     slices_of,
 )
-from caviar.run.study import SearchRecord, TrialLine, alike
+from caviar.run.study import SearchRecord, TrialLine, alike, complete
 from caviar.tune.kept import read_search
 from caviar.tune.space import Space
 
-__all__ = ["Plot", "contour", "history", "importance", "parallel", "slices"]
+__all__ = ["Plot", "contour", "front", "history", "importance", "parallel", "slices"]
 
 
 class Found(Protocol):
@@ -61,6 +62,26 @@ def history(found: Found | str | Path) -> Plot:
     own = _opened(found)
     facts = progress(own.record, own.lines)
     return Plot("How it went", facts.description, draw_progress(facts, own.record))
+
+
+def front(found: Found | str | Path) -> Plot:
+    """Trials by their first two scores; those that no other one beats in all objectives stand out (Pareto front).
+
+    Args:
+        found: As in `history`.
+
+    Raises:
+        OptionError: The search had one objective.
+        RunError: The folder holds no search that is over.
+    """
+    own = _opened(found)
+    facts = front_facts(own.record, ranked(own.record, complete(own.lines)))
+    if facts is None:
+        raise OptionError(
+            "Expected a search for several objectives, got one of a single score. Search with objective=[…], by "
+            "tpe, gp or nsga."
+        )
+    return Plot("The front", facts.description, draw_front(facts))
 
 
 def parallel(found: Found | str | Path) -> Plot:
@@ -94,7 +115,7 @@ def slices(found: Found | str | Path, *names: str) -> list[Plot]:
         RunError: The folder holds no search that is over.
     """
     own = _opened(found)
-    known = {one.name: one for one in slices_of(own.record, _beside(own), own.space, None)}
+    known = {one.name: one for one in slices_of(own.record, _beside(own), own.space)}
     missing = [name for name in names if name not in known]
     if missing:
         raise OptionError(
@@ -119,8 +140,8 @@ def importance(found: Found | str | Path) -> Plot:
     facts = bars_of(_opened(found).record)
     if facts is None:
         raise OptionError(
-            "Expected 20 trials or more with a score and two settings or more that all of them have, got fewer. "
-            "Search longer."
+            "Expected 20 trials or more with a score, without those of a last round, and two settings or more that all "
+            "of them have, got fewer. Search longer."
         )
     return Plot("What counts", facts.description, draw_bars(facts))
 

@@ -11,13 +11,20 @@ OPEN = "whether others would be is open"
 
 
 def said(
-    low: float, *, ties: tuple[int, ...] = (), is_clear: bool = True, apart: object = None, failed: int = 0
+    low: float,
+    *,
+    ties: tuple[int, ...] = (),
+    is_clear: bool = True,
+    apart: object = None,
+    failed: int = 0,
+    on_front: int = 0,
 ) -> str:
     gain = Estimate(value=0.2, low=low, high=0.4, method="planted", n=90)
     best = SimpleNamespace(number=3, settings={"rate": 0.1}, stages=[], why="")
     others = [SimpleNamespace(why="it diverged")] * failed
-    study = SimpleNamespace(bench=SimpleNamespace(metric=SimpleNamespace(title="log-loss")), apart=apart)
-    return in_words(study, Winner(best, 0.5, gain, gain, list(ties), is_clear), [best, *others])
+    metrics = [SimpleNamespace(title=title) for title in ("log-loss", "accuracy")]
+    study = SimpleNamespace(bench=SimpleNamespace(metric=metrics[0]), objectives=metrics, apart=apart)
+    return in_words(study, Winner(best, 0.5, gain, gain, list(ties), is_clear), [best, *others], on_front)
 
 
 @pytest.mark.parametrize(
@@ -44,3 +51,6 @@ def test_one_is_counted_as_one():
     assert "1 other trial cannot be told from it." in said(0.1, ties=(2,))
     assert "1 trial failed." in said(0.1, failed=1)
     assert "2 trials failed." in said(0.1, failed=2)
+    assert "1 trial is on the front: no other one beats it in log-loss and accuracy." in said(0.1, on_front=1)
+    assert "5 trials are on the front: no other one beats them in" in said(0.1, on_front=5)
+    assert "front" not in said(0.1)

@@ -78,6 +78,44 @@ def test_a_portion_that_is_too_slow_is_begun_again_with_as_many_as_fit():
     assert own.take([]) == taken[:1]
 
 
+class Told(Clock):
+    """As much time has passed as a test says."""
+
+    seconds = 0.0
+
+    def spent(self) -> float:
+        return self.seconds
+
+
+def time_left(minutes: float | None = None, trials: int = 64, share: float = 1.0) -> list[str]:
+    """What is said after each generation of 16, of which the first takes 200 seconds and the others 30."""
+    clock, lines, heard = Told(minutes), [], []
+    own = Portions(Generations(plan()), clock, Voice(quiet=True), trials)
+    for ends in (200.0, 230.0, 260.0, 290.0):
+        own.take(lines)
+        clock.seconds = ends
+        lines += [over(len(lines) + i, 1.0).model_copy(update={"share": share}) for i in range(16)]
+        heard.append(own.time_left(lines))
+    return heard
+
+
+def test_the_time_left_follows_the_pace_of_the_generations_after_the_first_which_compiles():
+    assert time_left() == ["; about 10 minutes left", "; about 1 minute left", "; about 30 seconds left", ""]
+    assert time_left(trials=1000)[1:] == [
+        "; about 30 minutes left",
+        "; about 30 minutes left",
+        "; about 30 minutes left",
+    ]
+
+
+def test_no_more_time_is_left_than_was_given():
+    assert time_left(minutes=4)[:2] == ["; about 40 seconds left", "; about 10 seconds left"]
+
+
+def test_where_trials_are_trained_in_parts_nobody_can_tell_the_time_left():
+    assert time_left(share=1 / 3) == [""] * 4
+
+
 def test_ten_is_where_the_best_of_random_trials_gets_a_fair_chance():
     assert pytest.approx(0.40, abs=0.005) == 1 - 0.95**FEWEST
     assert too_few(2, 4.0, 64).count(". ") == 0  # one sentence

@@ -78,6 +78,28 @@ def test_the_copy_of_another_search_and_a_storage_that_is_none_are_refused(copie
     assert not (tmp_path / "study").exists()
 
 
+def test_searches_that_ask_optuna_keep_a_study_in_their_folder_and_do_without_where_it_is_broken(tmp_path):
+    arguments = {"trials": 4, "epochs": 1, "folds": 2, "search": "tpe", "options": {"generation": 2}}
+    found = tuned(folder=tmp_path / "study", **arguments)
+    copy = tmp_path / "study" / "optuna.log"
+    assert [trial.value for trial in read(copy).trials] == [line.score[0] for line in found.lines]
+    tuned(folder=tmp_path / "study", **arguments)
+    assert len(read(copy).trials) == 4
+    copy.write_text("no journal\n")
+    again = tuned(folder=tmp_path / "study", **arguments)
+    assert again.lines == found.lines
+    assert "optuna.log" in again.record.messages[-1]
+
+
+def test_no_other_search_keeps_a_study_unless_asked_and_none_keeps_two(copied, tmp_path):
+    found, _ = copied
+    assert not (found.path / "optuna.log").exists()
+    elsewhere = tmp_path / "elsewhere.log"
+    tuned(folder=tmp_path / "study", trials=2, epochs=1, folds=2, search="tpe", storage=elsewhere)
+    assert len(read(elsewhere).trials) == 2
+    assert not (tmp_path / "study" / "optuna.log").exists()
+
+
 def test_a_trial_that_had_a_part_of_the_training_counts_as_pruned(tmp_path):
     from caviar.tune.journal import Journal
     from caviar.tune.search import Outcome

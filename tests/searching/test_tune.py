@@ -17,7 +17,9 @@ from caviar.evaluate.selection import corrected_winner
 from caviar.measuring.measure import measure
 from caviar.population import devices
 from caviar.run.study import StudyFolder
+from caviar.searching.trials import outcome
 from caviar.searching.tune import tune_table
+from caviar.tune.importance import importances
 from caviar.tune.last_round import LastRound
 
 devices.start()
@@ -500,3 +502,15 @@ def test_bad_input_is_one_sentence(tmp_path, arguments, words):
         tuned(**{"folder": tmp_path / "study"} | arguments)
     assert str(told.value).startswith("Expected")
     assert not (tmp_path / "study").exists() or "minutes" in arguments
+
+
+@pytest.mark.thorough
+def test_how_much_a_setting_counts_is_said_by_the_trials_before_the_last_round(tmp_path):
+    def rows_too(hp):
+        return hp.Choice("batch_size", [16, 32])
+
+    found = tuned(folder=tmp_path / "study", trials=28, epochs=1, folds=2, batch_size=rows_too)
+    told = [outcome(found._study, line) for line in found.lines]
+    assert len(told) > 20
+    assert found.record.importance == importances(told[:20], found.space)
+    assert found.record.importance != importances(told, found.space)

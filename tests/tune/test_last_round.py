@@ -6,7 +6,8 @@ import pytest
 
 from caviar.errors import ModelError
 from caviar.tune.draws import random_search
-from caviar.tune.last_round import TRIALS, LastRound, pair_of, with_last_round
+from caviar.tune.importance import importances
+from caviar.tune.last_round import TRIALS, LastRound, first_of, pair_of, with_last_round
 from caviar.tune.search import Outcome
 from caviar.tune.space import discover
 
@@ -115,3 +116,30 @@ def test_a_batch_size_that_cannot_be_looked_up_is_taken_for_one():
         hp.Float("lr", 1e-4, 1e-1, sampling="log")
 
     assert isinstance(made(space=discover(behind), rows_of=lambda _: 32), LastRound)
+
+
+def test_settings_that_the_last_round_does_not_vary_seem_to_count_unless_it_is_left_out():
+    """One setting matters. The best trials are those of the last round, which all have the best one's idle setting."""
+
+    def ask_more(hp):
+        ask(hp)
+        hp.Float("matters", 0.0, 1.0)
+        hp.Float("idle", 0.0, 1.0)
+
+    space, shares, lasts = discover(ask_more), [], []
+    for seed in range(10):
+        search, lines = made(trials=48, seed=seed, space=space), []
+        while asked := search.ask(48):
+            told = [Outcome(one.number, one.settings, (abs(one.settings["matters"] - 0.3),)) for one in asked]
+            search.tell(told)
+            lines += told
+        shares.append(importances(lines[: first_of(space, 48, rows_of)], space))
+        lasts.append(importances(lines, space))
+    assert all(next(iter(found)) == "matters" and found["matters"] > 0.6 for found in shares)
+    assert max(found["idle"] for found in shares) < 0.2 < min(found["idle"] for found in lasts)
+
+
+def test_a_search_without_a_last_round_draws_all_of_its_trials():
+    assert first_of(SPACE, 23, rows_of) == 23
+    assert first_of(SPACE, 24, rows_of) == 16
+    assert first_of(discover(lambda hp: hp.Float("lr", 1e-4, 1e-1)), 40, rows_of) == 40

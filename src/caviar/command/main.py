@@ -303,7 +303,8 @@ def tune(
     storage: Annotated[
         str | None,
         typer.Option(
-            help="File or database URL to which trials are copied as a study that optuna-dashboard opens."
+            help="File or database URL to which trials are copied as a study that optuna-dashboard opens; "
+            "optuna.log in the search's folder by default with tpe, gp, cma and nsga."
         ),
     ] = None,
 ) -> None:

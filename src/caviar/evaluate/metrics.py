@@ -276,6 +276,15 @@ def shown_metrics(task: str) -> tuple[Metric, ...]:
     return tuple(find_metric(name, task) for name in names)
 
 
+def metric_named(name: str) -> Metric:
+    """The metric of a name that a record holds.
+
+    >>> metric_named("auc").title
+    'AUC'
+    """
+    return next(metric for metric in METRICS if metric.name == name)
+
+
 def find_metric(name: str, task: str) -> Metric:
     """The metric of that name, if it can judge that task.
 

@@ -39,3 +39,20 @@ def in_minutes(minutes: float) -> str:
     ('1 minute', '0.5 minutes', '10 minutes')
     """
     return "1 minute" if minutes == 1 else f"{minutes:g} minutes"
+
+
+def roughly(seconds: float) -> str:
+    """A time that is only forecast, in no more digits than are known of it.
+
+    >>> roughly(3), roughly(34), roughly(95), roughly(1000), roughly(9000), roughly(13000)
+    ('a few seconds', 'about 35 seconds', 'about 2 minutes', 'about 15 minutes', 'about 2.5 hours', 'about 4 hours')
+    """
+    if seconds < 7.5:
+        return "a few seconds"
+    if seconds < 57.5:
+        return f"about {5 * round(seconds / 5)} seconds"
+    minutes = seconds / 60
+    if minutes < 57.5:
+        return f"about {in_minutes(round(minutes) or 1 if minutes < 9.5 else 5 * round(minutes / 5))}"
+    hours = round(2 * minutes / 60) / 2 if minutes < 210 else round(minutes / 60)
+    return "about 1 hour" if hours == 1 else f"about {hours:g} hours"

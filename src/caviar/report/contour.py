@@ -1,6 +1,5 @@
 """How do two settings together go with the score? Trials as points, and between them what their neighbours say."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -12,8 +11,8 @@ from scipy.spatial import ConvexHull, QhullError
 from caviar.errors import OptionError
 from caviar.report import wording
 from caviar.report.figures import GREEN, PAGE, QUIET, Figure, escaped, with_legend
+from caviar.report.scale import Axis, axis_of, setting, ticks_of
 from caviar.run.study import SearchRecord, TrialLine
-from caviar.tune.parameter import Parameter
 from caviar.tune.space import Space
 
 GRID = 33
@@ -22,22 +21,6 @@ BANDS = 6
 NEIGHBOURS = 2.0
 """Trials, counted by how near they are, that a place needs to be shaded."""
 _HEIGHT = 460
-_MOST_TICKS = 7
-
-
-@dataclass(frozen=True)
-class Axis:
-    """A setting's own scale, from 0 to 1.
-
-    Attributes:
-        name: Of the setting.
-        places: Where values are written.
-        values: What is written there.
-    """
-
-    name: str
-    places: tuple[float, ...]
-    values: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,11 +106,12 @@ def contour(
     scores = np.array([line.score[0] for line in both])
     ends = np.quantile(scores, [0.1, 1.0] if record.higher_is_better else [0.0, 0.9])
     return Contour(
-        _axis(known[x]),
-        _axis(known[y]),
+        axis_of(known[x]),
+        axis_of(known[y]),
         places,
         tuple(
-            f"trial {line.number}: {line.score[0]:.4g}, {x} {_text(line.settings[x])}, {y} {_text(line.settings[y])}"
+            f"trial {line.number}: {line.score[0]:.4g}, "
+            + ", ".join(f"{name} {setting(line.settings[name])}" for name in (x, y))
             for line in both
         ),
         _bands(places, np.clip(scores, *ends), bandwidth, higher_is_better=record.higher_is_better),
@@ -208,42 +192,6 @@ def _cut(polygon: np.ndarray, side: np.ndarray) -> np.ndarray:
     return np.array(kept).reshape(-1, polygon.shape[1])
 
 
-def _axis(parameter: Parameter) -> Axis:
-    values = _ticks(parameter)
-    return Axis(
-        parameter.name,
-        tuple(parameter.place(value) for value in values),
-        tuple(_text(value) for value in values),
-    )
-
-
-def _ticks(parameter: Parameter) -> list[Any]:
-    """Round values along a scale, few enough to be written beside each other."""
-    if parameter.points is not None and len(parameter.points) <= _MOST_TICKS:
-        return list(parameter.points)
-    asked = parameter.question
-    low, high = (asked.low, asked.high) if asked.low is not None else (None, None)
-    if low is None or high is None or asked.sampling == "reverse_log":
-        return parameter.grid(5)
-    if asked.sampling == "log":
-        decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-        every = [(times, times * 10.0**power) for power in decades for times in (1, 2, 5)]
-        inside = [(times, value) for times, value in every if low <= value <= high]
-        whole = [value for times, value in inside if times == 1]
-        return whole if len(whole) > 2 else [value for _, value in inside]
-    rough = (high - low) / 5
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = next(times * power for times in (1, 2, 5, 10) if times * power >= rough * (1 - 1e-9))
-    if asked.kind == "int":
-        step = max(1.0, step)
-    first = math.ceil(low / step - 1e-9)
-    return [float(f"{i * step:.12g}") for i in range(first, math.floor(high / step + 1e-9) + 1)]
-
-
-def _text(value: Any) -> str:  # noqa: ANN401
-    return f"{value:.4g}" if isinstance(value, (int, float)) else str(value)
-
-
 def draw_contour(facts: Contour, record: SearchRecord) -> Figure:
     """Draw the bands, stronger where the score is better, and the trials on top."""
     figure = with_legend(facts.x.name, facts.y.name, height=_HEIGHT)
@@ -253,8 +201,7 @@ def draw_contour(facts: Contour, record: SearchRecord) -> Figure:
         _dots(facts, slice(0, 1), "the best", GREEN, 11),
     ]
     for name, axis in (("xaxis", facts.x), ("yaxis", facts.y)):
-        ticks = {"tickvals": list(axis.places), "ticktext": [escaped(text) for text in axis.values]}
-        figure["layout"][name] |= {**ticks, "range": [-0.03, 1.03]}
+        figure["layout"][name] |= ticks_of(axis)
     figure["layout"]["legend"] |= {"title": {"text": escaped(record.metric), "side": "left"}}
     figure["layout"]["margin"] |= {"t": 70}
     return figure

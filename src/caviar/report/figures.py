@@ -1,8 +1,11 @@
 """What the figures show: for each one first the facts, then their drawing as a Plotly figure."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from caviar.estimate import Estimate
 from caviar.report import verdict as found
@@ -130,6 +133,13 @@ def axis_range(
     low, high = min(kept), max(kept)
     margin = 0.06 * (high - low) or abs(low) * 0.1 or 1.0
     return low - margin, high + margin
+
+
+def trial_range(scores: Sequence[float], *, higher_is_better: bool) -> list[float]:
+    """Ends of an axis on which good trials of a search can be told apart, though bad ones may lie far beyond."""
+    low, high = np.quantile(scores, [0.1, 1] if higher_is_better else [0, 0.9])
+    room = 0.08 * (high - low) or 0.1 * abs(high) or 1.0
+    return [float(low - room), float(high + room)]
 
 
 def score_facts(record: Record) -> Rows | None:

@@ -7,10 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from caviar.evaluate.wording import listed
 from caviar.report import wording
 from caviar.report.contour import contour, draw_contour, weightiest
-from caviar.report.figures import BLUE, FAINT, GREEN, ORANGE, QUIET, Figure, escaped, with_legend
+from caviar.report.figures import BLUE, FAINT, GREEN, ORANGE, QUIET, Figure, escaped, trial_range, with_legend
+from caviar.report.front import direction, draw_front, front_facts, marks_of, objectives_of, worth_showing
 from caviar.report.page import filled
+from caviar.report.scale import Axis, axis_of, setting, ticks_of
 from caviar.report.slices import Group, draw_groups, groups_of
 from caviar.run.files import write_text
 from caviar.run.folder import REPORT
@@ -19,8 +22,8 @@ from caviar.tune.parameter import Parameter
 from caviar.tune.space import Space
 
 _HEIGHT, _SLICE_HEIGHT = 320, 250
-MOST_SLICES = 12
-"""Parameters that get a figure of their own."""
+OPEN_SLICES = 12
+"""Parameters whose figures are open from the beginning."""
 MOST_LINES = 200
 """Trials drawn in parallel: the best ones, and as many others as there is room for."""
 SHOWN = 20
@@ -50,7 +53,8 @@ def write_search(folder: Path, record: SearchRecord, lines: Sequence[TrialLine],
 def render(record: SearchRecord, lines: Sequence[TrialLine], space: Space) -> str:
     """The page as text."""
     best = ranked(record, complete(lines))
-    beside = ranked(record, alike(lines))
+    beside, shown = ranked(record, alike(lines)), worth_showing(record, best, SHOWN)
+    objectives, front = objectives_of(record), front_facts(record, best)
     history, slices = progress(record, lines), slices_of(record, beside, space)
     drawings = {
         "history": {"wide": draw_progress(history, record), "description": history.description},
@@ -59,6 +63,8 @@ def render(record: SearchRecord, lines: Sequence[TrialLine], space: Space) -> st
             for i, one in enumerate(slices)
         },
     }
+    if front is not None:
+        drawings["front"] = {"wide": draw_front(front), "description": front.description}
     parallel, bars, pair = parallel_lines(beside, space), bars_of(record), weightiest(record, space)
     if parallel is not None:
         drawings["parallel"] = {"wide": draw_parallel(parallel), "description": parallel.description}
@@ -72,9 +78,15 @@ def render(record: SearchRecord, lines: Sequence[TrialLine], space: Space) -> st
         drawings,
         {},
         record=record,
-        plots={"history": history, "parallel": parallel, "importance": bars, "contour": both},
+        objectives=objectives,
+        direction=direction,
+        marks_of=marks_of,
+        titles=listed([one.title for one in objectives]),
+        plots={"history": history, "front": front, "parallel": parallel, "importance": bars, "contour": both},
         slices=slices,
-        best=best[:SHOWN],
+        open_slices=OPEN_SLICES,
+        best=shown,
+        front_unseen=len(set(record.front) - {line.number for line in shown}),
         left_out=len(ranked(record, lines)) - len(beside),
         parts=len(ranked(record, lines)) - len(best),
         failed=[line for line in lines if line.why][:SHOWN],
@@ -87,15 +99,6 @@ def ranked(record: SearchRecord, lines: Sequence[TrialLine]) -> list[TrialLine]:
     sign = -1 if record.higher_is_better else 1
     known = [line for line in lines if np.isfinite(line.score[0])]
     return sorted(known, key=lambda line: (sign * line.score[0], line.number))
-
-
-def setting(value: object) -> str:
-    """A setting as people read it.
-
-    >>> setting(0.00123456), setting("relu")
-    ('0.001235', 'relu')
-    """
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 @dataclass(frozen=True)
@@ -155,7 +158,9 @@ def draw_progress(facts: Progress, record: SearchRecord) -> Figure:
             "hovertemplate": "%{y:.4g}<extra>best so far</extra>",
         },
     ]
-    figure["layout"]["yaxis"] |= {"range": _range((*facts.scores, *scores))}
+    figure["layout"]["yaxis"] |= {
+        "range": trial_range((*facts.scores, *scores), higher_is_better=record.higher_is_better)
+    }
     return figure
 
 
@@ -168,6 +173,8 @@ class Slice:
         values: In the order of `scores`; words where they are no numbers.
         scores: Of the trials in which it counted.
         is_log: Whether the axis is logarithmic.
+        axis: A scale that Plotly does not know; None for one that it does.
+        places: Where the trials stand on that scale; empty without one.
         order: Words in their order; empty for numbers.
         drawn: How values are drawn, in words.
         groups: Neighbours on its scale, with the median of their scores.
@@ -178,24 +185,23 @@ class Slice:
     values: tuple[Any, ...]
     scores: tuple[float, ...]
     is_log: bool
+    axis: Axis | None
+    places: tuple[float, ...]
     order: tuple[str, ...]
     drawn: str
     groups: tuple[Group, ...]
     description: str
 
 
-def slices_of(
-    record: SearchRecord, best: Sequence[TrialLine], space: Space, most: int | None = MOST_SLICES
-) -> list[Slice]:
-    """A slice for each of the first `most` parameters that have more than one value; for all of them if None."""
+def slices_of(record: SearchRecord, best: Sequence[TrialLine], space: Space) -> list[Slice]:
+    """A slice for each parameter that has more than one value."""
     found: list[Slice] = []
     for parameter in space.parameters:
-        if len(found) == most:
-            break
         known = [line for line in best if parameter.name in line.settings]
         if not parameter.is_searched or not known:
             continue
         values: list[Any] = [line.settings[parameter.name] for line in known]
+        own_axis = parameter.is_numeric and parameter.question.sampling == "reverse_log"
         words = () if parameter.is_numeric else tuple(map(str, parameter.points or ()))
         found.append(
             Slice(
@@ -203,6 +209,8 @@ def slices_of(
                 tuple(map(str, values)) if words else tuple(values),
                 tuple(line.score[0] for line in known),
                 parameter.is_numeric and parameter.question.sampling == "log",
+                axis_of(parameter) if own_axis else None,
+                tuple(map(parameter.place, values)) if own_axis else (),
                 words,
                 _drawn(parameter),
                 groups_of(parameter, values, [line.score[0] for line in known]),
@@ -225,9 +233,22 @@ def _drawn(parameter: Parameter) -> str:
 def draw_slice(facts: Slice, record: SearchRecord) -> Figure:
     """Draw every trial as a point, and the groups' medians with their intervals."""
     figure = with_legend(facts.name, record.metric, height=_SLICE_HEIGHT)
-    figure["data"] = [_points(facts.values, facts.scores, "trials", BLUE, "%{x}: %{y:.4g}")]
-    draw_groups(figure, facts.groups, in_words=bool(facts.order))
-    figure["layout"]["yaxis"] |= {"range": _range(facts.scores)}
+    x, hover = (facts.places, "%{text}: %{y:.4g}") if facts.axis else (facts.values, "%{x}: %{y:.4g}")
+    figure["data"] = [_points(x, facts.scores, "trials", BLUE, hover)]
+    if facts.axis is not None:
+        figure["data"][0]["text"] = [setting(value) for value in facts.values]
+        figure["layout"]["xaxis"] |= ticks_of(facts.axis)
+    draw_groups(
+        figure,
+        facts.groups,
+        [
+            group.place if facts.axis else str(group.value) if facts.order else group.value
+            for group in facts.groups
+        ],
+    )
+    figure["layout"]["yaxis"] |= {
+        "range": trial_range(facts.scores, higher_is_better=record.higher_is_better)
+    }
     if facts.is_log:
         figure["layout"]["xaxis"] |= {"type": "log", "exponentformat": "none"}
     if facts.order:
@@ -337,17 +358,6 @@ def draw_bars(facts: Bars) -> Figure:
     figure["layout"]["xaxis"] |= {"range": [0, 1]}
     figure["layout"]["yaxis"] |= {"autorange": "reversed"}
     return figure
-
-
-def _range(scores: Sequence[float]) -> list[float]:
-    """Ends of an axis on which good trials can be told apart, though bad ones may lie far beyond."""
-    low, high = (
-        np.quantile(scores, [0, 0.9])
-        if np.median(scores) <= np.mean(scores)
-        else np.quantile(scores, [0.1, 1])
-    )
-    room = 0.08 * (high - low) or 0.1 * abs(high) or 1.0
-    return [float(low - room), float(high + room)]
 
 
 def _points(x: Sequence[Any], y: Sequence[float], name: str, colour: str, hover: str) -> dict[str, Any]:

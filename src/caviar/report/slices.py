@@ -8,7 +8,8 @@ import numpy as np
 
 from caviar.estimate import Estimate
 from caviar.evaluate.median import FEWEST, median_estimate
-from caviar.report.figures import ORANGE, Figure
+from caviar.report.figures import ORANGE, Figure, escaped
+from caviar.report.scale import setting
 from caviar.tune.parameter import Parameter
 
 GROUPS = 6
@@ -21,10 +22,12 @@ class Group:
 
     Attributes:
         value: The middle one of their values.
+        place: Where it stands on that scale, from 0 to 1.
         median: Of their scores.
     """
 
     value: Any
+    place: float
     median: Estimate
 
 
@@ -54,17 +57,19 @@ def groups_of(parameter: Parameter, values: Sequence[Any], scores: Sequence[floa
         if len(inside) < FEWEST:
             continue
         middle = inside[np.argsort(places[inside], kind="stable")[len(inside) // 2]]
-        found.append(Group(values[int(middle)], median_estimate(np.asarray(scores)[inside])))
+        estimate = median_estimate(np.asarray(scores)[inside])
+        found.append(Group(values[int(middle)], float(places[middle]), estimate))
     return tuple(found)
 
 
-def draw_groups(figure: Figure, groups: Sequence[Group], *, in_words: bool) -> None:
-    """Draw medians and their intervals on top of a figure's points."""
+def draw_groups(figure: Figure, groups: Sequence[Group], x: Sequence[Any]) -> None:
+    """Draw medians and their intervals on top of a figure's points, each at its `x`."""
     if not groups:
         return
     figure["data"].append(
         {
-            "x": [str(one.value) if in_words else one.value for one in groups],
+            "x": list(x),
+            "text": [escaped(setting(one.value)) for one in groups],
             "y": [one.median.value for one in groups],
             "error_y": {
                 "type": "data",
@@ -78,6 +83,6 @@ def draw_groups(figure: Figure, groups: Sequence[Group], *, in_words: bool) -> N
             "mode": "markers",
             "name": "median of neighbours, 95 %",
             "marker": {"color": ORANGE, "size": 9, "symbol": "diamond"},
-            "hovertemplate": "%{x}: median %{y:.4g}<extra></extra>",
+            "hovertemplate": "%{text}: median %{y:.4g}<extra></extra>",
         }
     )

@@ -14,7 +14,9 @@ from caviar.evaluate.rate_findings import rate
 from caviar.evaluate.wording import listed
 from caviar.report import verdict as found
 from caviar.report import wording
-from caviar.report.search import setting
+from caviar.report.front import direction, marks_of, objectives_of, worth_showing
+from caviar.report.scale import setting
+from caviar.report.search import ranked
 from caviar.run.rates import RangeRecord
 from caviar.run.record import ComparisonRecord, DataRecord, DiagnosisRecord, Record
 from caviar.run.studies import CompareRecord, StabilityRecord, Study
@@ -344,14 +346,18 @@ def search(record: SearchRecord, lines: Sequence[TrialLine], folder: Path) -> Re
         lines: All trials.
         folder: Where they are kept.
     """
-    sign = -1 if record.higher_is_better else 1
-    best = sorted(complete(lines), key=lambda line: (sign * line.score[0], line.number))[:_SHOWN_TRIALS]
-    trials = _table("Settings", ">trial", f">{record.metric}", "")
-    for line in best:
-        mark = "best" if line.number == record.best else "tie" if line.number in record.ties else ""
-        mark = mark or ("front" if line.number in record.front else "")
+    objectives = objectives_of(record)
+    trials = _table("Settings", ">trial", *(f">{one.title}" for one in objectives), "")
+    for line in worth_showing(record, ranked(record, complete(lines)), _SHOWN_TRIALS):
         said = ", ".join(f"{name} {setting(value)}" for name, value in line.settings.items())
-        trials.add_row(Text(said), Text(str(line.number)), Text(wording.number(line.score[0])), Text(mark))
+        numbers = [
+            str(line.number),
+            *map(wording.number, line.score),
+            ", ".join(marks_of(record, line.number)),
+        ]
+        trials.add_row(Text(said), *map(Text, numbers))
+    directions = "; ".join(f"{one.title}, {direction(one)}" for one in objectives)
+    more = f" {wording.capitalized(directions)}." if record.front else ""
     judged = "measured on rows that no trial saw" if record.apart else "corrected"
     folds = f"{wording.count(record.repeats, 'repeat')} of {wording.count(record.folds, 'fold')}"
     parts: list[RenderableType] = [
@@ -366,7 +372,7 @@ def search(record: SearchRecord, lines: Sequence[TrialLine], folder: Path) -> Re
         *(_line("Note", message) for message in record.messages),
         Text(),
         trials,
-        Text(f"Scores as they look; only the best one's was {judged}.", style="dim"),
+        Text(f"Scores as they look; only the best one's was {judged}.{more}", style="dim"),
         Text(),
         _line("Page", str(folder / "report.html")),
         _line("Trials", str(folder / "trials.jsonl")),

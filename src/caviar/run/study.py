@@ -83,6 +83,7 @@ class SearchRecord(BaseModel):
         ties: Numbers of trials that cannot be told from it.
         front: Numbers of trials that no other one beats in all objectives; empty for one objective.
         importance: How much each setting counts for being among the best tenth, as shares of 1; empty of few trials.
+            A last round, which varies batch size and rate alone, does not count in.
         trials: How many there were.
         apart: Rows that no trial saw and on which score and gain were measured; 0 where these are corrected instead.
         failed: How many of them failed.

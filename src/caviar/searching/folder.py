@@ -8,13 +8,14 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from caviar.errors import CaviarError, OptionError, RunError
-from caviar.evaluate.wording import digits, interval
+from caviar.evaluate.wording import digits, interval, listed
 from caviar.population.begun import why_not
 from caviar.population.template import sketch
 from caviar.recipe.recipe import Recipe
@@ -25,8 +26,8 @@ from caviar.run.study import SearchRecord, TrialLine, alike
 from caviar.searching.starting import starts
 from caviar.searching.trials import Judge, Study, Winner, conclude, front, outcome, run
 from caviar.tune.importance import importances
-from caviar.tune.journal import Journal
-from caviar.tune.last_round import with_last_round
+from caviar.tune.journal import FILE, Journal
+from caviar.tune.last_round import first_of, with_last_round
 from caviar.tune.search import Search
 from caviar.tune.space import Space
 from caviar.tune.table import Method, search_named
@@ -75,7 +76,7 @@ def search_in_folder(
         trials: How many settings at most.
         start: What they begin with.
         options: Further arguments of the method.
-        storage: Where a copy for Optuna's tools is kept.
+        storage: Where a copy for Optuna's tools is kept; where Optuna is asked, in the folder if not given.
         call: What it takes to go on with this very search.
         data: What it takes to build its recipes again for other rows: of a "table", or of "arrays".
 
@@ -119,7 +120,7 @@ def _search(
             _require_parts(study)
         if before is not None:
             _require_same(study.space, before, plan)
-        study = _copying(study, storage, plan)
+        study = _copying(study, method, storage, plan)
     except CaviarError:
         study.folder.give_up()
         raise
@@ -149,7 +150,8 @@ def _search(
         study.voice.say(f"  Stopped. {again[0].upper()}{again[1:]} goes on with it.")
         raise
     winner = conclude(study, lines, judge)
-    record = _recorded(study, method.name, winner, lines, earlier)
+    drawn = _drawn(study, method, trials, lines)
+    record = _recorded(study, method.name, winner, lines, drawn, earlier)
     study.folder.finish(record)
     write_search(study.folder.path, record, lines, study.space)
     return study.recipe(winner.line), record, study.folder.path, lines
@@ -168,11 +170,34 @@ def make_search(
     def make(count: int) -> Search:
         return method.make(study.space, count, study.bench.seed, start, **more)
 
-    if method.refines and len(study.objectives) == 1:
-        return with_last_round(
-            make, study.space, trials, lambda settings: study.settled(settings, 0).batch_size
-        )
+    if _refines(study, method):
+        return with_last_round(make, study.space, trials, partial(_batch_size, study))
     return make(trials)
+
+
+def _batch_size(study: Study, settings: dict[str, Any]) -> int:
+    """Rows per gradient step with some settings."""
+    return study.settled(settings, 0).batch_size
+
+
+def _refines(study: Study, method: Method) -> bool:
+    """Whether a search's last trials may go to batch size and rate once more."""
+    return method.refines and len(study.objectives) == 1
+
+
+def _drawn(study: Study, method: Method, trials: int, lines: Sequence[TrialLine]) -> list[TrialLine]:
+    """Trials without those of a last round, which are good and alike in all settings but two.
+
+    Args:
+        study: What was searched.
+        method: How.
+        trials: How many settings it might try.
+        lines: All trials.
+    """
+    if not _refines(study, method):
+        return list(lines)
+    first = first_of(study.space, trials, partial(_batch_size, study))
+    return [line for line in lines if line.number < first]
 
 
 def _require_parts(study: Study) -> None:
@@ -185,19 +210,25 @@ def _require_parts(study: Study) -> None:
         )
 
 
-def _copying(study: Study, storage: str | Path | None, plan: dict[str, Any]) -> Study:
-    """The study with a copy of its trials for Optuna's tools, if one is asked for."""
-    if storage is None:
+def _copying(study: Study, method: Method, storage: str | Path | None, plan: dict[str, Any]) -> Study:
+    """The study with a copy of its trials for Optuna's tools, if one is asked for, or Optuna itself is."""
+    if storage is None and not method.asks_optuna:
         return study
-    journal = Journal(
-        storage,
-        study.folder.path.resolve().name,
-        study.space,
-        len(study.objectives),
-        higher=[metric.higher_is_better for metric in study.objectives],
-        names=[metric.name for metric in study.objectives],
-        search=hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest(),
-    )
+    try:
+        journal = Journal(
+            study.folder.path / FILE if storage is None else storage,
+            study.folder.path.resolve().name,
+            study.space,
+            len(study.objectives),
+            higher=[metric.higher_is_better for metric in study.objectives],
+            names=[metric.name for metric in study.objectives],
+            search=hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest(),
+        )
+    except OptionError as error:
+        if storage is not None:
+            raise
+        study.voice.note(str(error))  # nobody asked for this copy: the search does without
+        return study
 
     def copy(lines: Sequence[TrialLine]) -> None:
         notes = {
@@ -273,13 +304,14 @@ def _require_same(space: Space, before: dict[str, Any], now: dict[str, Any]) -> 
             )
 
 
-def in_words(study: Study, winner: Winner, lines: Sequence[TrialLine]) -> str:
+def in_words(study: Study, winner: Winner, lines: Sequence[TrialLine], on_front: int = 0) -> str:
     """The outcome in a few sentences.
 
     Args:
         study: What was searched.
         winner: The best trial.
         lines: All trials.
+        on_front: How many of them no other one beats, where there are several objectives.
     """
     title = study.bench.metric.title
     best = (
@@ -307,6 +339,10 @@ def in_words(study: Study, winner: Winner, lines: Sequence[TrialLine]) -> str:
         said.append("These are the builder's defaults: no other settings were better.")
     else:
         said.append("The builder's defaults failed, so there is nothing to compare it with.")
+    if on_front:
+        trials, them = ("trial is", "it") if on_front == 1 else ("trials are", "them")
+        titles = listed([metric.title for metric in study.objectives])
+        said.append(f"{on_front} {trials} on the front: no other one beats {them} in {titles}.")
     failed = sum(bool(line.why) for line in lines)
     if failed:
         said.append(f"{failed} trial{'s' * (failed > 1)} failed.")
@@ -314,11 +350,19 @@ def in_words(study: Study, winner: Winner, lines: Sequence[TrialLine]) -> str:
 
 
 def _recorded(
-    study: Study, search: str, winner: Winner, lines: Sequence[TrialLine], earlier: float
+    study: Study,
+    search: str,
+    winner: Winner,
+    lines: Sequence[TrialLine],
+    drawn: Sequence[TrialLine],
+    earlier: float,
 ) -> SearchRecord:
-    """What there is to say, where trials before this call took so many seconds."""
+    """What there is to say, where trials before this call took so many seconds.
+
+    Only the trials that the search itself drew say how much a setting counts.
+    """
     metric, (repeats, folds) = study.bench.metric, study.bench.shape
-    several = len(study.objectives) > 1
+    unbeaten = [line.number for line in front(study, lines)] if len(study.objectives) > 1 else []
     return SearchRecord(
         created=time.strftime("%Y-%m-%d %H:%M:%S"),
         seconds=earlier + study.clock.spent(),
@@ -335,11 +379,11 @@ def _recorded(
         score=winner.score,
         gain=winner.gain,
         ties=winner.ties,
-        front=[line.number for line in front(study, lines)] if several else [],
-        importance=importances([outcome(study, line) for line in alike(lines)], study.space),
+        front=unbeaten,
+        importance=importances([outcome(study, line) for line in alike(drawn)], study.space),
         trials=len(lines),
         apart=0 if study.apart is None else len(study.apart),
         failed=sum(bool(line.why) for line in lines),
-        sentence=in_words(study, winner, lines),
+        sentence=in_words(study, winner, lines, len(unbeaten)),
         messages=list(study.voice.said),
     )

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from statistics import fmean
 
-from caviar.evaluate.wording import in_minutes
+from caviar.evaluate.wording import in_minutes, roughly
 from caviar.pace import Pace
 from caviar.progress import Clock, Voice
 from caviar.run.study import TrialLine
@@ -38,6 +38,7 @@ class Portions:
         self._waiting: list[Candidate] = []
         self._most = MOST_AT_ONCE
         self._forecast = False
+        self._begun: list[tuple[float, int]] = []  # of each portion: when, and how many trials were over
 
     def take(self, lines: Sequence[TrialLine]) -> list[Candidate]:
         """Candidates to train now; none where there are no more.
@@ -45,6 +46,7 @@ class Portions:
         Args:
             lines: Trials that are over: they tell the pace.
         """
+        self._begun.append((self._clock.spent(), len(lines)))
         size, self._most = min(self._most, self._size(lines)), MOST_AT_ONCE
         self._waiting = self._waiting or self._search.ask(size)
         taken, self._waiting = self._waiting[:size], self._waiting[size:]
@@ -78,6 +80,22 @@ class Portions:
             self._say(before + done + max(0.0, self._clock.left()) / each)
 
         return tell
+
+    def time_left(self, lines: Sequence[TrialLine]) -> str:
+        """How long the rest will take at the pace of the last portions, to end a sentence; empty where nothing is left.
+
+        The first portion, which compiles, only counts while there is no other. Where trials are trained in parts,
+        nobody can tell: those to come take longer than those that are over.
+
+        Args:
+            lines: Trials that are over.
+        """
+        began, before = self._begun[1:][-_GENERATIONS:][0] if len(self._begun) > 1 else self._begun[0]
+        done, more = len(lines) - before, self._trials - len(lines)
+        if done <= 0 or more <= 0 or any(line.share < 1 for line in lines):
+            return ""
+        seconds = (self._clock.spent() - began) / done * more
+        return f"; {roughly(min(seconds, self._clock.left()))} left"
 
     def out_of_time(self, lines: Sequence[TrialLine]) -> None:
         """Note that the time was used up, and what that means where trials were few."""

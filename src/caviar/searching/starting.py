@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from caviar.errors import OptionError, RunError
-from caviar.evaluate.metrics import METRICS
+from caviar.evaluate.metrics import metric_named
 from caviar.model.finished import load_networks
 from caviar.population.template import sketch
 from caviar.recipe.recipe import Recipe
@@ -142,7 +142,7 @@ def _best(folder: StudyFolder, plan: Mapping[str, Any]) -> dict[str, Any]:
     record = folder.result()
     if record is not None:
         return dict(record.settings)
-    higher = next(metric.higher_is_better for metric in METRICS if metric.name == plan["objectives"][0])
+    higher = metric_named(plan["objectives"][0]).higher_is_better
     sound = [line for line in folder.lines(mend=False) if not line.why]
     done = [line for line in sound if line.share == max(one.share for one in sound)]
     if not done:

@@ -238,7 +238,8 @@ def run(
     """
     if judge is not None:
         judge.keep_time(lines)
-    portions, states = Portions(search, study.clock, study.voice, trials), States()
+    most = min(trials, study.space.size or trials)
+    portions, states = Portions(search, study.clock, study.voice, most), States()
     with study.voice.bar("trials", 0):
         while asked := portions.take(lines):
             try:
@@ -256,7 +257,7 @@ def run(
             over = {line.number for line in new}
             portions.put_back([one for one in asked if one.number not in over])
             search.tell([outcome(study, line) for line in new])
-            _say(study, lines)
+            _say(study, lines, portions.time_left(lines))
     return lines
 
 
@@ -451,14 +452,14 @@ def _line(
     )
 
 
-def _say(study: Study, lines: Sequence[TrialLine]) -> None:
+def _say(study: Study, lines: Sequence[TrialLine], left: str) -> None:
     best = best_of(study, lines)
     if best is None:
         study.voice.say(f"  {len(lines)} trials, all of which failed so far.")
         return
     spent = study.clock.spent()
     score = f"best {study.bench.metric.title} {best.score[0]:.4g} (trial {best.number})"
-    study.voice.say(f"  {len(lines)} trials in {spent:.0f} s; {score}")
+    study.voice.say(f"  {len(lines)} trials in {spent:.0f} s; {score}{left}")
 
 
 def best_of(study: Study, lines: Sequence[TrialLine]) -> TrialLine | None:

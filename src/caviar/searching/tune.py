@@ -212,7 +212,8 @@ def tune(
         folder: Where trials are kept; a folder that holds this very search is gone on with. `runs/tune-<time>` if not
             given.
         storage: File, or database URL, to which trials are copied after each generation as a study of Optuna's, named
-            like the folder: `optuna-dashboard` opens it.
+            like the folder: `optuna-dashboard` opens it. "tpe", "gp", "cma" and "nsga" copy to `optuna.log` in the
+            folder if not given.
         verbose: 0 for silence.
 
     Returns:

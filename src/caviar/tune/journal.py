@@ -4,6 +4,7 @@ The copy is written and never read back: a search is rebuilt from its outcomes. 
 stays out of it, as Optuna's CMA-ES keeps pickles.
 """
 
+import json
 import warnings
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
     from optuna.trial import FrozenTrial
 
+FILE = "optuna.log"
+"""Name of the copy in a search's own folder."""
 NUMBER = "candidate"
 """User attribute of a trial: the candidate's number."""
 SEARCH = "search"
@@ -57,7 +60,6 @@ class Journal:
         search: str = "",
     ) -> None:
         import optuna
-        from sqlalchemy.exc import SQLAlchemyError
 
         self._higher = tuple(higher) or (False,) * objectives
         self._distributions = {parameter.name: _distribution(parameter) for parameter in space.parameters}
@@ -69,7 +71,7 @@ class Journal:
                     directions=["maximize" if one else "minimize" for one in self._higher],
                     load_if_exists=True,
                 )
-        except (OSError, ImportError, SQLAlchemyError, optuna.exceptions.OptunaError) as error:
+        except _failures(target) as error:
             raise OptionError(
                 f"Expected a file or database to copy trials to, got {str(target)!r}: "
                 f"{str(error).splitlines()[0]}. Give another one, or none."
@@ -113,9 +115,6 @@ class Journal:
         Raises:
             RunError: The storage cannot be written any more.
         """
-        from optuna.exceptions import OptunaError
-        from sqlalchemy.exc import SQLAlchemyError
-
         try:
             with quiet():
                 self._study.add_trials(
@@ -125,7 +124,7 @@ class Journal:
                         if one.number not in self._known
                     ]
                 )
-        except (OSError, SQLAlchemyError, OptunaError) as error:
+        except _failures(self._target) as error:
             raise RunError(
                 f"Expected to copy trials to {str(self._target)!r}, got {str(error).splitlines()[0]}. "
                 f"Make it writable, or go on without a journal."
@@ -156,15 +155,44 @@ class Journal:
         return trial
 
 
+def _is_database(target: str | Path) -> bool:
+    return "://" in str(target)
+
+
+def _failures(target: str | Path) -> tuple[type[Exception], ...]:
+    """What is raised where a storage cannot be used."""
+    from optuna.exceptions import OptunaError
+
+    if not _is_database(target):
+        return OSError, ValueError, OptunaError  # a line that was cut off is no JSON
+    from sqlalchemy.exc import SQLAlchemyError
+
+    return OSError, ImportError, SQLAlchemyError, OptunaError
+
+
 def _storage(target: str | Path) -> "str | BaseStorage":
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
-    if "://" in str(target):
+    if _is_database(target):
         return str(target)
-    path = str(target)
+    path = Path(target)
     # The other kind of lock is a symbolic link, which not every system lets everybody make.
-    return JournalStorage(JournalFileBackend(path, lock_obj=JournalFileOpenLock(path)))
+    lock = JournalFileOpenLock(str(path))
+
+    class Unhurried(JournalFileBackend):
+        """The system decides when lines reach the disk: waiting takes most of the time, and a copy can be made anew."""
+
+        def append_logs(self, logs: list[dict[str, Any]]) -> None:
+            lines = "".join(f"{json.dumps(log, separators=(',', ':'))}\n" for log in logs)
+            lock.acquire()
+            try:
+                with path.open("ab") as file:
+                    file.write(lines.encode("utf-8"))
+            finally:
+                lock.release()
+
+    return JournalStorage(Unhurried(str(path), lock_obj=lock))
 
 
 def _distribution(parameter: Parameter) -> "BaseDistribution":

@@ -38,6 +38,20 @@ def pair_of(space: Space) -> tuple[Parameter, Parameter] | None:
     return None if batch is None or rate is None else (batch, rate)
 
 
+def first_of(space: Space, trials: int, rows_of: Callable[[dict[str, Any]], int]) -> int:
+    """Number of the last round's first candidate: before it are those that the search itself draws.
+
+    Args:
+        space: What may be set.
+        trials: How many candidates at most; there is no last round where this is the number.
+        rows_of: Rows per gradient step with some settings: a batch size that is asked for may be used by nobody.
+    """
+    pair = pair_of(space)
+    if pair is None or trials < _FEWEST or not _is_used(pair[0], space, rows_of):
+        return trials
+    return trials - TRIALS
+
+
 def with_last_round(
     make: Callable[[int], Search], space: Space, trials: int, rows_of: Callable[[dict[str, Any]], int]
 ) -> Search:
@@ -49,10 +63,10 @@ def with_last_round(
         trials: How many candidates at most.
         rows_of: Rows per gradient step with some settings: a batch size that is asked for may be used by nobody.
     """
-    pair = pair_of(space)
-    if pair is None or trials < _FEWEST or not _is_used(pair[0], space, rows_of):
+    pair, first = pair_of(space), first_of(space, trials, rows_of)
+    if pair is None or first == trials:
         return make(trials)
-    return LastRound(make(trials - TRIALS), space, *pair, first=trials - TRIALS)
+    return LastRound(make(first), space, *pair, first=first)
 
 
 def _is_used(batch: Parameter, space: Space, rows_of: Callable[[dict[str, Any]], int]) -> bool:

@@ -30,6 +30,7 @@ class Method:
         parts: Whether candidates are trained in parts, of which the best "go on", or even "change" on the way; empty
             where each is trained to its end.
         refines: Whether its last trials may go to batch size and rate once more, around the best.
+        asks_optuna: Whether Optuna's samplers are asked: then its trials are kept as a study of Optuna's, too.
         over_folds: Whether what grows is the number of `folds`, which it then takes.
     """
 
@@ -41,6 +42,7 @@ class Method:
     many_objectives: bool = False
     parts: Literal["", "go on", "change"] = ""
     refines: bool = True
+    asks_optuna: bool = False
     over_folds: bool = False
 
 
@@ -80,6 +82,7 @@ SEARCHES: tuple[Method, ...] = (
         what="Asks where good settings are dense and bad ones are not, generation after generation.",
         source="Bergstra et al. (2011), Algorithms for hyper-parameter optimization",
         make=tpe_search,
+        asks_optuna=True,
         many_objectives=True,
     ),
     Method(
@@ -88,6 +91,7 @@ SEARCHES: tuple[Method, ...] = (
         what="Fits a Gaussian process to the scores, and asks where it promises most improvement.",
         source="Snoek et al. (2012), Practical Bayesian optimization of machine learning algorithms",
         make=gaussian_process_search,
+        asks_optuna=True,
         many_objectives=True,
     ),
     Method(
@@ -96,6 +100,7 @@ SEARCHES: tuple[Method, ...] = (
         what="Draws each generation from a normal distribution that moves and stretches towards the best.",
         source="Hansen (2016), The CMA evolution strategy: a tutorial",
         make=cma_es_search,
+        asks_optuna=True,
     ),
     Method(
         name="nsga",
@@ -103,6 +108,7 @@ SEARCHES: tuple[Method, ...] = (
         what="Crosses and mutates the settings that no others beat in every score.",
         source="Deb et al. (2002), A fast and elitist multiobjective genetic algorithm: NSGA-II",
         make=nsga_search,
+        asks_optuna=True,
         many_objectives=True,
     ),
     Method(
