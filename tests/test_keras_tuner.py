@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from caviar import keras_tuner
-from caviar.errors import CaviarError, OptionError
+from caviar.errors import CaviarError
 from caviar.population import devices
 
 devices.start()
@@ -117,6 +117,28 @@ def test_a_hypermodel_sets_its_epochs():
     assert tuner.get_best_hyperparameters()[0].get("epochs") in {2, 3}
 
 
+def test_a_hypermodel_says_whether_rows_are_shuffled_and_is_trained_as_by_fit():
+    """Either trial is what Keras' own `fit` gives from the same seed; the guide tunes `shuffle` so."""
+
+    class Guide(keras_tuner.HyperModel):
+        def build(self, hp):  # noqa: ARG002
+            model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(3, "softmax")])
+            model.compile(keras.optimizers.Adam(0.05), "sparse_categorical_crossentropy")
+            return model
+
+        def fit(self, hp, model, *args, **kwargs):
+            return model.fit(*args, shuffle=hp.Boolean("shuffle"), **kwargs)
+
+    tuner = keras_tuner.GridSearch(Guide(), "val_loss", 3)
+    tuner.search(X, Y, epochs=4, validation_data=(X_VAL, Y_VAL), verbose=0)
+    for line in tuner._done().lines:
+        keras.utils.set_random_seed(tuner._done()._study.bench.seed_of(0, 0))
+        model = Guide().build(None)
+        model.fit(X, Y, epochs=4, shuffle=line.settings["shuffle"], verbose=0)
+        assert line.score[0] == pytest.approx(model.evaluate(X_VAL, Y_VAL, verbose=0), rel=1e-5)
+    assert len({line.score[0] for line in tuner._done().lines}) == 2
+
+
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
@@ -125,7 +147,7 @@ def test_a_hypermodel_sets_its_epochs():
             "'max'",
         ),
         (lambda: keras_tuner.RandomSearch(build_model, tuner_id="a"), "tuner_id"),
-        (lambda: keras_tuner.RandomSearch(build_model).search(X, Y, shuffle=False), "shuffle"),
+        (lambda: keras_tuner.RandomSearch(build_model).search(X, Y, shuffle="batch"), "shuffle"),
         (lambda: keras_tuner.RandomSearch(build_model).get_best_models(), "search"),
         (
             lambda: keras_tuner.RandomSearch(build_model).search(X, Y, validation_split=2.0),
@@ -138,9 +160,8 @@ def test_a_hypermodel_sets_its_epochs():
     ],
 )
 def test_what_cannot_be_carried_out_is_said_in_a_sentence(wrong, words):
-    with pytest.raises(CaviarError, match=words) as told:
+    with pytest.raises(CaviarError, match=words):
         wrong()
-    assert isinstance(told.value, OptionError)
 
 
 @pytest.mark.thorough

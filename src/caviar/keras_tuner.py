@@ -94,6 +94,7 @@ class _Tuner:
         callbacks: Sequence[keras.callbacks.Callback] = (),
         validation_data: tuple[Any, ...] | None = None,
         validation_split: float = 0.0,
+        shuffle: bool = True,
         verbose: int = 1,
         **others: Any,  # noqa: ANN401
     ) -> None:
@@ -118,6 +119,7 @@ class _Tuner:
             callbacks=callbacks,
             validation_data=validation_data,
             validation_split=validation_split,
+            shuffle=shuffle,
             seed=self._seed,
             folder=self._folder,
             verbose=verbose,

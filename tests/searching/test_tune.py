@@ -207,6 +207,7 @@ def test_fit_arguments_may_ask_hp(tmp_path):
         epochs=lambda hp: hp.Int("epochs", 2, 3),
         preparation=lambda hp: hp.Choice("scaling", ["none", "standard"]),
         balanced=lambda hp: hp.Boolean("balanced"),
+        shuffle=lambda hp: hp.Boolean("shuffle"),
         callbacks=lambda hp: [keras.callbacks.EarlyStopping(patience=hp.Int("patience", 1, 2))],
         trials=5,
     )
@@ -215,6 +216,7 @@ def test_fit_arguments_may_ask_hp(tmp_path):
     assert (recipe.batch_size, recipe.epochs) == (settings["batch"], settings["epochs"])
     assert recipe.preparation.scaling == settings["scaling"]
     assert recipe.class_weights == settings["balanced"]
+    assert recipe.shuffle == settings["shuffle"]
     assert recipe.callbacks[0].patience == settings["patience"]
     assert recipe.watches
 
@@ -252,7 +254,7 @@ def test_a_hypermodel_says_itself_how_it_is_trained(tmp_path):
         (lambda hp, model, x, y, **rest: model.fit(y, x, **rest), "other rows"),
         (lambda hp, model, x, y, **rest: model.evaluate(x, y), "model.evaluate"),
         (lambda hp, model, x, y, **rest: None, "0 times"),
-        (lambda hp, model, x, y, **rest: model.fit(x, y, shuffle=False, **rest), "shuffle"),
+        (lambda hp, model, x, y, **rest: model.fit(x, y, initial_epoch=1, **rest), "initial_epoch"),
     ],
 )
 def test_a_hypermodel_that_does_more_than_pass_on_is_refused(tmp_path, fit, words):

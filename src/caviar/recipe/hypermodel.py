@@ -7,7 +7,7 @@ from typing import Any
 from caviar.errors import ModelError
 from caviar.recipe.hyperparameters import HyperParameters
 
-_MEANT = ("batch_size", "epochs", "callbacks")
+_MEANT = ("batch_size", "epochs", "callbacks", "shuffle")
 
 
 class HyperModel:
@@ -49,7 +49,7 @@ def passed_on(model: Any, hp: HyperParameters, given: Mapping[str, Any]) -> dict
     Args:
         model: The `HyperModel`.
         hp: Answers it.
-        given: `batch_size`, `epochs` and `callbacks` as they are without it.
+        given: `batch_size`, `epochs`, `callbacks` and `shuffle` as they are without it.
 
     Raises:
         ModelError: It does something else than passing arguments on, so that it cannot be carried out for a population.

@@ -43,6 +43,7 @@ class Recipe:
         epochs: Most passes over the training rows.
         preparation: How the table becomes numbers.
         callbacks: Keras callbacks.
+        shuffle: Whether each epoch takes the training rows in a new order.
         rewrites: Changes to the built model, in order.
         ensemble: How many seeds are averaged.
         bootstrap: Whether each of them trains on rows that are drawn anew, with replacement.
@@ -72,6 +73,7 @@ class Recipe:
     epochs: int
     preparation: PreparationPlan
     callbacks: tuple[keras.callbacks.Callback, ...] = ()
+    shuffle: bool = True
     rewrites: tuple[Rewrite, ...] = ()
     ensemble: int = 1
     bootstrap: bool = False

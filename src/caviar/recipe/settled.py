@@ -14,7 +14,7 @@ from caviar.recipe.hyperparameters import HyperParameters
 from caviar.recipe.recipe import Recipe, Stage
 
 OfHp = Callable[[HyperParameters], Any]
-FIT_ARGUMENTS = ("batch_size", "epochs", "callbacks", "preparation", "balanced")
+FIT_ARGUMENTS = ("batch_size", "epochs", "callbacks", "preparation", "balanced", "shuffle")
 """What `Searched` knows beside the builder."""
 SCALINGS = ("none", "standard", "robust", "quantile", "power")
 """What `preparation` may be."""
@@ -31,6 +31,7 @@ class Searched:
         callbacks: Keras callbacks, or a function of `hp`.
         preparation: How numeric inputs are scaled, one of `SCALINGS`, or a function of `hp`; None: as it is.
         balanced: Whether classes count the same, or a function of `hp`.
+        shuffle: Whether each epoch takes the rows in a new order, or a function of `hp`.
     """
 
     builder: Any
@@ -39,6 +40,7 @@ class Searched:
     callbacks: Any = ()
     preparation: str | OfHp | None = None
     balanced: bool | OfHp = False
+    shuffle: bool | OfHp = True
 
     def ask(self, hp: HyperParameters, n_inputs: int, n_outputs: int) -> None:
         """Ask `hp` for everything, as one trial would."""
@@ -101,6 +103,7 @@ class Searched:
             callbacks=tuple(given["callbacks"]),
             preparation=plan,
             class_weights=given["balanced"],
+            shuffle=given["shuffle"],
             stages=tuple(
                 Stage(self.recipe(base, earlier, name, n_inputs), until) for earlier, until in stages
             ),
@@ -110,7 +113,7 @@ class Searched:
         given = {name: getattr(self, name) for name in FIT_ARGUMENTS}
         given = {name: value(hp) if callable(value) else value for name, value in given.items()}
         if self.trains:
-            own = {name: given[name] for name in ("batch_size", "epochs", "callbacks")}
+            own = {name: given[name] for name in ("batch_size", "epochs", "callbacks", "shuffle")}
             given |= passed_on(self.builder, hp, {**own, "callbacks": list(own["callbacks"])})
         for name in ("batch_size", "epochs"):
             value = given[name]
@@ -119,6 +122,11 @@ class Searched:
                     f"Expected {name} to be a whole number of at least 1, got {value!r}. Correct it, or the function "
                     f"of hp that gives it."
                 )
+        if not isinstance(given["shuffle"], bool):
+            raise ModelError(
+                f"Expected shuffle to be True or False, got {given['shuffle']!r}. Correct it, or the function of hp "
+                f"that gives it."
+            )
         if given["preparation"] is not None and given["preparation"] not in SCALINGS:
             raise ModelError(
                 f"Expected preparation to be one of {', '.join(SCALINGS)}, got {given['preparation']!r}. "

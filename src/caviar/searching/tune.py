@@ -158,6 +158,7 @@ def tune(
     batch_size: Any = 32,  # noqa: ANN401 - or a function of hp
     epochs: Any = 10,  # noqa: ANN401 - or a function of hp
     callbacks: Any = (),  # noqa: ANN401 - or a function of hp
+    shuffle: Any = True,  # noqa: ANN401 - or a function of hp
     preparation: Any = None,  # noqa: ANN401 - or a function of hp
     balanced: Any = False,  # noqa: ANN401 - or a function of hp
     start: Any = (),  # noqa: ANN401 - see caviar.searching.starting
@@ -174,8 +175,9 @@ def tune(
     """Search a builder's settings with cross-validation; trials that differ only in numbers train as one population.
 
     A builder written for KerasTuner works as it is: it takes `hp` and asks for what is to be set; a `HyperModel` does
-    too. Batch size, epochs, callbacks, preparation and class weights may be functions of `hp` as well. The settings of
-    which nobody chose anything, the builder's defaults, are the first trial: what the winner is compared with.
+    too. Batch size, epochs, callbacks, shuffling, preparation and class weights may be functions of `hp` as well. The
+    settings of which nobody chose anything, the builder's defaults, are the first trial: what the winner is compared
+    with.
 
     Callbacks that watch `val_…` look at 20 % of a fold's training rows, never at the rows that are scored.
 
@@ -195,6 +197,7 @@ def tune(
         batch_size: As in `fit`, or a function of `hp`.
         epochs: As in `fit`, or a function of `hp`.
         callbacks: As in `fit`, or a function of `hp`.
+        shuffle: Whether each epoch takes the rows in a new order, as in `fit`, or a function of `hp`.
         preparation: How inputs are scaled: "none", "standard", "robust", "quantile" or "power", or a function of `hp`.
         balanced: Whether classes count the same in training, or a function of `hp`.
         start: Settings that won elsewhere, the first trials: one or several of a dict of settings, what a search,
@@ -240,7 +243,7 @@ def tune(
             "same. Leave one of them out."
         )
     dataset, _ = read_arrays(x, y, task, sample_weight)
-    searched = Searched(builder, batch_size, epochs, callbacks, preparation, balanced)
+    searched = Searched(builder, batch_size, epochs, callbacks, preparation, balanced, shuffle)
     with keras_speaks_plainly(), clock.listening():
         inputs = dataset.features.shape[1]
         space = space_of(searched, inputs, dataset.n_outputs)

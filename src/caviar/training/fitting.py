@@ -137,6 +137,7 @@ def make_fitting(
         validation_batch_size=min(max(rows, 1), _ONE_BATCH),
         ask_fit=ask_fit,
         look=look,
+        shuffle=recipe.shuffle,
     )
     if probe:
         job = replace(job, probe=seldom_enough([job]))
@@ -161,6 +162,7 @@ def _earlier(recipe: Recipe, job: Job, n_inputs: int, n_outputs: int) -> tuple[J
                 look=None,
                 batch_size=stage.recipe.batch_size,
                 callbacks=stage.recipe.callbacks,
+                shuffle=stage.recipe.shuffle,
                 initial_epoch=jobs[-1].epochs if jobs else 0,
                 epochs=stage.until,
                 ask=False,
