@@ -117,24 +117,38 @@ def test_a_hypermodel_sets_its_epochs():
     assert tuner.get_best_hyperparameters()[0].get("epochs") in {2, 3}
 
 
-def test_a_hypermodel_says_whether_rows_are_shuffled_and_is_trained_as_by_fit():
+class Linear(keras_tuner.HyperModel):
+    """One layer, and a `fit` that asks for one of its arguments."""
+
+    def __init__(self, ask):
+        super().__init__()
+        self.ask = ask
+
+    def build(self, hp):  # noqa: ARG002
+        model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(3, "softmax")])
+        model.compile(keras.optimizers.Adam(0.05), "sparse_categorical_crossentropy")
+        return model
+
+    def fit(self, hp, model, *args, **kwargs):
+        history = model.fit(*args, **{**kwargs, **self.ask(hp)})
+        return history.history
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda hp: {"shuffle": hp.Boolean("shuffle")},
+        lambda hp: {"class_weight": {0: 3.0, 2: 0.2} if hp.Boolean("weighted") else None},
+    ],
+)
+def test_a_hypermodel_is_trained_as_by_fit(ask):
     """Either trial is what Keras' own `fit` gives from the same seed; the guide tunes `shuffle` so."""
-
-    class Guide(keras_tuner.HyperModel):
-        def build(self, hp):  # noqa: ARG002
-            model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(3, "softmax")])
-            model.compile(keras.optimizers.Adam(0.05), "sparse_categorical_crossentropy")
-            return model
-
-        def fit(self, hp, model, *args, **kwargs):
-            return model.fit(*args, shuffle=hp.Boolean("shuffle"), **kwargs)
-
-    tuner = keras_tuner.GridSearch(Guide(), "val_loss", 3)
+    tuner = keras_tuner.GridSearch(Linear(ask), "val_loss", 3)
     tuner.search(X, Y, epochs=4, validation_data=(X_VAL, Y_VAL), verbose=0)
     for line in tuner._done().lines:
         keras.utils.set_random_seed(tuner._done()._study.bench.seed_of(0, 0))
-        model = Guide().build(None)
-        model.fit(X, Y, epochs=4, shuffle=line.settings["shuffle"], verbose=0)
+        model = Linear(ask).build(None)
+        Linear(ask).fit(keras_tuner.HyperParameters(line.settings), model, X, Y, epochs=4, verbose=0)
         assert line.score[0] == pytest.approx(model.evaluate(X_VAL, Y_VAL, verbose=0), rel=1e-5)
     assert len({line.score[0] for line in tuner._done().lines}) == 2
 
@@ -148,6 +162,14 @@ def test_a_hypermodel_says_whether_rows_are_shuffled_and_is_trained_as_by_fit():
         ),
         (lambda: keras_tuner.RandomSearch(build_model, tuner_id="a"), "tuner_id"),
         (lambda: keras_tuner.RandomSearch(build_model).search(X, Y, shuffle="batch"), "shuffle"),
+        (
+            lambda: keras_tuner.RandomSearch(build_model).search(X, Y, class_weight="balanced"),
+            "class_weight to be a dict",
+        ),
+        (
+            lambda: keras_tuner.RandomSearch(build_model).search(X, X[:, :1], class_weight={0: 1.0}),
+            "class_weight for a target of classes",
+        ),
         (lambda: keras_tuner.RandomSearch(build_model).get_best_models(), "search"),
         (
             lambda: keras_tuner.RandomSearch(build_model).search(X, Y, validation_split=2.0),

@@ -95,6 +95,7 @@ class _Tuner:
         validation_data: tuple[Any, ...] | None = None,
         validation_split: float = 0.0,
         shuffle: bool = True,
+        class_weight: Mapping[int, float] | None = None,
         verbose: int = 1,
         **others: Any,  # noqa: ANN401
     ) -> None:
@@ -120,6 +121,7 @@ class _Tuner:
             validation_data=validation_data,
             validation_split=validation_split,
             shuffle=shuffle,
+            class_weight=class_weight,
             seed=self._seed,
             folder=self._folder,
             verbose=verbose,

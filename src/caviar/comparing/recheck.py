@@ -95,6 +95,7 @@ def recheck(
     preparation: Any = None,  # noqa: ANN401 - or a function of hp
     balanced: Any = None,  # noqa: ANN401 - or a function of hp
     shuffle: Any = None,  # noqa: ANN401 - or a function of hp
+    class_weight: Any = None,  # noqa: ANN401 - or a function of hp
 ) -> Rechecked:
     """Train what a run decided between on new data, and say whether its choice still stands.
 
@@ -122,6 +123,7 @@ def recheck(
         preparation: Likewise.
         balanced: Likewise.
         shuffle: Likewise.
+        class_weight: Likewise, where there was one.
 
     Returns:
         Whether the choice stands, which columns have moved, and where record and page lie.
@@ -144,6 +146,7 @@ def recheck(
         "preparation": preparation,
         "balanced": balanced,
         "shuffle": shuffle,
+        "class_weight": class_weight,
     }
     decision = decided_in(path, {name: value for name, value in fit.items() if value is not None})
     if model is None and decision.needs_model:

@@ -54,6 +54,7 @@ class Recipe:
         given: Whether the loss sees the target as a person gave it, because it does not fit the model.
         class_weights: Whether training rows count the less, the more frequent their class is.
         class_costs: How much a training row of each class counts, beside others; empty for the same.
+        class_factors: What training rows of a class count, by its number, as `class_weight` in `fit`; 1 for others.
         class_errors: Share of the held-out rows of each class that were predicted wrong when the recipe was measured;
             empty where it was not, or for quantities.
         tunes_threshold: Whether the probability from which on class 1 is predicted is tuned.
@@ -84,6 +85,7 @@ class Recipe:
     given: bool = False
     class_weights: bool = False
     class_costs: tuple[float, ...] = ()
+    class_factors: tuple[tuple[int, float], ...] = ()
     class_errors: tuple[float, ...] = ()
     tunes_threshold: bool = False
     mixup: float = 0.0
@@ -110,6 +112,11 @@ class Recipe:
     def watches(self) -> bool:
         """Whether a callback looks at validation logs, so that it needs rows of its own."""
         return any(str(getattr(c, "monitor", "")).startswith("val_") for c in self.callbacks)
+
+    @property
+    def weighs_classes(self) -> bool:
+        """Whether training rows count by their class."""
+        return bool(self.class_weights or self.class_costs or self.class_factors)
 
     @property
     def parts(self) -> int:

@@ -236,7 +236,7 @@ def told(searched: Searched, base: Recipe, defaults: Mapping[str, Any], n_inputs
     callbacks = [(type(one).__name__, sorted(map(repr, vars(one).items()))) for one in recipe.callbacks]
     arguments = (
         *(recipe.batch_size, recipe.epochs, callbacks, recipe.preparation, recipe.class_weights),
-        recipe.shuffle,
+        *(recipe.class_factors, recipe.shuffle),
     )
     plain = re.sub(r"_\d+|0x[0-9a-f]+", "", f"{layers} {arguments}")  # numbers that Keras gives to names
     return hashlib.sha256(plain.encode()).hexdigest()

@@ -24,6 +24,7 @@ from caviar.population import devices
 from caviar.population.template import sketch
 from caviar.progress import Clock, Voice
 from caviar.recipe.builder import Builder, call_with, load_builder
+from caviar.recipe.hypermodel import ROWS
 from caviar.recipe.hyperparameters import HyperParameters
 from caviar.recipe.recipe import Recipe
 from caviar.recipe.settled import FIT_ARGUMENTS, Searched
@@ -159,6 +160,7 @@ def tune(
     epochs: Any = 10,  # noqa: ANN401 - or a function of hp
     callbacks: Any = (),  # noqa: ANN401 - or a function of hp
     shuffle: Any = True,  # noqa: ANN401 - or a function of hp
+    class_weight: Any = None,  # noqa: ANN401 - or a function of hp
     preparation: Any = None,  # noqa: ANN401 - or a function of hp
     balanced: Any = False,  # noqa: ANN401 - or a function of hp
     start: Any = (),  # noqa: ANN401 - see caviar.searching.starting
@@ -198,6 +200,7 @@ def tune(
         epochs: As in `fit`, or a function of `hp`.
         callbacks: As in `fit`, or a function of `hp`.
         shuffle: Whether each epoch takes the rows in a new order, as in `fit`, or a function of `hp`.
+        class_weight: What a training row counts by its class, as in `fit`, or a function of `hp`.
         preparation: How inputs are scaled: "none", "standard", "robust", "quantile" or "power", or a function of `hp`.
         balanced: Whether classes count the same in training, or a function of `hp`.
         start: Settings that won elsewhere, the first trials: one or several of a dict of settings, what a search,
@@ -236,6 +239,7 @@ def tune(
             f"Expected a function that returns a compiled model, or a HyperModel, got {type(builder).__name__}. "
             f"Pass a builder."
         )
+    given_rows = (validation_data is not None, bool(validation_split), sample_weight is not None)
     x, y, watched = _with_validation(x, y, validation_data, validation_split)
     if watched and (repeats != 1 or sample_weight is not None):
         raise OptionError(
@@ -243,7 +247,17 @@ def tune(
             "same. Leave one of them out."
         )
     dataset, _ = read_arrays(x, y, task, sample_weight)
-    searched = Searched(builder, batch_size, epochs, callbacks, preparation, balanced, shuffle)
+    searched = Searched(
+        builder,
+        batch_size,
+        epochs,
+        callbacks,
+        preparation,
+        balanced,
+        shuffle,
+        class_weight,
+        tuple(name for name, is_given in zip(ROWS, given_rows, strict=True) if is_given),
+    )
     with keras_speaks_plainly(), clock.listening():
         inputs = dataset.features.shape[1]
         space = space_of(searched, inputs, dataset.n_outputs)
