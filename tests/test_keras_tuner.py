@@ -154,12 +154,34 @@ def test_a_hypermodel_is_trained_as_by_fit(ask):
 
 
 @pytest.mark.parametrize(
+    ("name", "direction", "ours"),
+    [
+        ("val_acc", "max", "accuracy"),
+        ("val_sparse_categorical_accuracy", "max", "accuracy"),
+        ("val_AUC", "max", "AUC"),
+        ("val_sparse_categorical_crossentropy", "min", "log-loss"),
+        ("val_loss", "min", "log-loss"),
+    ],
+)
+def test_an_objective_has_the_name_that_keras_gives_it(name, direction, ours):
+    tuner = keras_tuner.RandomSearch(build_model, keras_tuner.Objective(name, direction), 1)
+    tuner.search(X, Y, validation_split=0.2, verbose=0)
+    assert tuner._done().record.metric == ours
+
+
+@pytest.mark.parametrize(
     ("wrong", "words"),
     [
         (
             lambda: keras_tuner.RandomSearch(build_model, keras_tuner.Objective("val_accuracy", "min")),
             "'max'",
         ),
+        (
+            lambda: keras_tuner.RandomSearch(build_model, keras_tuner.Objective("val_unknown", "max")),
+            "val_loss, val_log-loss.*'val_unknown', of which neither score nor direction is known",
+        ),
+        (lambda: keras_tuner.RandomSearch(build_model, "loss"), "training rows.*'val_loss'"),
+        (lambda: keras_tuner.RandomSearch(build_model, "accuracy"), "training rows.*'val_accuracy'"),
         (lambda: keras_tuner.RandomSearch(build_model, tuner_id="a"), "tuner_id"),
         (lambda: keras_tuner.RandomSearch(build_model).search(X, Y, shuffle="batch"), "shuffle"),
         (

@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 import keras
 
 from caviar.errors import OptionError
-from caviar.evaluate.metrics import METRICS
+from caviar.evaluate.metrics import METRICS, metric_named
 from caviar.recipe.builder import call_with
 from caviar.recipe.hypermodel import HyperModel
 from caviar.recipe.hyperparameters import HyperParameters
@@ -238,17 +238,28 @@ def _refuse(name: str, why: str) -> NoReturn:
 
 
 def _name(objective: Any) -> Any:  # noqa: ANN401
-    """The names of objectives; a direction must be the one that the score has."""
+    """The names of objectives, of held-out rows; a direction must be the one that the score has."""
     if isinstance(objective, (list, tuple)):
         return [_name(one) for one in objective]
-    direction = getattr(objective, "direction", None)
-    if direction is None:
-        return objective
-    plain = str(objective.name).removeprefix("val_")
-    higher = any(metric.name == plain and metric.higher_is_better for metric in METRICS)
-    if direction != ("max" if higher else "min"):
+    if objective is None:
+        return None
+    name = str(getattr(objective, "name", objective))
+    plain = name.removeprefix("val_")
+    known = plain == "loss" or metric_named(plain) is not None
+    if known and plain == name:
         raise OptionError(
-            f"Expected the direction that {objective.name} has, {'max' if higher else 'min'!r}, got {direction!r}. "
-            f"Correct it."
+            f"Expected an objective of held-out rows, got {name!r}, which is that of the training rows: the best "
+            f"would be what overfits most. Say 'val_{name}'."
         )
-    return objective.name
+    if not known:
+        raise OptionError(
+            f"Expected one of val_loss, {', '.join(f'val_{metric.name}' for metric in METRICS)}, or Keras' names of "
+            f"these, got {name!r}, of which neither score nor direction is known. Name one of them."
+        )
+    metric = metric_named(plain)
+    right = "max" if metric is not None and metric.higher_is_better else "min"
+    if getattr(objective, "direction", right) != right:
+        raise OptionError(
+            f"Expected the direction that {name} has, {right!r}, got {objective.direction!r}. Correct it."
+        )
+    return name

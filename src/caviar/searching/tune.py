@@ -195,7 +195,7 @@ def tune(
         repeats: Repeats of it.
         minutes: Bound on the time; none if not given.
         objective: The score that decides, with or without `val_`: "val_loss" (log-loss, RMSE or MAE), "val_accuracy",
-            "val_auc" …; several for a front of trials that no other one beats in all of them.
+            "val_auc" …, or as Keras calls it; several for a front of trials that no other one beats in all of them.
         batch_size: As in `fit`, or a function of `hp`.
         epochs: As in `fit`, or a function of `hp`.
         callbacks: As in `fit`, or a function of `hp`.
