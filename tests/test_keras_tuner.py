@@ -143,7 +143,7 @@ class Linear(keras_tuner.HyperModel):
 )
 def test_a_hypermodel_is_trained_as_by_fit(ask):
     """Either trial is what Keras' own `fit` gives from the same seed; the guide tunes `shuffle` so."""
-    tuner = keras_tuner.GridSearch(Linear(ask), "val_loss", 3)
+    tuner = keras_tuner.GridSearch(Linear(ask), "val_loss")
     tuner.search(X, Y, epochs=4, validation_data=(X_VAL, Y_VAL), verbose=0)
     for line in tuner._done().lines:
         keras.utils.set_random_seed(tuner._done()._study.bench.seed_of(0, 0))
@@ -151,6 +151,25 @@ def test_a_hypermodel_is_trained_as_by_fit(ask):
         Linear(ask).fit(keras_tuner.HyperParameters(line.settings), model, X, Y, epochs=4, verbose=0)
         assert line.score[0] == pytest.approx(model.evaluate(X_VAL, Y_VAL, verbose=0), rel=1e-5)
     assert len({line.score[0] for line in tuner._done().lines}) == 2
+
+
+@pytest.mark.parametrize(("most", "tried"), [(None, 40), (12, 12)])
+def test_a_grid_is_whole_or_ends_after_its_trials(most, tried):
+    """Ten rates and four whole numbers; what was asked last changes fastest, and the defaults come first."""
+
+    def build(hp):
+        model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(3, hp.Choice("out", ["softmax"]))])
+        rate = hp.Float("rate", 1e-3, 1e-1, sampling="log")
+        hp.Int("unused", 1, 4, step=1)
+        model.compile(keras.optimizers.SGD(rate), "sparse_categorical_crossentropy")
+        return model
+
+    tuner = keras_tuner.GridSearch(build, "val_loss", most)
+    tuner.search(X, Y, validation_split=0.2, verbose=0)
+    lines = tuner._done().lines
+    assert len({str(line.settings) for line in lines}) == len(lines) == tried
+    assert [line.settings["unused"] for line in lines[:5]] == [1, 2, 3, 4, 1]
+    assert lines[0].settings == {"out": "softmax", "rate": 1e-3, "unused": 1}
 
 
 @pytest.mark.parametrize(
@@ -180,6 +199,7 @@ def test_an_objective_has_the_name_that_keras_gives_it(name, direction, ours):
             lambda: keras_tuner.RandomSearch(build_model, keras_tuner.Objective("val_unknown", "max")),
             "val_loss, val_log-loss.*'val_unknown', of which neither score nor direction is known",
         ),
+        (lambda: keras_tuner.RandomSearch(build_model, max_trials=None).search(X, Y), "a number of trials"),
         (lambda: keras_tuner.RandomSearch(build_model, "loss"), "training rows.*'val_loss'"),
         (lambda: keras_tuner.RandomSearch(build_model, "accuracy"), "training rows.*'val_accuracy'"),
         (lambda: keras_tuner.RandomSearch(build_model, tuner_id="a"), "tuner_id"),

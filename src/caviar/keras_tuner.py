@@ -23,6 +23,7 @@ from caviar.recipe.builder import call_with
 from caviar.recipe.hypermodel import HyperModel
 from caviar.recipe.hyperparameters import HyperParameters
 from caviar.searching.tune import Tuned, tune
+from caviar.tune.grid import POINTS
 from caviar.tune.halving import schedule_size
 from caviar.tune.parameter import Parameter
 from caviar.tune.space import Space, discover
@@ -63,7 +64,7 @@ class _Tuner:
         self,
         hypermodel: Any = None,  # noqa: ANN401
         objective: Any = None,  # noqa: ANN401
-        max_trials: int | None = None,
+        max_trials: int | None = _TRIALS,
         *,
         executions_per_trial: int = 1,
         seed: int | None = None,
@@ -75,7 +76,7 @@ class _Tuner:
         if others:
             _refuse(next(iter(others)), "is not carried out here")
         self._hypermodel, self._objective = hypermodel, _name(objective)
-        self._trials = _TRIALS if max_trials is None else max_trials
+        self._trials = max_trials
         self._repeats, self._seed = executions_per_trial, seed or 0
         self._folder = None
         if directory is not None or project_name is not None:
@@ -177,9 +178,19 @@ class RandomSearch(_Tuner):
 
 
 class GridSearch(_Tuner):
-    """Every combination of evenly spread values, as many as the trials allow."""
+    """Every combination, defaults first; of a number without steps ten values. It ends after `max_trials`, if given."""
 
     _search = "grid"
+    _options: Mapping[str, Any] = MappingProxyType({"points": POINTS})
+
+    def __init__(
+        self,
+        hypermodel: Any = None,  # noqa: ANN401
+        objective: Any = None,  # noqa: ANN401
+        max_trials: int | None = None,
+        **others: Any,  # noqa: ANN401
+    ) -> None:
+        super().__init__(hypermodel, objective, max_trials, **others)
 
 
 class BayesianOptimization(_Tuner):

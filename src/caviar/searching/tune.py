@@ -150,7 +150,7 @@ def tune(
     x: Any,  # noqa: ANN401
     y: Any,  # noqa: ANN401
     *,
-    trials: int = TRIALS,
+    trials: int | None = TRIALS,
     search: str = "random",
     folds: int = FOLDS,
     repeats: int = 1,
@@ -187,7 +187,7 @@ def tune(
         build: A builder (or `"file.py:function"`) that takes `hp`, and `n_inputs` and `n_outputs` if it likes.
         x: Inputs (row, column), or of more axes, such as images (row, height, width, channel).
         y: Target, as `fit` would get it: (row,) or (row, column).
-        trials: How many settings are tried at most.
+        trials: How many settings are tried at most; None for a whole grid, with ten values of a number without steps.
         search: "random", "grid", "quasi", "coarse", "tpe", "gp", "cma" or "nsga". Or in parts, of which the best go
             on: "halving" and "hyperband" over epochs, "halving-folds" and "hyperband-folds" over folds, and "pbt"
             (population-based training); these keep a fifth of the rows apart, on which the winner is judged.
