@@ -1,7 +1,7 @@
 """`hp`: what a builder asks for its numbers, with KerasTuner's names, default values and meanings."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from numbers import Integral, Real
@@ -67,6 +67,7 @@ class HyperParameters:
 
     values: dict[str, Any] = field(default_factory=dict)
     questions: dict[str, Question] = field(default_factory=dict, init=False, repr=False)
+    _preset: "Preset | None" = field(default=None, init=False, repr=False)
     _scopes: list[str] = field(default_factory=list, init=False, repr=False)
     _conditions: list[Condition] = field(default_factory=list, init=False, repr=False)
 
@@ -196,6 +197,10 @@ class HyperParameters:
         plain = _plain(name, value)
         return self._answer(name, Question("fixed", plain, values=(plain,)), parent_name, parent_values)
 
+    def preset(self, preset: "Preset") -> None:
+        """Let questions that were said beforehand stand in place of those that are asked from now on."""
+        self._preset = preset
+
     @property
     def answers(self) -> dict[str, Any]:
         """What was asked so far and counts, by full name."""
@@ -257,6 +262,8 @@ class HyperParameters:
             with self.conditional_scope(parent_name, parent_values):
                 return self._answer(name, question, None, None)
         full = self._full(name)
+        if self._preset is not None:
+            question = self._preset.instead(full, question)
         asked = replace(question, conditions=tuple(self._conditions))
         self.questions[full] = merged(full, self.questions[full], asked) if full in self.questions else asked
         return self.values.setdefault(full, question.default) if self._hold(asked.conditions) else None
@@ -269,6 +276,44 @@ class HyperParameters:
 
     def _full(self, name: str) -> str:
         return "/".join((*self._scopes, name))
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Questions said beforehand, as KerasTuner's tuners take them: they count in place of a builder's own.
+
+    Attributes:
+        questions: By full name.
+        tunes_others: Whether other questions are searched, or answered with their defaults.
+        allows_others: Whether there may be any.
+
+    >>> said, hp = HyperParameters(), HyperParameters()
+    >>> _ = said.Fixed("units", 8)
+    >>> hp.preset(Preset(said.questions))
+    >>> hp.Int("units", 16, 64)
+    8
+    """
+
+    questions: Mapping[str, Question]
+    tunes_others: bool = True
+    allows_others: bool = True
+
+    def instead(self, name: str, question: Question) -> Question:
+        """What is asked in place of a builder's question.
+
+        Raises:
+            ModelError: The builder may not ask it.
+        """
+        if name in self.questions:
+            return replace(self.questions[name], conditions=())
+        if not self.allows_others:
+            raise ModelError(
+                f"Expected a builder that asks for {', '.join(self.questions) or 'nothing'} alone, got {name!r} too. "
+                f"Allow new entries, or say it beforehand."
+            )
+        return (
+            question if self.tunes_others else Question("fixed", question.default, values=(question.default,))
+        )
 
 
 def merged(name: str, first: Question, again: Question) -> Question:
