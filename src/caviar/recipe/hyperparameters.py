@@ -161,10 +161,13 @@ class HyperParameters:
     ) -> Any:  # noqa: ANN401
         """One of several texts, numbers, booleans or None; the first by default. Numbers stand on an axis.
 
+        A value that is listed twice is there once.
+
         Raises:
             ModelError: There is nothing to choose from, or the name was asked before and meant something else.
         """
-        listed = tuple(_plain(name, value) for value in values)
+        plain = [_plain(name, value) for value in values]
+        listed = tuple(value for _, value in dict.fromkeys((isinstance(one, bool), one) for one in plain))
         _require_choice(name, listed, ordered, default)
         numeric = all(isinstance(value, Real) and not isinstance(value, bool) for value in listed)
         question = Question(
@@ -319,6 +322,8 @@ class Preset:
 def merged(name: str, first: Question, again: Question) -> Question:
     """What a name means that is asked a second time: the same, where either of the two conditions holds.
 
+    Of two defaults the first one counts, as in KerasTuner: the second may depend on an earlier answer.
+
     >>> of_a = Question("int", 1, 1, 3, 1, conditions=(("kind", ("a",)),))
     >>> merged("units", of_a, replace(of_a, conditions=(("kind", ("b",)),))).conditions
     (('kind', ('a', 'b')),)
@@ -326,9 +331,10 @@ def merged(name: str, first: Question, again: Question) -> Question:
     Raises:
         ModelError: The two ask for different things, or under conditions that cannot be said as one.
     """
+    again = replace(again, default=first.default)
     if replace(first, conditions=()) != replace(again, conditions=()):
         raise ModelError(
-            f"Expected {name!r} to be asked with the same bounds, values and default each time, "
+            f"Expected {name!r} to be asked with the same bounds and values each time, "
             f"got {_wording(first)} and {_wording(again)}. Give the second one a name of its own."
         )
     for one, other in ((first, again), (again, first)):
@@ -407,7 +413,8 @@ def _require_choice(name: str, values: Sequence[Any], ordered: bool | None, defa
         raise ModelError(f"Expected at least one value to choose from for {name!r}, got none. Give some.")
     if len(set(values)) < len(values):
         raise ModelError(
-            f"Expected different values to choose from for {name!r}, got {list(values)}. Give each one once."
+            f"Expected different values to choose from for {name!r}, got {list(values)}, of which Python takes two "
+            f"for one. Choose among numbers or booleans."
         )
     if default is not None and default not in values:
         raise ModelError(
