@@ -7,6 +7,7 @@ epoch to be flattered by, its last one counts; `get_best_models` trains the best
 but those that validate.
 """
 
+import inspect
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -18,11 +19,12 @@ from typing import Any, NoReturn
 import keras
 
 from caviar.errors import OptionError
-from caviar.evaluate.metrics import METRICS
+from caviar.evaluate.metrics import METRICS, metric_named
 from caviar.recipe.builder import call_with
 from caviar.recipe.hypermodel import HyperModel
-from caviar.recipe.hyperparameters import HyperParameters
+from caviar.recipe.hyperparameters import HyperParameters, Preset
 from caviar.searching.tune import Tuned, tune
+from caviar.tune.grid import POINTS
 from caviar.tune.halving import schedule_size
 from caviar.tune.parameter import Parameter
 from caviar.tune.space import Space, discover
@@ -37,7 +39,22 @@ __all__ = [
     "RandomSearch",
 ]
 
-_TRIALS = 10
+_TRIALS, _FAILURES = 10, 3
+_CARRIED_OUT = (
+    *(
+        "x",
+        "y",
+        "batch_size",
+        "epochs",
+        "verbose",
+        "callbacks",
+        "validation_split",
+        "validation_data",
+        "shuffle",
+    ),
+    *("class_weight", "sample_weight"),
+)
+"""Arguments of `fit` that a search takes."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +71,24 @@ class Objective:
 
 
 class _Tuner:
-    """What all tuners offer."""
+    """What all tuners offer.
+
+    Args:
+        hypermodel: Takes `hp` and returns a compiled model; or a `HyperModel`.
+        objective: The score that decides, of held-out rows: "val_loss", "val_accuracy", …
+        max_trials: How many settings are tried at most.
+        executions_per_trial: Trainings of each, of which the mean counts.
+        seed: Where all seeds start.
+        hyperparameters: Questions that count in place of the builder's own.
+        tune_new_entries: Whether others are searched, or stay at their defaults.
+        allow_new_entries: Whether there may be others.
+        max_retries_per_trial: Of no effect: from the same seed, a trial that failed would fail again.
+        max_consecutive_failed_trials: KerasTuner's default alone: a trial that fails does not end a search.
+        directory: Where the trials are kept.
+        project_name: Folder in it.
+        overwrite: Whether what is there is deleted, or gone on with.
+        others: None is carried out.
+    """
 
     _search = "random"
     _options: Mapping[str, Any] = MappingProxyType({})
@@ -63,10 +97,15 @@ class _Tuner:
         self,
         hypermodel: Any = None,  # noqa: ANN401
         objective: Any = None,  # noqa: ANN401
-        max_trials: int | None = None,
+        max_trials: int | None = _TRIALS,
         *,
         executions_per_trial: int = 1,
         seed: int | None = None,
+        hyperparameters: HyperParameters | None = None,
+        tune_new_entries: bool = True,
+        allow_new_entries: bool = True,
+        max_retries_per_trial: int = 0,  # noqa: ARG002 - the same seed would fail again
+        max_consecutive_failed_trials: int = _FAILURES,
         directory: str | Path | None = None,
         project_name: str | None = None,
         overwrite: bool = False,
@@ -74,8 +113,15 @@ class _Tuner:
     ) -> None:
         if others:
             _refuse(next(iter(others)), "is not carried out here")
-        self._hypermodel, self._objective = hypermodel, _name(objective)
-        self._trials = _TRIALS if max_trials is None else max_trials
+        if max_consecutive_failed_trials != _FAILURES:
+            _refuse(
+                "max_consecutive_failed_trials", "does not end a search here: it goes on with other settings"
+            )
+        questions = {} if hyperparameters is None else hyperparameters.questions
+        preset = Preset(questions, tune_new_entries, allow_new_entries)
+        self._hypermodel: Any = hypermodel if preset == Preset({}) else _Preset(hypermodel, preset)
+        self._objective = _name(objective)
+        self._trials = max_trials
         self._repeats, self._seed = executions_per_trial, seed or 0
         self._folder = None
         if directory is not None or project_name is not None:
@@ -84,43 +130,27 @@ class _Tuner:
             rmtree(self._folder)
         self._found: Tuned | None = None
 
-    def search(
-        self,
-        x: Any,  # noqa: ANN401
-        y: Any,  # noqa: ANN401
-        *,
-        epochs: int = 1,
-        batch_size: int = 32,
-        callbacks: Sequence[keras.callbacks.Callback] = (),
-        validation_data: tuple[Any, ...] | None = None,
-        validation_split: float = 0.0,
-        verbose: int = 1,
-        **others: Any,  # noqa: ANN401
-    ) -> None:
-        """Train the trials; arguments as in `fit`.
+    def search(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
+        """Train the trials.
+
+        Args:
+            args: As in `fit`: x, y, batch_size, epochs, …, in this order.
+            kwargs: Likewise, by name.
 
         Raises:
             CaviarError: One sentence on what was expected, what was seen, and what to do.
         """
-        if others:
-            _refuse(next(iter(others)), "is not among what a search passes on")
+        given = {"epochs": 1, **_fit_arguments(args, kwargs)}
         self._found = tune(
             self._hypermodel,
-            x,
-            y,
             trials=self._trials,
             search=self._search,
             options=self._options,
             repeats=self._repeats,
             objective=self._objective,
-            batch_size=batch_size,
-            epochs=epochs,
-            callbacks=callbacks,
-            validation_data=validation_data,
-            validation_split=validation_split,
             seed=self._seed,
             folder=self._folder,
-            verbose=verbose,
+            **given,
         )
 
     def get_best_hyperparameters(self, num_trials: int = 1) -> list[HyperParameters]:
@@ -173,9 +203,19 @@ class RandomSearch(_Tuner):
 
 
 class GridSearch(_Tuner):
-    """Every combination of evenly spread values, as many as the trials allow."""
+    """Every combination, defaults first; of a number without steps ten values. It ends after `max_trials`, if given."""
 
     _search = "grid"
+    _options: Mapping[str, Any] = MappingProxyType({"points": POINTS})
+
+    def __init__(
+        self,
+        hypermodel: Any = None,  # noqa: ANN401
+        objective: Any = None,  # noqa: ANN401
+        max_trials: int | None = None,
+        **others: Any,  # noqa: ANN401
+    ) -> None:
+        super().__init__(hypermodel, objective, max_trials, **others)
 
 
 class BayesianOptimization(_Tuner):
@@ -211,18 +251,52 @@ class Hyperband(_Tuner):
         super().__init__(hypermodel, objective, max(1, round(hyperband_iterations * once)), **others)
         self._epochs, self._options = max_epochs, {"eta": factor, "least": 1 / max_epochs}
 
-    def search(
-        self,
-        x: Any,  # noqa: ANN401
-        y: Any,  # noqa: ANN401
-        *,
-        epochs: int | None = None,
-        **others: Any,  # noqa: ANN401
-    ) -> None:
+    def search(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
         """Train the trials; arguments as in `fit`, but for the epochs, which `max_epochs` decides, as in KerasTuner."""
-        if epochs not in {None, self._epochs}:
-            _say([f"epochs={epochs} is left aside: max_epochs={self._epochs} decides, as in KerasTuner."])
-        super().search(x, y, epochs=self._epochs, **others)
+        given = _fit_arguments(args, kwargs)
+        if given.get("epochs", self._epochs) != self._epochs:
+            _say(
+                [
+                    f"epochs={given['epochs']} is left aside: max_epochs={self._epochs} decides, as in KerasTuner."
+                ]
+            )
+        super().search(**{**given, "epochs": self._epochs})
+
+
+class _Preset:
+    """A builder, or a `HyperModel`, of which some questions are said beforehand."""
+
+    def __init__(self, hypermodel: Any, preset: Preset) -> None:  # noqa: ANN401
+        self._build, self._preset = getattr(hypermodel, "build", hypermodel), preset
+        if callable(getattr(hypermodel, "fit", None)):
+            self.fit = hypermodel.fit
+
+    def build(self, hp: HyperParameters, n_inputs: int, n_outputs: int) -> Any:  # noqa: ANN401
+        hp.preset(self._preset)
+        return call_with(self._build, n_inputs, n_outputs, hp)
+
+
+def _fit_arguments(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """What `search` was given, by the names that it has in `fit`; what is None is left out."""
+    usual = inspect.signature(keras.Model.fit)
+    try:
+        named = usual.bind(None, *args, **kwargs).arguments
+    except TypeError as error:
+        raise OptionError(
+            f"Expected the arguments of fit, but: {error}. Pass x, y, and others by name."
+        ) from error
+    given = {name: value for name, value in list(named.items())[1:] if value is not None}
+    if not {"x", "y"} <= set(given):
+        raise OptionError(
+            f"Expected x and y as arrays, got {', '.join(given) or 'neither'} alone. Pass both; of a dataset, the "
+            f"arrays that it was made of."
+        )
+    for name in given:
+        if name not in _CARRIED_OUT:
+            _refuse(name, "is not among what a search passes on")
+    if given.get("verbose") == "auto":
+        del given["verbose"]
+    return given
 
 
 def _say(lines: Sequence[str]) -> None:
@@ -234,17 +308,28 @@ def _refuse(name: str, why: str) -> NoReturn:
 
 
 def _name(objective: Any) -> Any:  # noqa: ANN401
-    """The names of objectives; a direction must be the one that the score has."""
+    """The names of objectives, of held-out rows; a direction must be the one that the score has."""
     if isinstance(objective, (list, tuple)):
         return [_name(one) for one in objective]
-    direction = getattr(objective, "direction", None)
-    if direction is None:
-        return objective
-    plain = str(objective.name).removeprefix("val_")
-    higher = any(metric.name == plain and metric.higher_is_better for metric in METRICS)
-    if direction != ("max" if higher else "min"):
+    if objective is None:
+        return None
+    name = str(getattr(objective, "name", objective))
+    plain = name.removeprefix("val_")
+    known = plain == "loss" or metric_named(plain) is not None
+    if known and plain == name:
         raise OptionError(
-            f"Expected the direction that {objective.name} has, {'max' if higher else 'min'!r}, got {direction!r}. "
-            f"Correct it."
+            f"Expected an objective of held-out rows, got {name!r}, which is that of the training rows: the best "
+            f"would be what overfits most. Say 'val_{name}'."
         )
-    return objective.name
+    if not known:
+        raise OptionError(
+            f"Expected one of val_loss, {', '.join(f'val_{metric.name}' for metric in METRICS)}, or Keras' names of "
+            f"these, got {name!r}, of which neither score nor direction is known. Name one of them."
+        )
+    metric = metric_named(plain)
+    right = "max" if metric is not None and metric.higher_is_better else "min"
+    if getattr(objective, "direction", right) != right:
+        raise OptionError(
+            f"Expected the direction that {name} has, {right!r}, got {objective.direction!r}. Correct it."
+        )
+    return name

@@ -7,7 +7,14 @@ from hypothesis import strategies as st
 from sklearn import metrics as published
 
 from caviar.errors import OptionError
-from caviar.evaluate.metrics import METRICS, default_metric, find_metric, shown_metrics
+from caviar.evaluate.metrics import (
+    KERAS_NAMES,
+    METRICS,
+    default_metric,
+    find_metric,
+    metric_named,
+    shown_metrics,
+)
 
 TASKS = ("binary", "multiclass", "regression", "multi-output regression")
 
@@ -162,3 +169,17 @@ def test_the_metrics_shown_fit_the_task_and_differ_from_the_default(task):
 def test_a_metric_of_another_task_is_refused_with_those_that_fit():
     with pytest.raises(OptionError, match=r"binary target, got 'mae'\. Pass one of: log-loss, brier, auc"):
         find_metric("mae", "binary")
+
+
+def test_keras_names_mean_metrics_of_the_table_that_keras_knows_too():
+    for name, ours in KERAS_NAMES.items():
+        assert metric_named(name).name == metric_named(name.upper()).name == ours
+        assert name not in {metric.name for metric in METRICS}
+    assert metric_named("mean_absolute_percentage_error") is None
+
+
+@pytest.mark.parametrize("name", ["mean_absolute_error", "mean_squared_error", "root_mean_squared_error"])
+def test_keras_names_are_found_for_their_task_alone(name):
+    assert find_metric(name, "regression").name == KERAS_NAMES[name]
+    with pytest.raises(OptionError, match="fits a binary target"):
+        find_metric(name, "binary")

@@ -54,6 +54,21 @@ def test_a_name_asked_twice_with_other_bounds_is_refused():
         hp.Int("units", 8, 64)
 
 
+def test_of_two_defaults_the_first_counts():
+    hp = HyperParameters()
+    hp.Int("units", 16, 64, default=32)
+    assert hp.Int("units", 16, 64, default=48) == 32
+    assert hp.questions["units"].default == 32
+
+
+def test_a_value_that_is_listed_twice_is_there_once():
+    hp = HyperParameters()
+    hp.Choice("units", [16, 32, 16, 32.0])
+    assert [repr(value) for value in hp.questions["units"].values] == ["16", "32"]
+    with pytest.raises(ModelError, match="different values"):
+        hp.Choice("mixed", [1, True])
+
+
 def test_a_name_asked_under_two_values_of_a_parent_counts_for_both():
     hp = HyperParameters()
     hp.Choice("kind", ["a", "b", "c"])
@@ -130,7 +145,7 @@ def test_names_inside_a_scope_begin_with_it():
         lambda hp: hp.Float("rate", 1.0, 0.1),
         lambda hp: hp.Choice("kind", []),
         lambda hp: hp.Choice("kind", ["a"], default="b"),
-        lambda hp: hp.Choice("kind", ["a", "a"]),
+        lambda hp: hp.Choice("kind", [1, True]),
         lambda hp: hp.Choice("kind", ["a", "b"], ordered=True),
         lambda hp: hp.Choice("widths", [(64, 32), (32,)]),
         lambda hp: hp.Fixed("layers", [1, 2]),

@@ -12,10 +12,13 @@ import numpy as np
 import pytest
 
 import caviar
-from caviar.errors import CaviarError, ModelError, OptionError
+from caviar.data.prepare import PreparationPlan
+from caviar.errors import CaviarError, OptionError
 from caviar.evaluate.selection import corrected_winner
 from caviar.measuring.measure import measure
 from caviar.population import devices
+from caviar.recipe.recipe import Recipe
+from caviar.recipe.settled import Searched
 from caviar.run.study import StudyFolder
 from caviar.searching.trials import outcome
 from caviar.searching.tune import tune_table
@@ -51,6 +54,9 @@ def other_layers(hp) -> keras.Model:
 def tuned(builder=build, folder=None, **arguments):
     settings = {"trials": 6, "epochs": 4, "folds": 3, "verbose": 0, "folder": folder} | arguments
     return caviar.tune(builder, X, Y, **settings)
+
+
+BASE = Recipe("one", "one", build, 8, 4, PreparationPlan(), task="binary")
 
 
 @pytest.fixture(scope="module")
@@ -252,6 +258,7 @@ def test_fit_arguments_may_ask_hp(tmp_path):
         epochs=lambda hp: hp.Int("epochs", 2, 3),
         preparation=lambda hp: hp.Choice("scaling", ["none", "standard"]),
         balanced=lambda hp: hp.Boolean("balanced"),
+        shuffle=lambda hp: hp.Boolean("shuffle"),
         callbacks=lambda hp: [keras.callbacks.EarlyStopping(patience=hp.Int("patience", 1, 2))],
         trials=5,
     )
@@ -260,6 +267,7 @@ def test_fit_arguments_may_ask_hp(tmp_path):
     assert (recipe.batch_size, recipe.epochs) == (settings["batch"], settings["epochs"])
     assert recipe.preparation.scaling == settings["scaling"]
     assert recipe.class_weights == settings["balanced"]
+    assert recipe.shuffle == settings["shuffle"]
     assert recipe.callbacks[0].patience == settings["patience"]
     assert recipe.watches
 
@@ -363,20 +371,55 @@ def test_the_last_round_is_kept_for_batch_sizes_that_are_trained_with(tmp_path, 
 
 
 # ruff: noqa: ARG005 - as KerasTuner calls them
+def with_fit(fit):
+    return type("Own", (), {"build": staticmethod(build), "fit": staticmethod(fit)})()
+
+
 @pytest.mark.parametrize(
     ("fit", "words"),
     [
-        (lambda hp, model, x, y, **rest: model.fit(x[:5], y, **rest), "TypeError"),
-        (lambda hp, model, x, y, **rest: model.fit(y, x, **rest), "other rows"),
+        (lambda hp, model, x, y, **rest: model.fit(x[:5], y, **rest), "computes with x"),
+        (lambda hp, model, x, y, **rest: model.fit(L.Normalization()(x), y, **rest), "scale x.*preparation"),
+        (lambda hp, model, x, y, **rest: model.fit(y, x, **rest), "pass on x"),
         (lambda hp, model, x, y, **rest: model.evaluate(x, y), "model.evaluate"),
         (lambda hp, model, x, y, **rest: None, "0 times"),
-        (lambda hp, model, x, y, **rest: model.fit(x, y, shuffle=False, **rest), "shuffle"),
+        (lambda hp, model, x, y, **rest: model.fit(x, y, initial_epoch=1, **rest), "sets initial_epoch"),
+        (lambda hp, model, x, y, **rest: model.fit(x, y, validation_split=0.3, **rest), "validation_split"),
+        (lambda hp, model, x, y, **rest: min(model.fit(x, y, **rest).history["loss"]), "the history"),
+        (lambda hp, model, x, y, **rest: (model.fit(x, y, **rest), 0.5)[1], "score of its own"),
+        (lambda hp, model, x, y, **rest: model.fit(x, y, class_weight=0.5, **rest), "class_weight"),
     ],
 )
 def test_a_hypermodel_that_does_more_than_pass_on_is_refused(tmp_path, fit, words):
-    own = type("Own", (), {"build": staticmethod(build), "fit": staticmethod(fit)})()
-    with pytest.raises(ModelError, match=words):
-        tuned(own, tmp_path / "study")
+    with pytest.raises(CaviarError, match=words):
+        tuned(with_fit(fit), tmp_path / "study")
+
+
+def fit_with_validation(hp, model, x, y, validation_data, callbacks=None, **rest):  # noqa: ARG001
+    inputs, target = validation_data
+    history = model.fit(x, y, validation_data=(inputs, target), callbacks=callbacks, **rest)
+    return history.history
+
+
+@pytest.mark.parametrize(
+    ("fit", "batch_size", "epochs"),
+    [
+        (fit_with_validation, 8, 4),
+        (lambda hp, model, x, y, validation_data=None, epochs=3, **rest: model.fit(x, y, 16, epochs), 16, 4),
+        (
+            lambda hp, model, x, y, validation_data=None, batch_size=9, **rest: model.fit(x, y, batch_size),
+            8,
+            1,
+        ),
+        (lambda hp, model, *args, **rest: model.fit(*args, shuffle=False, **rest), 8, 4),
+    ],
+)
+def test_what_a_hypermodel_passes_on_is_what_fit_would_get(fit, batch_size, epochs):
+    """What it leaves out is as in `fit`: one epoch, batches of 32."""
+    validation = (fit is fit_with_validation) * ("validation_data",)
+    searched = Searched(with_fit(fit), 8, 4, rows=validation)
+    recipe = searched.recipe(BASE, {}, "one", 3)
+    assert (recipe.batch_size, recipe.epochs) == (batch_size, epochs)
 
 
 def test_of_several_objectives_the_front_is_shown(tmp_path):

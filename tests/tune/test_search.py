@@ -7,7 +7,7 @@ import pytest
 from caviar.errors import OptionError, RunError
 from caviar.tune.draws import random_search
 from caviar.tune.fresh import Fresh
-from caviar.tune.grid import grid_search
+from caviar.tune.grid import grid_search, whole_grid
 from caviar.tune.optuna_searches import tpe_search
 from caviar.tune.quasi import quasi_random_search
 from caviar.tune.search import Candidate, Generations
@@ -89,6 +89,16 @@ def test_a_grid_has_every_choice_and_as_many_numbers_as_fit():
         [1e-4, 10 ** (-8 / 3), 10 ** (-4 / 3), 1.0]
     )
     assert sorted({one["n"] for one in asked}) == [1, 5, 9]
+
+
+def test_a_whole_grid_has_all_values_and_ten_of_numbers_without_steps():
+    space = discover(lambda hp: (hp.Float("rate", 0.0, 9.0, default=4.5), hp.Int("layers", 1, 30)))
+    asked = [one.settings for one in grid_search(space, 1000, points=10).ask(1000)]
+    assert len(asked) == whole_grid(space, 10, [space.default()]) == 11 * 30
+    assert asked[0] == space.default()
+    assert whole_grid(space, 10, [{"rate": 0.123}]) == 11 * 30 + 1
+    with pytest.raises(OptionError, match="1,000,000"):
+        whole_grid(discover(lambda hp: [hp.Float(str(i), 0.0, 1.0) for i in range(6)]), 10, [])
 
 
 def test_a_grid_that_cannot_hold_all_choices_is_refused_with_how_many_it_takes():

@@ -137,6 +137,17 @@ def test_a_question_behind_a_number_of_many_values_counts_always():
     assert discover(ask).settle({}) == {"units": 1, "norm": False}
 
 
+def test_a_default_may_depend_on_an_earlier_answer():
+    """What counts where nobody set it is the first that was asked, as in KerasTuner."""
+
+    def ask(hp):
+        kind = hp.Choice("kind", ["small", "large"])
+        hp.Int("units", 4, 64, default=8 if kind == "small" else 32)
+
+    space = discover(ask)
+    assert space.settle({"kind": "large"}) == {"kind": "large", "units": 8}
+
+
 def test_a_builder_that_failed_before_it_asked_shows_nothing():
     def ask(hp):
         kind = hp.Choice("kind", ["plain", "broken"])

@@ -94,6 +94,8 @@ def recheck(
     callbacks: Any = None,  # noqa: ANN401 - or a function of hp
     preparation: Any = None,  # noqa: ANN401 - or a function of hp
     balanced: Any = None,  # noqa: ANN401 - or a function of hp
+    shuffle: Any = None,  # noqa: ANN401 - or a function of hp
+    class_weight: Any = None,  # noqa: ANN401 - or a function of hp
 ) -> Rechecked:
     """Train what a run decided between on new data, and say whether its choice still stands.
 
@@ -120,6 +122,8 @@ def recheck(
         callbacks: Likewise, where there were any.
         preparation: Likewise.
         balanced: Likewise.
+        shuffle: Likewise.
+        class_weight: Likewise, where there was one.
 
     Returns:
         Whether the choice stands, which columns have moved, and where record and page lie.
@@ -141,6 +145,8 @@ def recheck(
         "callbacks": callbacks,
         "preparation": preparation,
         "balanced": balanced,
+        "shuffle": shuffle,
+        "class_weight": class_weight,
     }
     decision = decided_in(path, {name: value for name, value in fit.items() if value is not None})
     if model is None and decision.needs_model:

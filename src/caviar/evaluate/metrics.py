@@ -7,8 +7,9 @@ fold with a single class has no ranking to judge.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 from sklearn.metrics import (
@@ -253,6 +254,36 @@ METRICS: tuple[Metric, ...] = (
 )
 
 
+KERAS_NAMES: Mapping[str, str] = MappingProxyType(
+    {
+        "acc": "accuracy",
+        "binary_accuracy": "accuracy",
+        "categorical_accuracy": "accuracy",
+        "sparse_categorical_accuracy": "accuracy",
+        "crossentropy": "log-loss",
+        "ce": "log-loss",
+        "binary_crossentropy": "log-loss",
+        "categorical_crossentropy": "log-loss",
+        "sparse_categorical_crossentropy": "log-loss",
+        "mean_absolute_error": "mae",
+        "mean_squared_error": "mse",
+        "root_mean_squared_error": "rmse",
+        "r2_score": "r2",
+    }
+)
+"""What Keras calls metrics of the table, where it has another name for them."""
+
+
+def metric_named(name: str) -> Metric | None:
+    """The metric that a name of the table, or one of Keras', means, in capitals or not; None if there is none.
+
+    >>> metric_named("mean_absolute_error").name, metric_named("AUC").name, metric_named("recall")
+    ('mae', 'auc', None)
+    """
+    plain = KERAS_NAMES.get(name.lower(), name.lower())
+    return next((metric for metric in METRICS if metric.name == plain), None)
+
+
 def default_metric(task: str) -> Metric:
     """The score that decides unless another is named: log-loss for classes, mean absolute error for values.
 
@@ -286,7 +317,7 @@ def metric_named(name: str) -> Metric:
 
 
 def find_metric(name: str, task: str) -> Metric:
-    """The metric of that name, if it can judge that task.
+    """The metric of that name, its own or Keras', if it can judge that task.
 
     Raises:
         OptionError: No metric has the name, or it does not fit the task.
@@ -294,9 +325,10 @@ def find_metric(name: str, task: str) -> Metric:
     >>> find_metric("auc", "multiclass").title
     'AUC'
     """
-    fitting = {metric.name: metric for metric in METRICS if task in metric.tasks}
-    if name not in fitting:
+    found = metric_named(name)
+    if found is None or task not in found.tasks:
+        fitting = [metric.name for metric in METRICS if task in metric.tasks]
         raise OptionError(
             f"Expected a metric that fits a {task} target, got {name!r}. Pass one of: {', '.join(fitting)}."
         )
-    return fitting[name]
+    return found

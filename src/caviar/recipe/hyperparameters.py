@@ -1,7 +1,7 @@
 """`hp`: what a builder asks for its numbers, with KerasTuner's names, default values and meanings."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from numbers import Integral, Real
@@ -67,6 +67,7 @@ class HyperParameters:
 
     values: dict[str, Any] = field(default_factory=dict)
     questions: dict[str, Question] = field(default_factory=dict, init=False, repr=False)
+    _preset: "Preset | None" = field(default=None, init=False, repr=False)
     _scopes: list[str] = field(default_factory=list, init=False, repr=False)
     _conditions: list[Condition] = field(default_factory=list, init=False, repr=False)
 
@@ -160,10 +161,13 @@ class HyperParameters:
     ) -> Any:  # noqa: ANN401
         """One of several texts, numbers, booleans or None; the first by default. Numbers stand on an axis.
 
+        A value that is listed twice is there once.
+
         Raises:
             ModelError: There is nothing to choose from, or the name was asked before and meant something else.
         """
-        listed = tuple(_plain(name, value) for value in values)
+        plain = [_plain(name, value) for value in values]
+        listed = tuple(value for _, value in dict.fromkeys((isinstance(one, bool), one) for one in plain))
         _require_choice(name, listed, ordered, default)
         numeric = all(isinstance(value, Real) and not isinstance(value, bool) for value in listed)
         question = Question(
@@ -195,6 +199,10 @@ class HyperParameters:
         """A value that is not searched."""
         plain = _plain(name, value)
         return self._answer(name, Question("fixed", plain, values=(plain,)), parent_name, parent_values)
+
+    def preset(self, preset: "Preset") -> None:
+        """Let questions that were said beforehand stand in place of those that are asked from now on."""
+        self._preset = preset
 
     @property
     def answers(self) -> dict[str, Any]:
@@ -257,6 +265,8 @@ class HyperParameters:
             with self.conditional_scope(parent_name, parent_values):
                 return self._answer(name, question, None, None)
         full = self._full(name)
+        if self._preset is not None:
+            question = self._preset.instead(full, question)
         asked = replace(question, conditions=tuple(self._conditions))
         self.questions[full] = merged(full, self.questions[full], asked) if full in self.questions else asked
         return self.values.setdefault(full, question.default) if self._hold(asked.conditions) else None
@@ -271,8 +281,48 @@ class HyperParameters:
         return "/".join((*self._scopes, name))
 
 
+@dataclass(frozen=True)
+class Preset:
+    """Questions said beforehand, as KerasTuner's tuners take them: they count in place of a builder's own.
+
+    Attributes:
+        questions: By full name.
+        tunes_others: Whether other questions are searched, or answered with their defaults.
+        allows_others: Whether there may be any.
+
+    >>> said, hp = HyperParameters(), HyperParameters()
+    >>> _ = said.Fixed("units", 8)
+    >>> hp.preset(Preset(said.questions))
+    >>> hp.Int("units", 16, 64)
+    8
+    """
+
+    questions: Mapping[str, Question]
+    tunes_others: bool = True
+    allows_others: bool = True
+
+    def instead(self, name: str, question: Question) -> Question:
+        """What is asked in place of a builder's question.
+
+        Raises:
+            ModelError: The builder may not ask it.
+        """
+        if name in self.questions:
+            return replace(self.questions[name], conditions=())
+        if not self.allows_others:
+            raise ModelError(
+                f"Expected a builder that asks for {', '.join(self.questions) or 'nothing'} alone, got {name!r} too. "
+                f"Allow new entries, or say it beforehand."
+            )
+        return (
+            question if self.tunes_others else Question("fixed", question.default, values=(question.default,))
+        )
+
+
 def merged(name: str, first: Question, again: Question) -> Question:
     """What a name means that is asked a second time: the same, where either of the two conditions holds.
+
+    Of two defaults the first one counts, as in KerasTuner: the second may depend on an earlier answer.
 
     >>> of_a = Question("int", 1, 1, 3, 1, conditions=(("kind", ("a",)),))
     >>> merged("units", of_a, replace(of_a, conditions=(("kind", ("b",)),))).conditions
@@ -281,9 +331,10 @@ def merged(name: str, first: Question, again: Question) -> Question:
     Raises:
         ModelError: The two ask for different things, or under conditions that cannot be said as one.
     """
+    again = replace(again, default=first.default)
     if replace(first, conditions=()) != replace(again, conditions=()):
         raise ModelError(
-            f"Expected {name!r} to be asked with the same bounds, values and default each time, "
+            f"Expected {name!r} to be asked with the same bounds and values each time, "
             f"got {_wording(first)} and {_wording(again)}. Give the second one a name of its own."
         )
     for one, other in ((first, again), (again, first)):
@@ -362,7 +413,8 @@ def _require_choice(name: str, values: Sequence[Any], ordered: bool | None, defa
         raise ModelError(f"Expected at least one value to choose from for {name!r}, got none. Give some.")
     if len(set(values)) < len(values):
         raise ModelError(
-            f"Expected different values to choose from for {name!r}, got {list(values)}. Give each one once."
+            f"Expected different values to choose from for {name!r}, got {list(values)}, of which Python takes two "
+            f"for one. Choose among numbers or booleans."
         )
     if default is not None and default not in values:
         raise ModelError(

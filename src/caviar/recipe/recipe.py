@@ -43,6 +43,7 @@ class Recipe:
         epochs: Most passes over the training rows.
         preparation: How the table becomes numbers.
         callbacks: Keras callbacks.
+        shuffle: Whether each epoch takes the training rows in a new order.
         rewrites: Changes to the built model, in order.
         ensemble: How many seeds are averaged.
         bootstrap: Whether each of them trains on rows that are drawn anew, with replacement.
@@ -53,6 +54,7 @@ class Recipe:
         given: Whether the loss sees the target as a person gave it, because it does not fit the model.
         class_weights: Whether training rows count the less, the more frequent their class is.
         class_costs: How much a training row of each class counts, beside others; empty for the same.
+        class_factors: What training rows of a class count, by its number, as `class_weight` in `fit`; 1 for others.
         class_errors: Share of the held-out rows of each class that were predicted wrong when the recipe was measured;
             empty where it was not, or for quantities.
         tunes_threshold: Whether the probability from which on class 1 is predicted is tuned.
@@ -73,6 +75,7 @@ class Recipe:
     epochs: int
     preparation: PreparationPlan
     callbacks: tuple[keras.callbacks.Callback, ...] = ()
+    shuffle: bool = True
     rewrites: tuple[Rewrite, ...] = ()
     ensemble: int = 1
     bootstrap: bool = False
@@ -83,6 +86,7 @@ class Recipe:
     given: bool = False
     class_weights: bool = False
     class_costs: tuple[float, ...] = ()
+    class_factors: tuple[tuple[int, float], ...] = ()
     class_errors: tuple[float, ...] = ()
     tunes_threshold: bool = False
     mixup: float = 0.0
@@ -110,6 +114,11 @@ class Recipe:
     def watches(self) -> bool:
         """Whether a callback looks at validation logs, so that it needs rows of its own."""
         return any(str(getattr(c, "monitor", "")).startswith("val_") for c in self.callbacks)
+
+    @property
+    def weighs_classes(self) -> bool:
+        """Whether training rows count by their class."""
+        return bool(self.class_weights or self.class_costs or self.class_factors)
 
     @property
     def parts(self) -> int:

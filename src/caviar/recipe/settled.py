@@ -9,13 +9,16 @@ import keras
 from caviar.errors import CaviarError, ModelError
 from caviar.population.template import call_builder, sketching
 from caviar.recipe.builder import Builder, build_of, call_with
+from caviar.recipe.class_weights import check_class_weight
 from caviar.recipe.hypermodel import passed_on
 from caviar.recipe.hyperparameters import HyperParameters
 from caviar.recipe.recipe import Recipe, Stage
 
 OfHp = Callable[[HyperParameters], Any]
-FIT_ARGUMENTS = ("batch_size", "epochs", "callbacks", "preparation", "balanced")
+FIT_ARGUMENTS = ("batch_size", "epochs", "callbacks", "preparation", "balanced", "shuffle", "class_weight")
 """What `Searched` knows beside the builder."""
+_PASSED = ("batch_size", "epochs", "callbacks", "shuffle", "class_weight")
+"""What of it a `HyperModel` gets."""
 SCALINGS = ("none", "standard", "robust", "quantile", "power")
 """What `preparation` may be."""
 
@@ -31,6 +34,9 @@ class Searched:
         callbacks: Keras callbacks, or a function of `hp`.
         preparation: How numeric inputs are scaled, one of `SCALINGS`, or a function of `hp`; None: as it is.
         balanced: Whether classes count the same, or a function of `hp`.
+        shuffle: Whether each epoch takes the rows in a new order, or a function of `hp`.
+        class_weight: What a training row counts by its class, as in `fit`, or a function of `hp`.
+        rows: Which of `ROWS` a `HyperModel` gets.
     """
 
     builder: Any
@@ -39,6 +45,9 @@ class Searched:
     callbacks: Any = ()
     preparation: str | OfHp | None = None
     balanced: bool | OfHp = False
+    shuffle: bool | OfHp = True
+    class_weight: Mapping[int, float] | OfHp | None = None
+    rows: tuple[str, ...] = ()
 
     def ask(self, hp: HyperParameters, n_inputs: int, n_outputs: int) -> None:
         """Ask `hp` for everything, as one trial would."""
@@ -87,6 +96,11 @@ class Searched:
             with sketching():
                 call_builder(lambda: call_with(self.build, n_inputs, base.n_outputs, hp))
         given = self._arguments(hp)
+        if given["class_weight"] and base.task not in {"binary", "multiclass"}:
+            raise ModelError(
+                f"Expected class_weight for a target of classes, got one of {base.task}. Leave it out, or say "
+                f"task='classification'."
+            )
         plan = base.preparation
         if given["preparation"] is not None:
             plan = plan.model_copy(update={"scaling": given["preparation"]})
@@ -100,6 +114,8 @@ class Searched:
             callbacks=tuple(given["callbacks"]),
             preparation=plan,
             class_weights=given["balanced"],
+            shuffle=given["shuffle"],
+            class_factors=tuple(sorted((given["class_weight"] or {}).items())),
             stages=tuple(
                 Stage(self.recipe(base, earlier, name, n_inputs), until) for earlier, until in stages
             ),
@@ -110,8 +126,8 @@ class Searched:
         given = {name: getattr(self, name) for name in FIT_ARGUMENTS}
         given = {name: _told(name, value, hp) if callable(value) else value for name, value in given.items()}
         if self.trains:
-            own = {name: given[name] for name in ("batch_size", "epochs", "callbacks")}
-            given |= passed_on(self.builder, hp, {**own, "callbacks": list(own["callbacks"])})
+            own = {name: given[name] for name in _PASSED}
+            given |= passed_on(self.builder, hp, {**own, "callbacks": list(own["callbacks"])}, self.rows)
         for name in ("batch_size", "epochs"):
             value = given[name]
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
@@ -119,6 +135,14 @@ class Searched:
                     f"Expected {name} to be a whole number of at least 1, got {value!r}. Correct it, or the function "
                     f"of hp that gives it."
                 )
+        if not isinstance(given["shuffle"], bool):
+            raise ModelError(
+                f"Expected shuffle to be True or False, got {given['shuffle']!r}. Correct it, or the function of hp "
+                f"that gives it."
+            )
+        check_class_weight(given["class_weight"])
+        if given["class_weight"] and given["balanced"]:
+            raise ModelError("Expected balanced or class_weight, got both. Leave one of them out.")
         if given["preparation"] is not None and given["preparation"] not in SCALINGS:
             raise ModelError(
                 f"Expected preparation to be one of {', '.join(SCALINGS)}, got {given['preparation']!r}. "

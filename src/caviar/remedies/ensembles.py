@@ -51,7 +51,7 @@ def blended(recipe: Recipe, *, others: tuple[str, ...]) -> Recipe:
     """Average the predictions with those of predictors that are no networks."""
     if recipe.blended_with:
         raise NotApplicable("its predictions are already averaged with those of others")
-    if recipe.class_weights or recipe.class_costs:
+    if recipe.weighs_classes:
         raise NotApplicable(
             "its classes count differently from their rows, and the other model would not know"
         )

@@ -96,7 +96,7 @@ def tuned_threshold(recipe: Recipe) -> Recipe:
 
 def _require_unweighted(recipe: Recipe) -> None:
     _require_classes(recipe)
-    if recipe.class_weights or recipe.class_costs:
+    if recipe.weighs_classes:
         raise NotApplicable("the classes are already weighted")
 
 

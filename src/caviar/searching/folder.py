@@ -25,6 +25,7 @@ from caviar.run.call import files, written
 from caviar.run.study import SearchRecord, TrialLine, alike
 from caviar.searching.starting import starts
 from caviar.searching.trials import Judge, Study, Winner, conclude, front, outcome, run
+from caviar.tune.grid import POINTS, whole_grid
 from caviar.tune.importance import importances
 from caviar.tune.journal import FILE, Journal
 from caviar.tune.last_round import first_of, with_last_round
@@ -61,7 +62,7 @@ def method_of(search: str, objectives: int, options: Mapping[str, Any]) -> Metho
 def search_in_folder(
     study: Study,
     method: Method,
-    trials: int,
+    trials: int | None,
     start: Any,  # noqa: ANN401
     options: Mapping[str, Any],
     storage: str | Path | None,
@@ -73,7 +74,7 @@ def search_in_folder(
     Args:
         study: What is searched.
         method: How.
-        trials: How many settings at most.
+        trials: How many settings at most; None for a whole grid.
         start: What they begin with.
         options: Further arguments of the method.
         storage: Where a copy for Optuna's tools is kept; where Optuna is asked, in the folder if not given.
@@ -104,7 +105,7 @@ def _search(
     first = [study.space.default()]
 
     def begin() -> Search:
-        return make_search(study, method, trials, first, options)
+        return make_search(study, method, most, first, options)
 
     try:
         begun = starts(
@@ -115,7 +116,8 @@ def _search(
             (before or {}).get("sources", {}),
         )
         first += [one.settings for one in begun]
-        going, plan = begin(), _plan(study, method.name, trials, first) | {"options": dict(options)}
+        most, options = _bounded(study, method, trials, first, options)
+        going, plan = begin(), _plan(study, method.name, most, first) | {"options": dict(options)}
         if method.parts == "change":
             _require_parts(study)
         if before is not None:
@@ -145,7 +147,7 @@ def _search(
     earlier = sum(line.seconds for line in lines)
     judge = None if study.apart is None else Judge(study, study.apart)
     try:
-        lines = run(study, going, lines, trials, judge)
+        lines = run(study, going, lines, most, judge)
     except KeyboardInterrupt:
         study.voice.say(f"  Stopped. {again[0].upper()}{again[1:]} goes on with it.")
         raise
@@ -155,6 +157,24 @@ def _search(
     study.folder.finish(record)
     write_search(study.folder.path, record, lines, study.space)
     return study.recipe(winner.line), record, study.folder.path, lines
+
+
+def _bounded(
+    study: Study,
+    method: Method,
+    trials: int | None,
+    start: Sequence[dict[str, Any]],
+    options: Mapping[str, Any],
+) -> tuple[int, Mapping[str, Any]]:
+    """How many trials there are at most, and the options: of a whole grid, where no number is given."""
+    if trials is not None:
+        return trials, options
+    if method.name != "grid":
+        raise OptionError(
+            f"Expected a number of trials for {method.name!r}, got None, which stands for a whole grid. Give one."
+        )
+    options = {"points": POINTS, **options}
+    return whole_grid(study.space, options["points"], start), options
 
 
 def make_search(
@@ -279,7 +299,10 @@ def told(searched: Searched, base: Recipe, defaults: Mapping[str, Any], n_inputs
     except NotImplementedError:  # a subclassed model knows no configuration
         layers = type(model).__name__
     callbacks = [(type(one).__name__, sorted(map(repr, vars(one).items()))) for one in recipe.callbacks]
-    arguments = (recipe.batch_size, recipe.epochs, callbacks, recipe.preparation, recipe.class_weights)
+    arguments = (
+        *(recipe.batch_size, recipe.epochs, callbacks, recipe.preparation, recipe.class_weights),
+        *(recipe.class_factors, recipe.shuffle),
+    )
     plain = re.sub(r"_\d+|0x[0-9a-f]+", "", f"{layers} {arguments}")  # numbers that Keras gives to names
     return hashlib.sha256(plain.encode()).hexdigest()
 

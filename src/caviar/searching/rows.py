@@ -17,7 +17,7 @@ def searched_rows(
     Args:
         dataset: All rows.
         folds: Folds of the cross-validation.
-        repeats: Repeats of it.
+        repeats: Repeats of it, or trainings beside the rows that are scored in place of folds.
         seed: Draws the folds.
         watched: So many of the last rows are scored in place of folds; none for folds.
         keep_apart: Whether a fifth of the others is kept apart, whole groups, every class, the last in time.
@@ -35,7 +35,7 @@ def searched_rows(
         whole = make_splits(dataset.of(rows), _APART, 1, seed)[-1]
         rows, apart = rows[whole.train], rows[whole.held_out]
     if watched:
-        return [Split(0, 0, rows, scored)], apart
+        return [Split(repeat, 0, rows, scored) for repeat in range(repeats)], apart
     splits = make_splits(dataset.of(rows) if keep_apart else dataset, folds, repeats, seed)
     if keep_apart:
         splits = [Split(one.repeat, one.fold, rows[one.train], rows[one.held_out]) for one in splits]

@@ -24,6 +24,7 @@ from caviar.population import devices
 from caviar.population.template import sketch
 from caviar.progress import Clock, Voice
 from caviar.recipe.builder import Builder, call_with, read_searched
+from caviar.recipe.hypermodel import ROWS
 from caviar.recipe.hyperparameters import HyperParameters
 from caviar.recipe.recipe import Recipe
 from caviar.recipe.settled import FIT_ARGUMENTS, Searched
@@ -143,7 +144,7 @@ class Tuned:
     @property
     def _rows(self) -> Dataset:
         bench = self._study.bench
-        return bench.dataset if len(bench.splits) > 1 else bench.dataset.of(bench.splits[0].train)
+        return bench.dataset if bench.shape[1] > 1 else bench.dataset.of(bench.splits[0].train)
 
 
 def tune(
@@ -151,7 +152,7 @@ def tune(
     x: Any,  # noqa: ANN401
     y: Any,  # noqa: ANN401
     *,
-    trials: int = TRIALS,
+    trials: int | None = TRIALS,
     search: str = "random",
     folds: int = FOLDS,
     repeats: int = 1,
@@ -160,6 +161,8 @@ def tune(
     batch_size: Any = 32,  # noqa: ANN401 - or a function of hp
     epochs: Any = 10,  # noqa: ANN401 - or a function of hp
     callbacks: Any = (),  # noqa: ANN401 - or a function of hp
+    shuffle: Any = True,  # noqa: ANN401 - or a function of hp
+    class_weight: Any = None,  # noqa: ANN401 - or a function of hp
     preparation: Any = None,  # noqa: ANN401 - or a function of hp
     balanced: Any = False,  # noqa: ANN401 - or a function of hp
     start: Any = (),  # noqa: ANN401 - see caviar.searching.starting
@@ -176,8 +179,9 @@ def tune(
     """Search a builder's settings with cross-validation; trials that differ only in numbers train as one population.
 
     A builder written for KerasTuner works as it is: it takes `hp` and asks for what is to be set; a `HyperModel` does
-    too. Batch size, epochs, callbacks, preparation and class weights may be functions of `hp` as well. The settings of
-    which nobody chose anything, the builder's defaults, are the first trial: what the winner is compared with.
+    too. Batch size, epochs, callbacks, shuffling, preparation and class weights may be functions of `hp` as well. The
+    settings of which nobody chose anything, the builder's defaults, are the first trial: what the winner is compared
+    with.
 
     Callbacks that watch `val_…` look at 20 % of a fold's training rows, never at the rows that are scored.
 
@@ -186,25 +190,28 @@ def tune(
             `"file.py:name"` of one or of a `HyperModel`'s class.
         x: Inputs (row, column), or of more axes, such as images (row, height, width, channel).
         y: Target, as `fit` would get it: (row,) or (row, column).
-        trials: How many settings are tried at most.
+        trials: How many settings are tried at most; None for a whole grid, with ten values of a number without steps.
         search: "random", "grid", "quasi", "coarse", "tpe", "gp", "cma" or "nsga". Or in parts, of which the best go
             on: "halving" and "hyperband" over epochs, "halving-folds" and "hyperband-folds" over folds, and "pbt"
             (population-based training); these keep a fifth of the rows apart, on which the winner is judged.
         folds: Folds of the cross-validation.
-        repeats: Repeats of it.
+        repeats: Repeats of it; beside validation rows, trainings of each trial, of which the mean counts.
         minutes: Bound on the time; none if not given.
         objective: The score that decides, with or without `val_`: "val_loss" (log-loss, RMSE or MAE), "val_accuracy",
-            "val_auc" …; several for a front of trials that no other one beats in all of them.
+            "val_auc" …, or as Keras calls it; several for a front of trials that no other one beats in all of them.
         batch_size: As in `fit`, or a function of `hp`.
         epochs: As in `fit`, or a function of `hp`.
         callbacks: As in `fit`, or a function of `hp`.
+        shuffle: Whether each epoch takes the rows in a new order, as in `fit`, or a function of `hp`.
+        class_weight: What a training row counts by its class, as in `fit`, or a function of `hp`.
         preparation: How inputs are scaled: "none", "standard", "robust", "quantile" or "power", or a function of `hp`.
         balanced: Whether classes count the same in training, or a function of `hp`.
         start: Settings that won elsewhere, the first trials: one or several of a dict of settings, what a search,
             `caviar improve` or a treatment returned, the folder of one, a recipe, or KerasTuner's `HyperParameters`.
             What the builder does not ask for is named, and left out.
         options: Further arguments of the search, such as `{"eta": 4}` for "halving".
-        validation_data: `(x, y)` as in `fit`: trials are trained on all rows and scored on these alone, not on folds.
+        validation_data: `(x, y)` or `(x, y, sample_weight)` as in `fit`: trials are trained on all rows and scored on
+            these alone, not on folds.
         validation_split: Share of the rows, from the end as in `fit`, that trials are scored on in place of folds.
         sample_weight: Weight of each row (row,).
         task: "classification" or "regression", where the target's numbers could be taken for the other.
@@ -232,14 +239,20 @@ def tune(
     clock, voice = Clock(minutes), Voice(quiet=not verbose)
     devices.start()
     builder = read_searched(build)
-    x, y, watched = _with_validation(x, y, validation_data, validation_split)
-    if watched and (repeats != 1 or sample_weight is not None):
-        raise OptionError(
-            "Expected neither repeats nor sample_weight beside validation rows, which are scored once and count the "
-            "same. Leave one of them out."
-        )
+    given_rows = (validation_data is not None, bool(validation_split), sample_weight is not None)
+    x, y, sample_weight, watched = _with_validation(x, y, sample_weight, validation_data, validation_split)
     dataset, _ = read_arrays(x, y, task, sample_weight)
-    searched = Searched(builder, batch_size, epochs, callbacks, preparation, balanced)
+    searched = Searched(
+        builder,
+        batch_size,
+        epochs,
+        callbacks,
+        preparation,
+        balanced,
+        shuffle,
+        class_weight,
+        tuple(name for name, is_given in zip(ROWS, given_rows, strict=True) if is_given),
+    )
     with keras_speaks_plainly(), clock.listening():
         inputs = dataset.features.shape[1]
         space = space_of(searched, inputs, dataset.n_outputs, voice.note)
@@ -280,21 +293,29 @@ def _is_plain(value: Any) -> bool:  # noqa: ANN401
 def _with_validation(
     x: Any,  # noqa: ANN401
     y: Any,  # noqa: ANN401
+    weight: Any,  # noqa: ANN401
     data: tuple[Any, ...] | None,
     share: float,
-) -> tuple[Any, Any, int]:
-    """All rows, those that are scored last, and how many these are; none where there are folds."""
+) -> tuple[Any, Any, Any, int]:
+    """All rows and their weights, those that are scored last, and how many these are; none where there are folds."""
     if data is None:
         if not 0 <= share < 1:
             raise OptionError(
                 f"Expected validation_split from 0 up to 1, got {share}. Give a share, such as 0.2."
             )
-        return x, y, len(x) - int(len(x) * (1 - share)) if share else 0
-    if not isinstance(data, (tuple, list)) or len(data) != 2 or np.shape(data[0])[1:] != np.shape(x)[1:]:
+        return x, y, weight, len(x) - int(len(x) * (1 - share)) if share else 0
+    is_rows = isinstance(data, (tuple, list)) and len(data) in {2, 3}
+    if not is_rows or np.shape(data[0])[1:] != np.shape(x)[1:]:
         raise OptionError(
-            "Expected validation_data as (x, y) with the columns of x, got something else. Pass such arrays."
+            "Expected validation_data as (x, y) or (x, y, sample_weight), with the columns of x, got something else. "
+            "Pass such arrays."
         )
-    return np.concatenate([x, data[0]]), np.concatenate([y, data[1]]), len(data[0])
+    weights = [weight, data[2] if len(data) == 3 else None]
+    if any(one is not None for one in weights):
+        lengths = (len(x), len(data[0]))
+        weights = [np.ones(n) if one is None else one for n, one in zip(lengths, weights, strict=True)]
+        weight = np.concatenate(weights)
+    return np.concatenate([x, data[0]]), np.concatenate([y, data[1]]), weight, len(data[0])
 
 
 def _default(searched: Searched, n_inputs: int, n_outputs: int) -> Any:  # noqa: ANN401

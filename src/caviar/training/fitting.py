@@ -12,6 +12,7 @@ from caviar.population.glance import sketched
 from caviar.population.job import Job, Seat, Trained
 from caviar.population.probed import seldom_enough
 from caviar.population.template import Build
+from caviar.recipe.class_weights import weights_by_class
 from caviar.recipe.heads import (
     Link,
     given_target,
@@ -121,8 +122,8 @@ def make_fitting(
         y = np.stack([network_target(model, t, dataset.task, n_classes, row) for t in targets])
     rows = max((len(seat.scored) for seat in seats), default=0)
     weight = None if dataset.weight is None else dataset.weight.astype(np.float32)[None]
-    if recipe.class_weights or recipe.class_costs:
-        weight = _by_class(dataset, seats, recipe.class_costs)
+    if recipe.weighs_classes:
+        weight = _by_class(dataset, seats, recipe)
         seats = [replace(seat, weights=seat.split) for seat in seats]
     job = Job(
         build=build,
@@ -137,6 +138,7 @@ def make_fitting(
         validation_batch_size=min(max(rows, 1), _ONE_BATCH),
         ask_fit=ask_fit,
         look=look,
+        shuffle=recipe.shuffle,
     )
     if probe:
         job = replace(job, probe=seldom_enough([job]))
@@ -161,6 +163,7 @@ def _earlier(recipe: Recipe, job: Job, n_inputs: int, n_outputs: int) -> tuple[J
                 look=None,
                 batch_size=stage.recipe.batch_size,
                 callbacks=stage.recipe.callbacks,
+                shuffle=stage.recipe.shuffle,
                 initial_epoch=jobs[-1].epochs if jobs else 0,
                 epochs=stage.until,
                 ask=False,
@@ -170,15 +173,20 @@ def _earlier(recipe: Recipe, job: Job, n_inputs: int, n_outputs: int) -> tuple[J
     return tuple(jobs)
 
 
-def _by_class(dataset: Dataset, seats: Sequence[Seat], costs: Sequence[float]) -> np.ndarray:
-    """Weights (split, row) by class: of given proportions, or, where none are given, so that classes count the same.
+def _by_class(dataset: Dataset, seats: Sequence[Seat], recipe: Recipe) -> np.ndarray:
+    """Weights (split, row) by class: as given, of given proportions, or so that classes count the same.
 
-    The rows that a split trains on count one on average. As with `class_weight` in `fit`, rows that are watched or
-    scored keep their weight.
+    But for weights as given, the rows that a split trains on count one on average. As with `class_weight` in `fit`,
+    rows that are watched or scored keep their weight.
     """
     own = np.ones(dataset.n_rows) if dataset.weight is None else dataset.weight
     weights = np.tile(own, (max(seat.split for seat in seats) + 1, 1))
+    costs = recipe.class_costs
     for split, rows in {seat.split: seat.fit for seat in seats}.items():
+        if recipe.class_factors:
+            given = dataset.target if dataset.given is None else dataset.given
+            weights[split, rows] *= weights_by_class(given[rows], dict(recipe.class_factors))
+            continue
         totals = np.bincount(dataset.target[rows], weights=own[rows], minlength=len(dataset.schema.classes))
         there = totals > 0
         share = np.asarray(costs) if len(costs) else np.where(there, 1 / np.where(there, totals, 1), 0)

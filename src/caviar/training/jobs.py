@@ -17,10 +17,10 @@ from caviar.errors import OptionError
 from caviar.population.job import Job, Seat
 from caviar.population.probed import seldom_enough
 from caviar.population.source import Batches
+from caviar.recipe.class_weights import check_class_weight
 from caviar.training import recorders
 from caviar.training.rows import (
     Rows,
-    check_class_weight,
     class_weights,
     is_dataset,
     labels,

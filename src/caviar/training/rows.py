@@ -1,9 +1,7 @@
 """The arrays that a call of `fit` gives: read, checked, and put after one another."""
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from numbers import Integral, Real
 from typing import Any
 
 import keras
@@ -12,6 +10,7 @@ import numpy as np
 from caviar.errors import OptionError
 from caviar.population import devices, memory
 from caviar.population.source import Batches, Joined, Ranges, good_block, is_sliced, leaves, narrow, row_bytes
+from caviar.recipe.class_weights import weights_by_class
 
 
 @dataclass(frozen=True, eq=False)
@@ -279,22 +278,6 @@ def labels(rows: Rows) -> np.ndarray | None:
     return found if len(found) == rows.count and (found == np.rint(found)).all() else None
 
 
-def check_class_weight(class_weight: Any) -> None:  # noqa: ANN401
-    """Refuse what is no dict of class and weight.
-
-    Raises:
-        OptionError: It is none.
-    """
-    if class_weight is None:
-        return
-    if not isinstance(class_weight, Mapping) or not all(
-        isinstance(c, Integral) and isinstance(w, Real) and math.isfinite(w) for c, w in class_weight.items()
-    ):
-        raise OptionError(
-            f"Expected class_weight to be a dict of class and number, got {class_weight!r}. Write {{0: 1.0, 1: 5.0}}."
-        )
-
-
 def class_weights(rows: Rows, class_weight: Mapping[int, float]) -> np.ndarray:
     """Weights of rows by their class, as Keras gives them: 1 for a class without."""
     target = (
@@ -304,15 +287,7 @@ def class_weights(rows: Rows, class_weight: Mapping[int, float]) -> np.ndarray:
     )
     if len(target) != 1:
         raise OptionError("Expected one output with class_weight, got several. Use sample_weight instead.")
-    classes = (
-        target[0].argmax(-1) if target[0].ndim > 1 and target[0].shape[-1] > 1 else target[0].reshape(-1)
-    )
-    if not np.isfinite(np.asarray(classes)).all():
-        raise OptionError(
-            "Expected targets to be classes where class_weight is given, got some that are missing. Fill them in or "
-            "leave these rows out."
-        )
-    weight = np.array([class_weight.get(int(c), 1.0) for c in classes], np.float32)
+    weight = weights_by_class(np.asarray(target[0]), class_weight)
     if rows.weight is not None:  # weights of the rows to watch
         weight[rows.validation] = rows.weight[rows.validation]
     return weight

@@ -1,14 +1,26 @@
 """Grid search: every combination of evenly spread values."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from itertools import chain
 from typing import Any
 
 from caviar.errors import OptionError
 from caviar.tune.search import Candidate, Generations, Plan, Settings, settled
 from caviar.tune.space import Space
 
+POINTS = 10
+"""Values of a number without steps in a whole grid: as many as KerasTuner takes."""
+_MOST = 100_000
 
-def grid_search(space: Space, trials: int, seed: int = 0, start: Sequence[Settings] = ()) -> Generations:  # noqa: ARG001
+
+def grid_search(
+    space: Space,
+    trials: int,
+    seed: int = 0,  # noqa: ARG001
+    start: Sequence[Settings] = (),
+    *,
+    points: int | None = None,
+) -> Generations:
     """Asks for every combination of as many values per number as the trials allow.
 
     Choices without an order take part with all their values. Numbers share what is left: all get the same count of
@@ -19,16 +31,22 @@ def grid_search(space: Space, trials: int, seed: int = 0, start: Sequence[Settin
         trials: How many candidates at most.
         seed: Of no effect: a grid leaves nothing to chance.
         start: Settings that come first; what they leave out is set to defaults.
+        points: Values of a number without steps, beside all others: the grid is then a whole one, defaults first, the
+            last parameter's values changing fastest, and ends after so many trials, as KerasTuner's does.
 
     >>> from caviar.tune.space import discover
     >>> space = discover(lambda hp: (hp.Int("layers", 1, 9), hp.Boolean("norm")))
     >>> [tuple(one.settings.values()) for one in grid_search(space, 6).ask(10)]
     [(1, False), (1, True), (5, False), (5, True), (9, False), (9, True)]
+    >>> [tuple(one.settings.values()) for one in grid_search(space, 3, points=POINTS).ask(10)]
+    [(1, False), (1, True), (2, False)]
 
     Raises:
         OptionError: The trials do not suffice for the values of all choices, or `start` does not fit.
     """
     first = settled(space, trials, start)
+    if points is not None:
+        return Generations(_plan(space, trials, first, _whole(space, points)))
     least = _count(space, [1] * len(space.parameters)) + len(first)
     if least > trials:
         beside = " beside the settings to start with" if first else ""
@@ -36,11 +54,50 @@ def grid_search(space: Space, trials: int, seed: int = 0, start: Sequence[Settin
             f"Expected at least {least} trials for a grid over all choices{beside}, got {trials}. Allow more, or "
             f"search at random."
         )
-    return Generations(_plan(space, first, _grids(space, trials - len(first))))
+    return Generations(_plan(space, trials, first, _grids(space, trials - len(first))))
 
 
-def _plan(space: Space, start: list[dict], grids: list[list[Any]]) -> Plan:
-    different = {space.key(one): one for one in (*start, *space.every(grids))}
+def whole_grid(space: Space, points: int, start: Sequence[Settings]) -> int:
+    """How many trials a whole grid takes, with the settings to start with.
+
+    >>> from caviar.tune.space import discover
+    >>> whole_grid(discover(lambda hp: (hp.Float("rate", 0.1, 1.0), hp.Boolean("norm"))), 10, [])
+    20
+
+    Raises:
+        OptionError: Nobody could train so many.
+    """
+    grids = _whole(space, points)
+    count = space.count(grids)
+    if count > _MOST:
+        raise OptionError(
+            f"Expected a grid of at most {_MOST:,} combinations, got {count:,}. Bound the trials, or ask in larger "
+            f"steps."
+        )
+    values = dict(zip(space.names, grids, strict=True))
+    return count + sum(
+        any(value not in values[name] for name, value in one.items()) for one in map(space.settle, start)
+    )
+
+
+def _whole(space: Space, points: int) -> list[list[Any]]:
+    """All values of each parameter, and so many of a number without steps; the default first."""
+    values = [
+        one.grid(points) if one.points is None or not one.is_even else list(one.points)
+        for one in space.parameters
+    ]
+    return [
+        [one.question.default, *(value for value in some if value != one.question.default)]
+        for one, some in zip(space.parameters, values, strict=True)
+    ]
+
+
+def _plan(space: Space, trials: int, start: list[dict], grids: list[list[Any]]) -> Plan:
+    different: dict[Hashable, dict[str, Any]] = {}
+    for one in chain(start, space.every(grids)):
+        different.setdefault(space.key(one), one)
+        if len(different) == trials:
+            break
     yield [Candidate(number, settings) for number, settings in enumerate(different.values())]
 
 
