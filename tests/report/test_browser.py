@@ -6,8 +6,13 @@ import pytest
 
 from caviar.report.lesson import write_lesson_page
 from caviar.report.page import write_report
+from caviar.report.search import write_search
 from caviar.run.lesson import LessonRecord, LineFigure, QuestionLine, Series
+from caviar.run.study import TrialLine
+from caviar.tune.draws import random_search
+from caviar.tune.space import discover
 from tests.report.fake_run import HOSTILE, RECORDS, full_record, named_record, save_run
+from tests.report.test_search_page import RECORD
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
@@ -97,6 +102,34 @@ def test_script_that_somehow_got_in_is_stopped_by_the_policy(browser, tmp_path, 
         assert visit.page.evaluate("window.hacked") is None
         assert any("Content Security Policy" in complaint for complaint in visit.complaints)
         assert visit.drawn() == 7
+
+
+def test_a_searchs_page_draws_its_front_and_the_settings_behind_the_line_once_it_is_opened(browser, tmp_path):
+    def many(hp):
+        hp.Float("momentum", 0.5, 0.999, sampling="reverse_log")
+        for number in range(13):
+            hp.Float(f"<b>number_{number}</b>", 0.0, 1.0)
+
+    lines = [
+        TrialLine(
+            number=one.number,
+            settings=one.settings,
+            score=[one.settings["momentum"], 1 - one.number % 5 / 5],
+            fold_scores=[[0.0]],
+            generation=0,
+            place=0,
+            seconds=1.0,
+        )
+        for one in random_search(discover(many), 40).ask(40)
+    ]
+    best = min(lines, key=lambda line: line.score[0])
+    changed = {"objectives": ["log-loss", "brier"], "front": [best.number, 4], "best": best.number}
+    path = write_search(tmp_path, RECORD.model_copy(update=changed), lines, discover(many))
+    with Visit(browser, path) as visit:
+        assert visit.drawn() == visit.page.locator(".canvas").count() - 2
+        visit.page.get_by_text("2 more settings").click()
+        assert visit.drawn() == visit.page.locator(".canvas").count() == 14 + 3
+        assert visit.complaints == []
 
 
 def test_the_selector_shows_the_recipe_that_was_picked(browser, report):
