@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 import keras
 
 from caviar.errors import OptionError
-from caviar.evaluate.metrics import METRICS, metric_named
+from caviar.evaluate.metrics import METRICS, metric_meant
 from caviar.recipe.builder import call_with
 from caviar.recipe.hypermodel import HyperModel
 from caviar.recipe.hyperparameters import HyperParameters, Preset
@@ -315,7 +315,7 @@ def _name(objective: Any) -> Any:  # noqa: ANN401
         return None
     name = str(getattr(objective, "name", objective))
     plain = name.removeprefix("val_")
-    known = plain == "loss" or metric_named(plain) is not None
+    known = plain == "loss" or metric_meant(plain) is not None
     if known and plain == name:
         raise OptionError(
             f"Expected an objective of held-out rows, got {name!r}, which is that of the training rows: the best "
@@ -326,7 +326,7 @@ def _name(objective: Any) -> Any:  # noqa: ANN401
             f"Expected one of val_loss, {', '.join(f'val_{metric.name}' for metric in METRICS)}, or Keras' names of "
             f"these, got {name!r}, of which neither score nor direction is known. Name one of them."
         )
-    metric = metric_named(plain)
+    metric = metric_meant(plain)
     right = "max" if metric is not None and metric.higher_is_better else "min"
     if getattr(objective, "direction", right) != right:
         raise OptionError(

@@ -12,7 +12,7 @@ from caviar.evaluate.metrics import (
     METRICS,
     default_metric,
     find_metric,
-    metric_named,
+    metric_meant,
     shown_metrics,
 )
 
@@ -173,9 +173,9 @@ def test_a_metric_of_another_task_is_refused_with_those_that_fit():
 
 def test_keras_names_mean_metrics_of_the_table_that_keras_knows_too():
     for name, ours in KERAS_NAMES.items():
-        assert metric_named(name).name == metric_named(name.upper()).name == ours
+        assert metric_meant(name).name == metric_meant(name.upper()).name == ours
         assert name not in {metric.name for metric in METRICS}
-    assert metric_named("mean_absolute_percentage_error") is None
+    assert metric_meant("mean_absolute_percentage_error") is None
 
 
 @pytest.mark.parametrize("name", ["mean_absolute_error", "mean_squared_error", "root_mean_squared_error"])

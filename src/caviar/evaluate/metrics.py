@@ -274,10 +274,10 @@ KERAS_NAMES: Mapping[str, str] = MappingProxyType(
 """What Keras calls metrics of the table, where it has another name for them."""
 
 
-def metric_named(name: str) -> Metric | None:
+def metric_meant(name: str) -> Metric | None:
     """The metric that a name of the table, or one of Keras', means, in capitals or not; None if there is none.
 
-    >>> metric_named("mean_absolute_error").name, metric_named("AUC").name, metric_named("recall")
+    >>> metric_meant("mean_absolute_error").name, metric_meant("AUC").name, metric_meant("recall")
     ('mae', 'auc', None)
     """
     plain = KERAS_NAMES.get(name.lower(), name.lower())
@@ -325,7 +325,7 @@ def find_metric(name: str, task: str) -> Metric:
     >>> find_metric("auc", "multiclass").title
     'AUC'
     """
-    found = metric_named(name)
+    found = metric_meant(name)
     if found is None or task not in found.tasks:
         fitting = [metric.name for metric in METRICS if task in metric.tasks]
         raise OptionError(

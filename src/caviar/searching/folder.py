@@ -94,7 +94,7 @@ def search_in_folder(
 def _search(
     study: Study,
     method: Method,
-    trials: int,
+    trials: int | None,
     start: Any,  # noqa: ANN401
     options: Mapping[str, Any],
     storage: str | Path | None,
@@ -152,7 +152,7 @@ def _search(
         study.voice.say(f"  Stopped. {again[0].upper()}{again[1:]} goes on with it.")
         raise
     winner = conclude(study, lines, judge)
-    drawn = _drawn(study, method, trials, lines)
+    drawn = _drawn(study, method, most, lines)
     record = _recorded(study, method.name, winner, lines, drawn, earlier)
     study.folder.finish(record)
     write_search(study.folder.path, record, lines, study.space)
