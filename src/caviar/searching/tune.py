@@ -52,7 +52,7 @@ class Tuned:
     """What a search came to.
 
     Attributes:
-        best: The recipe of the best trial.
+        best: The recipe of the best trial; its `hyperparameters` are the settings.
         record: All that may be said of it, as `result.json` in the folder holds it.
         path: Folder that holds all trials, their predictions and curves.
         lines: All trials.
