@@ -1,9 +1,15 @@
 """A script written for KerasTuner runs with one import changed: what its getting-started guide calls, on other data.
 
-What it calls: `RandomSearch`, `GridSearch`, `BayesianOptimization`, `Objective`, `HyperModel`, `hp.Int`, `hp.Float`
-with `sampling="log"`, `hp.Choice`, `hp.Boolean`, `search_space_summary`, `search` with validation data,
-`get_best_models`, `get_best_hyperparameters`, `results_summary`, and a `fit` of one's own. Its images stand in
+What it calls: `RandomSearch` with several executions per trial, `GridSearch`, `BayesianOptimization`, `Objective` by
+Keras' names of metrics, `HyperModel`, `hp.Int`, `hp.Float` with `sampling="log"`, `hp.Choice`, `hp.Boolean`,
+`search_space_summary`, `search` with validation data, `get_best_models`, `get_best_hyperparameters`, `results_summary`,
+a `fit` of one's own that sets batch size, epochs, callbacks, `shuffle` or `class_weight` and returns what `model.fit`
+gives; and, of the guide on tailoring a space, `hyperparameters` and `tune_new_entries`. Its images stand in
 `test_images.py`.
+
+What of it is refused on purpose, in a sentence: a `fit` that scales x, trains in a loop of its own or returns a score
+of its own; `run_trial`, where a tuner is subclassed; `keras_tuner.applications`; and objectives that are not in the
+table of scores, such as a metric of one's own.
 """
 
 import numpy as np
@@ -124,7 +130,7 @@ class Linear(keras_tuner.HyperModel):
         super().__init__()
         self.ask = ask
 
-    def build(self, hp):  # noqa: ARG002
+    def build(self, hp):
         model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(3, "softmax")])
         model.compile(keras.optimizers.Adam(0.05), "sparse_categorical_crossentropy")
         return model
@@ -285,6 +291,63 @@ def test_an_objective_has_the_name_that_keras_gives_it(name, direction, ours):
 def test_what_cannot_be_carried_out_is_said_in_a_sentence(wrong, words):
     with pytest.raises(CaviarError, match=words):
         wrong()
+
+
+# ruff: noqa: ARG002 - in the signatures of the guide
+class Normalizes(MyHyperModel):
+    def fit(self, hp, model, x, y, **kwargs):
+        if hp.Boolean("normalize"):
+            x = keras.layers.Normalization()(x)
+        return model.fit(x, y, **kwargs)
+
+
+class Loops(MyHyperModel):
+    def fit(self, hp, model, x, y, validation_data, callbacks=None, **kwargs):
+        for start in range(0, len(x), hp.Int("batch_size", 32, 128, step=32)):
+            model.train_on_batch(x[start : start + 32], y[start : start + 32])
+
+
+class Scores(MyHyperModel):
+    def fit(self, hp, model, x, y, validation_data, **kwargs):
+        model.fit(x, y, **kwargs)
+        return float(np.mean(np.abs(model.predict(validation_data[0]) - validation_data[1])))
+
+
+class BestEpoch(MyHyperModel):
+    def fit(self, hp, model, *args, **kwargs):
+        return min(model.fit(*args, **kwargs).history["val_loss"])
+
+
+class RunsTrials(keras_tuner.RandomSearch):
+    def run_trial(self, trial, *args, **kwargs):
+        return 0.5
+
+
+def searched(tuner):
+    tuner.search(X, Y, validation_data=(X_VAL, Y_VAL), verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: searched(keras_tuner.RandomSearch(Normalizes())), "layers that scale x"),
+        (lambda: searched(keras_tuner.RandomSearch(Loops())), "computes with x itself"),
+        (lambda: searched(keras_tuner.RandomSearch(Scores())), "uses model.predict"),
+        (lambda: searched(keras_tuner.RandomSearch(BestEpoch())), "computes with the history"),
+        (lambda: RunsTrials(build_model, "val_loss"), "run_trial"),
+        (lambda: keras_tuner.applications.HyperResNet, "keras.applications"),
+        (lambda: keras_tuner.Tuner, "RandomSearch"),
+        (
+            lambda: keras_tuner.RandomSearch(build_model, keras_tuner.Objective("val_custom_metric", "min")),
+            "'val_custom_metric', of which neither score nor direction is known",
+        ),
+    ],
+)
+def test_what_the_guide_does_by_itself_is_refused_in_a_sentence(call, words):
+    with pytest.raises(CaviarError, match=words) as told:
+        call()
+    assert str(told.value).startswith("Expected ")
+    assert "\n" not in str(told.value)
 
 
 @pytest.mark.thorough

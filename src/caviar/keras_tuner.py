@@ -113,6 +113,8 @@ class _Tuner:
     ) -> None:
         if others:
             _refuse(next(iter(others)), "is not carried out here")
+        if hasattr(self, "run_trial"):
+            _refuse("a run_trial of its own", "would train by itself what trains as one population here")
         if max_consecutive_failed_trials != _FAILURES:
             _refuse(
                 "max_consecutive_failed_trials", "does not end a search here: it goes on with other settings"
@@ -297,6 +299,20 @@ def _fit_arguments(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str
     if given.get("verbose") == "auto":
         del given["verbose"]
     return given
+
+
+_ABSENT = {
+    "applications": "Write a builder that asks hp for the settings of a network of keras.applications",
+    "Tuner": "Take RandomSearch, GridSearch, BayesianOptimization or Hyperband",
+    "Oracle": "Take RandomSearch, GridSearch, BayesianOptimization or Hyperband",
+    "SklearnTuner": "Take scikit-learn's own searches for models that are no networks",
+}
+
+
+def __getattr__(name: str) -> NoReturn:
+    if name in _ABSENT:
+        raise OptionError(f"Expected what caviar.keras_tuner carries out, got {name}. {_ABSENT[name]}.")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def _say(lines: Sequence[str]) -> None:

@@ -6,14 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import settings
 
 from caviar.data.dataset import Dataset
 from caviar.data.schema import Column, Schema
-
-# Machines that run tests are shared: how long one example takes says nothing about the code.
-settings.register_profile("shared machine", deadline=None)
-settings.load_profile("shared machine")
 
 
 @pytest.fixture

@@ -194,7 +194,9 @@ def test_what_cannot_be_searched_is_one_sentence():
         discover(HyperParameters.__repr__)
     with pytest.raises(ModelError, match=r"^Expected the lower bound of 'units' .+\.$"):
         discover(lambda hp: hp.Int("units", 8, 4))
-    with pytest.raises(ModelError, match=r"^Expected 'units' to be asked with the same bounds, .+\.$"):
+    with pytest.raises(
+        ModelError, match=r"^Expected 'units' to be asked with the same bounds and values .+\.$"
+    ):
         discover(lambda hp: hp.Int("units", 8, 16 if hp.Boolean("wide") else 12))
 
 
