@@ -13,6 +13,10 @@ class ModelError(CaviarError):
     """The model builder failed or returned something that cannot be trained."""
 
 
+class NoPopulationError(ModelError):
+    """A person's code does, whatever it is set to, what cannot be carried out for a population."""
+
+
 class OptionError(CaviarError):
     """An option is unknown, out of range, or contradicts another one."""
 

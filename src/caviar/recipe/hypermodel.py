@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 import keras
 
-from caviar.errors import ModelError
+from caviar.errors import NoPopulationError
 from caviar.population.template import first_line
 from caviar.recipe.hyperparameters import HyperParameters
 
@@ -100,7 +100,7 @@ def passed_on(
         rows: Which of `ROWS` were given.
 
     Raises:
-        ModelError: It does something else than passing arguments on, so that it cannot be carried out for a population.
+        NoPopulationError: It does something else than that, so that it cannot be carried out for a population.
     """
     stand_in = _StandIn()
     x, y = _Untouched("x"), _Untouched("y")
@@ -109,7 +109,7 @@ def passed_on(
         passed["validation_data"] = (_Untouched("validation_data"), _Untouched("validation_data"))
     try:
         returned = _called(model.fit, (hp, stand_in, x, y), {**given, **passed})
-    except ModelError:
+    except NoPopulationError:
         raise
     except Exception as error:  # anybody's code
         raise _refusal(f"it raised {type(error).__name__}: {first_line(error).rstrip('.')}") from error
@@ -166,9 +166,9 @@ def _same(arrived: Any, given: Any) -> bool:  # noqa: ANN401
     return arrived is given or (given is None and isinstance(arrived, float) and arrived == 0)
 
 
-def _refusal(why: str) -> ModelError:
+def _refusal(why: str) -> NoPopulationError:
     *others, last = _MEANT
-    return ModelError(
+    return NoPopulationError(
         f"Expected the fit of a HyperModel to call model.fit once, with what it gets and {', '.join(others)} or {last} "
         f"of its own, but {why}. Say the rest in build, such as layers that scale x, or give it to caviar.tune, such "
         f"as preparation."

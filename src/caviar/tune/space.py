@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from caviar.errors import ModelError, OptionError, RunError
+from caviar.errors import ModelError, NoPopulationError, OptionError, RunError
 from caviar.recipe.hyperparameters import HyperParameters, Question, merged
 from caviar.tune.hidden import Call, conditioned
 from caviar.tune.parameter import Parameter
@@ -260,6 +260,7 @@ def discover(
 
     Raises:
         ModelError: The builder fails with its defaults, or asks one name with different meanings.
+        NoPopulationError: The `fit` of a `HyperModel` does something of its own.
         OptionError: It asks for nothing.
     """
     found: dict[str, Question] = {}
@@ -297,6 +298,8 @@ def _asked(
     hp = HyperParameters(dict(values))
     try:
         ask(hp)
+    except NoPopulationError:
+        raise
     except Exception as error:  # a builder is anybody's code
         if values:
             return hp, str(error) if isinstance(error, ModelError) else f"{type(error).__name__}: {error}"
