@@ -146,7 +146,8 @@ def _called(fit: Callable[..., Any], first: tuple[Any, ...], given: Mapping[str,
     takes_all = any(one.kind is one.VAR_KEYWORD for one in own.values())
     named = {name: value for name, value in given.items() if takes_all or name in own}
     for name, one in own.items():
-        if name in _MEANT and one.default is not one.empty and given[name] == _MEANT[name]:
+        usual = name in _MEANT and name in named and named[name] == _MEANT[name]
+        if usual and one.default is not one.empty:
             del named[name]
         elif name in ROWS and one.default is one.empty:
             named.setdefault(name, None)
