@@ -166,7 +166,8 @@ def test_a_space_is_told_and_read_back():
 def test_every_figure_is_a_function_of_a_result_or_of_its_folder(tmp_path):
     folder = StudyFolder(tmp_path / "study")
     folder.path.mkdir()
-    folder.begin({"space": SPACE.describe()})
+    plan = {"search": "random", "trials": 80, "seed": 0, "objectives": ["log-loss"], "start": [{}]}
+    folder.begin(plan | {"space": SPACE.describe()})
     folder.add(FOUND.lines, np.zeros((80, 1, 1, 1)), {}, 0)
     with pytest.raises(RunError, match="resume"):
         plots.history(folder.path)
