@@ -79,6 +79,16 @@ def test_a_score_equals_the_published_one(name, task, weighted):
     assert find_metric(name, task).score(target, prediction, weight) == pytest.approx(expected)
 
 
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 4)), min_size=2, max_size=40))
+def test_auc_counts_ties_as_scikit_learn_does(rows):
+    truth, said = np.array([one for one, _ in rows]), np.array([place for _, place in rows]) / 4
+    score = find_metric("auc", "binary").score(truth.astype(int), np.column_stack([1 - said, said]), None)
+    if truth.all() or not truth.any():
+        assert np.isnan(score)
+    else:
+        assert score == pytest.approx(published.roc_auc_score(truth, said), abs=1e-12)
+
+
 @pytest.mark.parametrize(("metric", "task"), pairs())
 def test_a_row_that_weighs_two_counts_like_two_rows(metric, task):
     target, prediction, _ = example(task)

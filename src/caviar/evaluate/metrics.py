@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
+from scipy.stats import rankdata
 from sklearn.metrics import (
     accuracy_score,
     average_precision_score,
@@ -153,6 +154,15 @@ def _ranking(binary_score: Callable[..., float]) -> Score:
     return _defined_or_nan(score)
 
 
+def _area(truth: np.ndarray, score: np.ndarray, sample_weight: np.ndarray | None) -> float:
+    # As scikit-learn's, which takes ten times as long to look at its arguments; a search asks ten thousand times.
+    if sample_weight is not None:
+        return roc_auc_score(truth, score, sample_weight=sample_weight)
+    ones = int(truth.sum())
+    won = float(rankdata(score)[truth].sum()) - ones * (ones + 1) / 2  # of pairs (Mann and Whitney)
+    return won / (ones * (len(truth) - ones))
+
+
 @_defined_or_nan
 def _accuracy(target: np.ndarray, prediction: np.ndarray, weight: np.ndarray | None) -> float:
     return accuracy_score(target, prediction.argmax(axis=1), sample_weight=weight)
@@ -208,7 +218,7 @@ METRICS: tuple[Metric, ...] = (
         score=_mean_of(brier_losses),
         row_losses=brier_losses,
     ),
-    Metric("auc", "AUC", higher_is_better=True, tasks=CLASSIFICATION, score=_ranking(roc_auc_score)),
+    Metric("auc", "AUC", higher_is_better=True, tasks=CLASSIFICATION, score=_ranking(_area)),
     Metric(
         "average-precision",
         "average precision",

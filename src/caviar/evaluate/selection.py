@@ -81,8 +81,7 @@ def corrected_winner_by_score(
 
     Args:
         score: `(recipe, rows) -> score` of that recipe's out-of-fold predictions on those rows (a row may
-        occur more
-            than once); NaN where it is undefined.
+            occur more than once); NaN where it is undefined.
         n_recipes: How many recipes there were to choose from.
         n_rows: Rows of the table.
         higher_is_better: Whether more of the score is better.

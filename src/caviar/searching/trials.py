@@ -536,6 +536,7 @@ def _corrected(study: Study, done: Sequence[TrialLine]) -> Estimate:
     """The best score after correcting for the choice (BBC-CV over the out-of-fold predictions)."""
     if study.bench.metric.row_losses is not None:
         return _chosen(study, np.stack([row_losses(study, line) for line in done]))
+    study.voice.say("  The choice is repeated on drawn rows, to correct the best score for it.")
     return _chosen_by_score(study, done, None)
 
 
