@@ -87,14 +87,14 @@ class Told(Clock):
         return self.seconds
 
 
-def time_left(minutes: float | None = None, trials: int = 64, share: float = 1.0) -> list[str]:
+def time_left(minutes: float | None = None, trials: int = 64) -> list[str]:
     """What is said after each generation of 16, of which the first takes 200 seconds and the others 30."""
     clock, lines, heard = Told(minutes), [], []
     own = Portions(Generations(plan()), clock, Voice(quiet=True), trials)
     for ends in (200.0, 230.0, 260.0, 290.0):
         own.take(lines)
         clock.seconds = ends
-        lines += [over(len(lines) + i, 1.0).model_copy(update={"share": share}) for i in range(16)]
+        lines += [over(len(lines) + i, 1.0) for i in range(16)]
         heard.append(own.time_left(lines))
     return heard
 
@@ -112,8 +112,41 @@ def test_no_more_time_is_left_than_was_given():
     assert time_left(minutes=4)[:2] == ["; about 40 seconds left", "; about 10 seconds left"]
 
 
-def test_where_trials_are_trained_in_parts_nobody_can_tell_the_time_left():
-    assert time_left(share=1 / 3) == [""] * 4
+@pytest.mark.parametrize(
+    ("anew", "work", "heard"),
+    [
+        (False, 1 + 2 / 3 + 2 / 3, ["; about 25 seconds left", "; about 30 seconds left", ""]),
+        (True, 1 + 1 + 1, ["; about 40 seconds left", "; about 30 seconds left", ""]),
+    ],
+)
+def test_where_trials_are_trained_in_parts_the_time_left_follows_how_much_of_a_trial_each_is(
+    anew, work, heard
+):
+    """Nine begin with a ninth, which takes 20 seconds; three go on to a third (30 seconds), one to the end."""
+    clock, lines, said = Told(None), [], []
+    rungs = ((9, 1, None), (3, 3, 0), (1, 9, 9))
+    own = Portions(Generations(plan()), clock, Voice(quiet=True), 9, work, anew=anew)
+    for (count, epochs, source), ends in zip(rungs, (20.0, 50.0, 80.0), strict=True):
+        own.take(lines)
+        clock.seconds = ends
+        part = {"share": epochs / 9, "epochs": epochs}
+        lines += [
+            over(len(lines) + i, 1.0).model_copy(
+                update={**part, "source": None if source is None else source + i}
+            )
+            for i in range(count)
+        ]
+        said.append(own.time_left(lines))
+    assert said == heard
+
+
+@pytest.mark.parametrize("search", ["halving", "hyperband-folds", "pbt"])
+def test_searches_in_parts_say_how_long_they_will_still_take(search, tmp_path, capsys):
+    tuned(folder=tmp_path / "study", search=search, trials=9, epochs=9, verbose=1)
+    said = [line for line in capsys.readouterr().err.splitlines() if "trials in" in line]
+    assert len(said) > 1
+    assert all("left" in line for line in said[:-1])
+    assert "left" not in said[-1]
 
 
 def test_ten_is_where_the_best_of_random_trials_gets_a_fair_chance():

@@ -1,7 +1,7 @@
 """`python -m caviar.command.foretold PROCESS COMMAND …`: how long will an experiment take? A rehearsal tells.
 
-Only where all that is trained is known beforehand: comparisons, studies of stability, and searches that train every
-trial to its end. A run of `improve` goes by what it finds, and so do diagnoses and the other searches.
+Only where it is known beforehand how much is trained: comparisons, studies of stability, and searches. A run of
+`improve` goes by what it finds, and so do diagnoses.
 """
 
 import json
@@ -25,7 +25,9 @@ from caviar.population.together import count_populations
 from caviar.progress import Clock, Voice
 from caviar.run.study import StudyFolder
 from caviar.searching.folder import make_search
+from caviar.searching.trials import SEEDS_APART
 from caviar.searching.tune import study_of_table
+from caviar.tune.search import Search, work_of
 
 _BEGAN = time.monotonic()
 _MOST_TRIALS = 64
@@ -114,13 +116,17 @@ def _search(given: dict[str, Any], target: Any, reading: dict[str, Any]) -> _Wor
         voice=Voice(quiet=True),
         folder=lambda name: StudyFolder(Path(name)),  # nothing is written
     )
-    if method.parts:
-        raise CannotTell(f"how long the trials of {method.name} are trained depends on their scores")
     trials = given["trials"]
-    search = make_search(study, method, trials, [study.space.default()], options)
-    asked = search.ask(min(trials, _MOST_TRIALS))
+
+    def search() -> Search:
+        return make_search(study, method, trials, [study.space.default()], options)
+
+    asked = search().ask(min(trials, _MOST_TRIALS))
     recipes = [study.settled(one.settings, one.number) for one in asked]
-    return jobs_for(study.bench, recipes), trials / len(asked), 0.0
+    work = float(trials)
+    if method.parts:  # and the best trial and the defaults on rows kept apart, a network per seed
+        work = work_of(search(), study.bench.shape[1]) + 2 * SEEDS_APART / len(study.bench.splits)
+    return jobs_for(study.bench, recipes), work / len(asked), 0.0
 
 
 def _further_references(bench: Bench) -> float:

@@ -147,7 +147,7 @@ def _search(
     earlier = sum(line.seconds for line in lines)
     judge = None if study.apart is None else Judge(study, study.apart)
     try:
-        lines = run(study, going, lines, most, judge)
+        lines = run(study, going, lines, most, judge, begin if method.parts else None)
     except KeyboardInterrupt:
         study.voice.say(f"  Stopped. {again[0].upper()}{again[1:]} goes on with it.")
         raise

@@ -20,6 +20,7 @@ _BEST_SHARE = 0.05
 _FIRST_AT_ONCE = 8  # where time is bounded, until it is known how long a trial takes
 _GENERATIONS = 4  # parts of the time left that one generation may take
 _REMEMBERED = 64  # of so many last trials the pace is taken
+_ROUNDING = 1e-6  # thirds of trials
 _SLACK = 1.3  # fewer together take less than proportionally less time
 
 
@@ -31,14 +32,26 @@ class Portions:
         clock: The time given; without a bound, portions are as large as they may be.
         voice: Says when the time given allows too few trials.
         trials: How many the search may ask for.
+        work: As many whole trials' training as it asks for in the end; so many trials if not given.
+        anew: Whether a training that is gone on with begins again.
     """
 
-    def __init__(self, search: Search, clock: Clock, voice: Voice, trials: int) -> None:
+    def __init__(
+        self,
+        search: Search,
+        clock: Clock,
+        voice: Voice,
+        trials: int,
+        work: float | None = None,
+        *,
+        anew: bool = False,
+    ) -> None:
         self._search, self._clock, self._voice, self._trials = search, clock, voice, trials
+        self._work, self._anew = float(trials) if work is None else work, anew
         self._waiting: list[Candidate] = []
         self._most = MOST_AT_ONCE
         self._forecast = False
-        self._begun: list[tuple[float, int]] = []  # of each portion: when, and how many trials were over
+        self._begun: list[tuple[float, float]] = []  # of each portion: when, and what work was over
 
     def take(self, lines: Sequence[TrialLine]) -> list[Candidate]:
         """Candidates to train now; none where there are no more.
@@ -46,7 +59,7 @@ class Portions:
         Args:
             lines: Trials that are over: they tell the pace.
         """
-        self._begun.append((self._clock.spent(), len(lines)))
+        self._begun.append((self._clock.spent(), self._done(lines)))
         size, self._most = min(self._most, self._size(lines)), MOST_AT_ONCE
         self._waiting = self._waiting or self._search.ask(size)
         taken, self._waiting = self._waiting[:size], self._waiting[size:]
@@ -84,18 +97,28 @@ class Portions:
     def time_left(self, lines: Sequence[TrialLine]) -> str:
         """How long the rest will take at the pace of the last portions, to end a sentence; empty where nothing is left.
 
-        The first portion, which compiles, only counts while there is no other. Where trials are trained in parts,
-        nobody can tell: those to come take longer than those that are over.
+        The first portion, which compiles, only counts while there is no other. Where trials are trained in parts, it
+        is the pace of whole ones that counts, so that long parts are expected to take longer.
 
         Args:
             lines: Trials that are over.
         """
         began, before = self._begun[1:][-_GENERATIONS:][0] if len(self._begun) > 1 else self._begun[0]
-        done, more = len(lines) - before, self._trials - len(lines)
-        if done <= 0 or more <= 0 or any(line.share < 1 for line in lines):
+        over = self._done(lines)
+        done, more = over - before, self._work - over
+        if done <= 0 or more <= _ROUNDING:
             return ""
         seconds = (self._clock.spent() - began) / done * more
         return f"; {roughly(min(seconds, self._clock.left()))} left"
+
+    def _done(self, lines: Sequence[TrialLine]) -> float:
+        """Whole trials that were trained in so many parts."""
+        known = {line.number: line for line in lines}
+        sources = [None if line.source is None else known.get(line.source) for line in lines]
+        return sum(
+            line.share - (0.0 if one is None or (self._anew and one.epochs != line.epochs) else one.share)
+            for line, one in zip(lines, sources, strict=True)
+        )
 
     def out_of_time(self, lines: Sequence[TrialLine]) -> None:
         """Note that the time was used up, and what that means where trials were few."""

@@ -34,10 +34,11 @@ from caviar.recipe.settled import Searched
 from caviar.run.study import StudyFolder, TrialLine, complete
 from caviar.searching.generation import FAILURES, Assignment, States, Trainer, reason
 from caviar.searching.portions import Portions
-from caviar.tune.search import Candidate, Outcome, Search
+from caviar.tune.search import Candidate, Outcome, Search, work_of
 from caviar.tune.space import Space, discover
 
-_SEEDS_APART = 5  # networks that are scored on rows kept apart
+SEEDS_APART = 5
+"""Networks that are scored on rows kept apart."""
 _BETWEEN = 1.0  # seconds: a file for each of thousands of quick trials would take longer than they do
 _MARGIN = 1.3  # the best trial may take a little longer than the defaults with as many steps
 _ROUNDING = 1e-9  # a third of nine epochs is three, in spite of it
@@ -214,7 +215,7 @@ class Judge:
     def _said(self, *recipes: Recipe) -> list[np.ndarray]:
         nothing = [""] * len(recipes)
         arms = measure_all(
-            self.bench, recipes, first_repeat_seeds=_SEEDS_APART, show=False, what=nothing, sources=nothing
+            self.bench, recipes, first_repeat_seeds=SEEDS_APART, show=False, what=nothing, sources=nothing
         )
         return [
             np.asarray((arm.oof if arm.seed_oof is None else arm.seed_oof)[:, self.apart]) for arm in arms
@@ -222,7 +223,12 @@ class Judge:
 
 
 def run(
-    study: Study, search: Search, lines: list[TrialLine], trials: int, judge: Judge | None = None
+    study: Study,
+    search: Search,
+    lines: list[TrialLine],
+    trials: int,
+    judge: Judge | None = None,
+    beginning: Callable[[], Search] | None = None,
 ) -> list[TrialLine]:
     """Train what a search asks for, until it asks for nothing more or the time given is used up.
 
@@ -232,14 +238,18 @@ def run(
         lines: Trials that are finished already; the search has been told of them.
         trials: How many it may ask for.
         judge: Keeps the time that it will need; None where nothing is trained after the search.
+        beginning: Makes the search anew, where trials are trained in parts: it is gone through to see how much there is
+            to do.
 
     Returns:
         All trials.
     """
     if judge is not None:
         judge.keep_time(lines)
-    most = min(trials, study.space.size or trials)
-    portions, states = Portions(search, study.clock, study.voice, most), States()
+    most, states = min(trials, study.space.size or trials), States()
+    anew = beginning is not None and _begin_anew(study)
+    work = None if beginning is None else work_of(beginning(), study.bench.shape[1], anew=anew)
+    portions = Portions(search, study.clock, study.voice, most, work, anew=anew)
     with study.voice.bar("trials", 0):
         while asked := portions.take(lines):
             try:
@@ -395,6 +405,14 @@ def _assignment(study: Study, one: Candidate, source: TrialLine | None, states: 
     if begun is None or until == source.epochs or not (stages or _goes_on(study, recipe)):
         return Assignment(recipe, Part(until), 0, stop, stages)
     return Assignment(recipe, Part(until, source.epochs, begun), 0, stop, stages)
+
+
+def _begin_anew(study: Study) -> bool:
+    """Whether trials like the defaults cannot be carried out in parts; they can where nobody can tell yet."""
+    try:
+        return not _goes_on(study, study.settled(study.space.default(), 0))
+    except FAILURES:
+        return False
 
 
 def _goes_on(study: Study, recipe: Recipe) -> bool:

@@ -162,6 +162,33 @@ class Generations:
             self._ended = True
 
 
+def work_of(search: Search, folds: int, *, anew: bool = False) -> float:
+    """How many whole trials' training a new search asks for, in the end; it is gone through with made-up scores.
+
+    Args:
+        search: It is used up. Its generations are as large whatever the scores are.
+        folds: Of a whole trial.
+        anew: Whether a training that is gone on with begins again.
+
+    >>> def plan():
+    ...     yield [Candidate(number, {}, epochs=1 / 4) for number in range(8)]
+    ...     yield [Candidate(8, {}, source=3), Candidate(9, {}, source=5)]
+    >>> work_of(Generations(plan()), folds=5), work_of(Generations(plan()), folds=5, anew=True)
+    (3.5, 4.0)
+    """
+    shares: dict[int, tuple[float, float]] = {}
+    work = 0.0
+    while asked := search.ask(sys.maxsize):
+        for one in asked:
+            scored = 1.0 if one.folds is None else one.folds / folds
+            epochs, before = shares.get(one.source, (0.0, 0.0)) if one.source is not None else (0.0, 0.0)
+            # Folds that were scored are so for good; epochs, where training can be cut.
+            work += one.epochs * scored - (epochs * before if not anew or epochs == one.epochs else 0.0)
+            shares[one.number] = one.epochs, scored
+        search.tell([Outcome(one.number, one.settings, (0.0,)) for one in asked])
+    return work
+
+
 def ranked(outcomes: Sequence[Outcome]) -> list[Outcome]:
     """Those that did not fail by their first score, the best first; the earlier of two equals.
 
