@@ -91,6 +91,17 @@ def test_searches_that_ask_optuna_keep_a_study_in_their_folder_and_do_without_wh
     assert "optuna.log" in again.record.messages[-1]
 
 
+def test_the_study_of_a_folder_that_was_renamed_is_gone_on_with(tmp_path):
+    arguments = {"trials": 2, "epochs": 1, "folds": 2, "search": "nsga", "options": {"generation": 2}}
+    tuned(folder=tmp_path / "study", **arguments)
+    (tmp_path / "study").rename(tmp_path / "other")
+    tuned(folder=tmp_path / "other", **arguments)
+    copy = tmp_path / "other" / "optuna.log"
+    backend = optuna.storages.journal.JournalFileBackend(str(copy))
+    assert optuna.get_all_study_names(optuna.storages.JournalStorage(backend)) == ["study"]
+    assert len(read(copy).trials) == 2
+
+
 def test_no_other_search_keeps_a_study_unless_asked_and_none_keeps_two(copied, tmp_path):
     found, _ = copied
     assert not (found.path / "optuna.log").exists()

@@ -27,7 +27,7 @@ from caviar.searching.starting import starts
 from caviar.searching.trials import Judge, Study, Winner, conclude, front, outcome, run
 from caviar.tune.grid import POINTS, whole_grid
 from caviar.tune.importance import importances
-from caviar.tune.journal import FILE, Journal
+from caviar.tune.journal import FILE, Journal, study_in
 from caviar.tune.last_round import first_of, with_last_round
 from caviar.tune.search import Search
 from caviar.tune.space import Space
@@ -234,10 +234,11 @@ def _copying(study: Study, method: Method, storage: str | Path | None, plan: dic
     """The study with a copy of its trials for Optuna's tools, if one is asked for, or Optuna itself is."""
     if storage is None and not method.asks_optuna:
         return study
+    own = study.folder.path / FILE
     try:
         journal = Journal(
-            study.folder.path / FILE if storage is None else storage,
-            study.folder.path.resolve().name,
+            own if storage is None else storage,
+            (study_in(own) if storage is None else None) or study.folder.path.resolve().name,
             study.space,
             len(study.objectives),
             higher=[metric.higher_is_better for metric in study.objectives],

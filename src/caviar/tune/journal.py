@@ -155,6 +155,26 @@ class Journal:
         return trial
 
 
+def study_in(path: Path) -> str | None:
+    """Name of the study that a search's own copy holds, whatever the folder is called by now; None where there is none.
+
+    Raises:
+        OptionError: The file cannot be read.
+    """
+    import optuna
+
+    if not path.exists():
+        return None
+    try:
+        with quiet():
+            return next(iter(optuna.get_all_study_names(_storage(path))), None)
+    except _failures(path) as error:
+        raise OptionError(
+            f"Expected the copy of a search's trials in {str(path)!r}, got {str(error).splitlines()[0]}. Move it away: "
+            f"it is made anew."
+        ) from error
+
+
 def _is_database(target: str | Path) -> bool:
     return "://" in str(target)
 
