@@ -536,6 +536,11 @@ BAD = [
     ({"start": [{"speed": 7.0}]}, "speed"),
     ({"minutes": 1e-6}, "time"),
     ({"preparation": "magic"}, "preparation"),
+    ({"callbacks": ["a"]}, "Keras callbacks, got str"),
+    ({"callbacks": 3}, "Keras callbacks, got int"),
+    ({"objective": 3}, "objective's name"),
+    ({"folds": None}, "folds"),
+    ({"builder": keras.Sequential([keras.Input((3,)), L.Dense(1)])}, "function that builds and compiles"),
 ]
 
 
@@ -545,6 +550,16 @@ def test_bad_input_is_one_sentence(tmp_path, arguments, words):
         tuned(**{"folder": tmp_path / "study"} | arguments)
     assert str(told.value).startswith("Expected")
     assert not (tmp_path / "study").exists() or "minutes" in arguments
+
+
+def test_fit_arguments_mean_what_they_mean_in_keras_fit(tmp_path):
+    """None is Keras' default, and one callback is a list of one."""
+    usual = tuned(folder=tmp_path / "usual", trials=2, epochs=1)
+    none = {"callbacks": None, "batch_size": None, "validation_split": None}
+    assert tuned(folder=tmp_path / "none", trials=2, epochs=1, **none).lines[1].score == usual.lines[1].score
+    one = keras.callbacks.EarlyStopping(patience=1)
+    found = tuned(folder=tmp_path / "one", trials=1, epochs=1, callbacks=one)
+    assert found.best.callbacks == (one,)
 
 
 @pytest.mark.thorough

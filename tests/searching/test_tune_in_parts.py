@@ -136,7 +136,27 @@ def test_an_option_that_the_search_does_not_have_is_refused(tmp_path):
         tuned(folder=tmp_path / "study", search="random", options={"eta": 2})
 
 
-@pytest.mark.parametrize("said", ["eta", "eta=", "=4", "eta=four", "eta=nan"])
+@pytest.mark.parametrize(
+    ("search", "options", "what"),
+    [
+        ("halving", {"eta": 2.5}, "eta as a whole number, got 2.5"),
+        ("hyperband", {"eta": "4"}, "eta as a whole number, got '4'"),
+        ("pbt", {"generations": 2.5}, "generations as a whole number"),
+        ("pbt", {"explored": 0.5}, "explored as names, got 0.5"),
+        ("pbt", {"explored": "rate"}, "explored as names, got 'rate'"),
+        ("coarse", {"levels": ("two",)}, "levels as a whole number"),
+        ("halving", {"least": float("nan")}, "least as a number, got nan"),
+        ("grid", {"points": 0}, "points of at least 1"),
+        ("tpe", {"journal": "elsewhere.log"}, r"options of 'tpe' \(generation\)"),
+    ],
+)
+def test_an_option_of_another_kind_is_refused_before_anything_is_written(tmp_path, search, options, what):
+    with pytest.raises(OptionError, match=what):
+        tuned(folder=tmp_path / "study", search=search, options=options)
+    assert not (tmp_path / "study").exists()
+
+
+@pytest.mark.parametrize("said", ["eta", "eta=", "=4", "eta=nan"])
 def test_an_option_that_is_not_written_as_one_is_refused(said):
     with pytest.raises(OptionError, match="name=number"):
         search_options([said])

@@ -24,6 +24,7 @@ def read_builder(given: object) -> Builder:
     """
     if isinstance(given, str):
         return load_builder(given)
+    _refuse_model(given)
     if not callable(given):
         raise OptionError(
             f"Expected a function that returns a compiled model, got {type(given).__name__}. Pass a builder."
@@ -57,12 +58,22 @@ def read_searched(given: object) -> Any:  # noqa: ANN401 - a builder, or a Hyper
                 f"Expected a HyperModel that can be made without arguments, but that raised {type(error).__name__}: "
                 f"{error}. Make one in the file, and name that."
             ) from error
+    _refuse_model(found)
     if not callable(build_of(found)):
         raise OptionError(
             f"Expected a function that returns a compiled model, or a HyperModel, got {type(found).__name__}. "
             f"Pass a builder."
         )
     return found
+
+
+def _refuse_model(given: object) -> None:
+    keras = sys.modules.get("keras")  # where nobody imported it, nobody made a model
+    if keras is not None and isinstance(given, keras.Model):
+        raise OptionError(
+            f"Expected a function that returns a compiled model, because every training needs one of its own, got a "
+            f"{type(given).__name__} that is made already. Pass the function that builds and compiles it."
+        )
 
 
 def build_of(given: Any) -> Any:  # noqa: ANN401

@@ -9,6 +9,7 @@ import keras
 from caviar.errors import CaviarError, ModelError
 from caviar.population.template import call_builder, sketching
 from caviar.recipe.builder import Builder, build_of, call_with
+from caviar.recipe.callbacks import read_callbacks
 from caviar.recipe.class_weights import check_class_weight
 from caviar.recipe.hypermodel import passed_on
 from caviar.recipe.hyperparameters import HyperParameters
@@ -17,6 +18,7 @@ from caviar.recipe.recipe import Recipe, Stage
 OfHp = Callable[[HyperParameters], Any]
 FIT_ARGUMENTS = ("batch_size", "epochs", "callbacks", "preparation", "balanced", "shuffle", "class_weight")
 """What `Searched` knows beside the builder."""
+_BATCH_SIZE = 32  # what Keras' fit means by None
 _PASSED = ("batch_size", "epochs", "callbacks", "shuffle", "class_weight")
 """What of it a `HyperModel` gets."""
 SCALINGS = ("none", "standard", "robust", "quantile", "power")
@@ -111,7 +113,7 @@ class Searched:
             builder=builder,
             batch_size=given["batch_size"],
             epochs=given["epochs"],
-            callbacks=tuple(given["callbacks"]),
+            callbacks=given["callbacks"],
             preparation=plan,
             class_weights=given["balanced"],
             shuffle=given["shuffle"],
@@ -125,6 +127,9 @@ class Searched:
     def _arguments(self, hp: HyperParameters) -> dict[str, Any]:
         given = {name: getattr(self, name) for name in FIT_ARGUMENTS}
         given = {name: _told(name, value, hp) if callable(value) else value for name, value in given.items()}
+        given["callbacks"] = read_callbacks(given["callbacks"])
+        if given["batch_size"] is None:
+            given["batch_size"] = _BATCH_SIZE
         if self.trains:
             own = {name: given[name] for name in _PASSED}
             given |= passed_on(self.builder, hp, {**own, "callbacks": list(own["callbacks"])}, self.rows)

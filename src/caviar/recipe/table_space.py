@@ -1,7 +1,7 @@
 """What is searched for a table when nobody brings a builder: the settings that matter most, the most important first.
 
-The order is that of measured importance: the learning rate before all others (Bengio 2012; van Rijn & Hutter 2018,
-"Hyperparameter importance across datasets").
+The order is that of their measured importance, averaged over nine tables (benchmarks/ready_space.py, docs/tuning.md): the
+learning rate before all others, whose own order is uncertain.
 """
 
 from typing import Any
@@ -23,7 +23,7 @@ OWN_RATE = 1e-3
 
 
 def searched_table(base: Recipe, *, absolute: bool, rates: tuple[float, float] = RATES) -> Searched:
-    """The table network with open ends: rate, batch size, initializer, optimizer, penalty, depth and width, decay.
+    """The table network with open ends: rate, depth, penalty, width, batch size, decay, initializer and optimizer.
 
     Its defaults are the table network as it is; where its rate is not among those searched, the nearest one.
 
@@ -42,19 +42,18 @@ def searched_table(base: Recipe, *, absolute: bool, rates: tuple[float, float] =
     def build(hp: HyperParameters, n_inputs: int, n_outputs: int) -> keras.Model:
         own = min(max(OWN_RATE, rates[0]), rates[1])
         rate = hp.Float("learning_rate", *rates, sampling="log", default=own)
-        hp.Choice("batch_size", _batch_sizes(base.batch_size), default=base.batch_size)
-        first = hp.Choice("initializer", INITIALIZERS)
-        optimizer = _optimizer(hp.Choice("optimizer", OPTIMIZERS), rate)
+        depth = hp.Int("depth", 1, 4, default=2)
         kind = hp.Choice("penalty", ["none", "l2", "l1", "dropout"])
         strength = hp.Float(
             "penalty_strength", 1e-6, 1e-1, sampling="log", parent_name="penalty", parent_values=["l2", "l1"]
         )
         share = hp.Float("dropout", 0.05, 0.6, default=0.2, parent_name="penalty", parent_values=["dropout"])
+        width = hp.Int("width", 8, 256, step=2, sampling="log", default=64)
+        hp.Choice("batch_size", _batch_sizes(base.batch_size), default=base.batch_size)
+        _kept(hp)
+        first = hp.Choice("initializer", INITIALIZERS)
+        optimizer = _optimizer(hp.Choice("optimizer", OPTIMIZERS), rate)
         penalty = {"l1": keras.regularizers.L1, "l2": keras.regularizers.L2}.get(kind)
-        depth, width = (
-            hp.Int("depth", 1, 4, default=2),
-            hp.Int("width", 8, 256, step=2, sampling="log", default=64),
-        )
         layers: list[Any] = [keras.Input((n_inputs,))]
         for _ in range(depth):
             layers.append(
@@ -90,9 +89,14 @@ def _optimizer(name: str, rate: float) -> keras.optimizers.Optimizer:
     return {"adam": keras.optimizers.Adam, "rmsprop": keras.optimizers.RMSprop}[name](rate)
 
 
-def _decay(hp: HyperParameters) -> list[keras.callbacks.Callback]:
+def _kept(hp: HyperParameters) -> float:
     """What is left of the rate after each epoch."""
-    kept = hp.Choice("decay", [1.0, 0.99, 0.97, 0.9])
+    kept: float = hp.Choice("decay", [1.0, 0.99, 0.97, 0.9])
+    return kept
+
+
+def _decay(hp: HyperParameters) -> list[keras.callbacks.Callback]:
+    kept = _kept(hp)
     if kept == 1.0:
         return []
     return [

@@ -4,13 +4,14 @@ import hashlib
 import importlib.metadata
 import inspect
 import json
+import math
 import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import numpy as np
 
@@ -33,7 +34,13 @@ from caviar.tune.search import Search
 from caviar.tune.space import Space
 from caviar.tune.table import Method, search_named
 
-_GIVEN = ("objectives", "folds", "over")  # arguments of searches that follow from the rest
+_GIVEN = (
+    "objectives",
+    "folds",
+    "over",
+    "journal",
+    "study",
+)  # arguments of searches that follow from the rest
 
 
 def method_of(search: str, objectives: int, options: Mapping[str, Any]) -> Method:
@@ -45,12 +52,14 @@ def method_of(search: str, objectives: int, options: Mapping[str, Any]) -> Metho
     method = search_named(search)
     own = inspect.signature(method.make).parameters.values()
     known = [one.name for one in own if one.kind is one.KEYWORD_ONLY and one.name not in _GIVEN]
+    hints = get_type_hints(getattr(method.make, "func", method.make))  # of what is partial, the whole
     for name in options:
         if name not in known:
             raise OptionError(
                 f"Expected options of {search!r} ({', '.join(known) or 'it has none'}), got {name!r}. Correct it, or "
                 f"leave it out."
             )
+        _check_option(name, options[name], hints[name])
     if objectives > 1 and not method.many_objectives:
         raise OptionError(
             f"Expected one objective for {search!r}, which looks at one score, got {objectives}. "
@@ -89,6 +98,28 @@ def search_in_folder(
     """
     with study.folder.worked_on():
         return _search(study, method, trials, start, options, storage, call, data)
+
+
+def _check_option(name: str, value: Any, hint: Any) -> None:  # noqa: ANN401 - a person's, and a type
+    """Refuse an option of a search that is not what it takes: a whole number, a number, or names."""
+    kinds = get_args(hint) or (hint,)
+    if value is None and type(None) in kinds:
+        return
+    plain = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+    is_number = plain and math.isfinite(value)
+    if int in kinds:
+        what, suits = "a whole number", is_number and float(value).is_integer()
+    elif float in kinds:
+        what, suits = "a number", is_number
+    else:
+        what = "names"
+        suits = (
+            isinstance(value, Sequence)
+            and not isinstance(value, str)
+            and all(isinstance(one, str) for one in value)
+        )
+    if not suits:
+        raise OptionError(f"Expected {name} as {what}, got {value!r}. Correct it, or leave it out.")
 
 
 def _search(

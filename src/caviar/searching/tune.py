@@ -236,9 +236,10 @@ def tune(
     check_numbers(
         {"folds": folds, "repeats": repeats, "minutes": minutes, "seed": seed, "trials": trials}, trials=1
     )
+    _require_given(folds=folds, repeats=repeats, seed=seed)
     clock, voice = Clock(minutes), Voice(quiet=not verbose)
     devices.start()
-    builder = read_searched(build)
+    builder, validation_split = read_searched(build), validation_split or 0.0
     given_rows = (validation_data is not None, bool(validation_split), sample_weight is not None)
     x, y, sample_weight, watched = _with_validation(x, y, sample_weight, validation_data, validation_split)
     dataset, _ = read_arrays(x, y, task, sample_weight)
@@ -288,6 +289,14 @@ def tune(
 def _is_plain(value: Any) -> bool:  # noqa: ANN401
     """Whether a fit argument can be written down as it is."""
     return value is None or isinstance(value, bool | int | str) or (isinstance(value, tuple) and not value)
+
+
+def _require_given(**numbers: int) -> None:
+    for name, value in numbers.items():
+        if value is None:
+            raise OptionError(
+                f"Expected {name} to be a whole number, got None. Leave it out for the default."
+            )
 
 
 def _with_validation(
@@ -483,30 +492,37 @@ def study_of_table(
 def search_options(said: Sequence[str]) -> dict[str, Any]:
     """Options of a search as they are written on the command line.
 
-    >>> search_options(["eta=4", "least=0.25"])
-    {'eta': 4, 'least': 0.25}
+    >>> search_options(["eta=4", "least=0.25", "explored=rate,l2"])
+    {'eta': 4, 'least': 0.25, 'explored': ('rate', 'l2')}
 
     Args:
-        said: Each as name=number.
+        said: Each as name=number, or name=name,name.
 
     Raises:
         OptionError: One is not written so.
     """
     options: dict[str, Any] = {}
     for one in said:
-        name, equals, value = one.partition("=")
+        name, equals, value = (part.strip() for part in one.partition("="))
         try:
             number = float(value)
         except ValueError:
-            number = float("nan")
-        if not (name and equals and np.isfinite(number)):
+            number = None
+        if not (name and equals and value) or not (number is None or np.isfinite(number)):
             raise OptionError(f"Expected an option as name=number, got {one!r}. Write eta=4.")
-        options[name] = int(number) if number.is_integer() else number
+        if number is None:
+            options[name] = tuple(value.split(","))
+        else:
+            options[name] = int(number) if number.is_integer() else number
     return options
 
 
 def _objectives(wanted: str | Sequence[str] | None, dataset: Dataset, recipe: Recipe) -> tuple[Metric, ...]:
-    names = [wanted] if isinstance(wanted, str) or wanted is None else list(wanted)
+    names = [wanted] if isinstance(wanted, str) or wanted is None else wanted
+    if not isinstance(names, Sequence) or not all(one is None or isinstance(one, str) for one in names):
+        raise OptionError(
+            f"Expected an objective's name or a list of names, got {wanted!r}. Name one, such as 'val_loss'."
+        )
     if not names:
         raise OptionError("Expected one objective or more, got none. Name one, such as 'val_loss'.")
     plain = [None if name in {None, "val_loss", "loss"} else str(name).removeprefix("val_") for name in names]

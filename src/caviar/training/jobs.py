@@ -17,6 +17,7 @@ from caviar.errors import OptionError
 from caviar.population.job import Job, Seat
 from caviar.population.probed import seldom_enough
 from caviar.population.source import Batches
+from caviar.recipe.callbacks import read_callbacks
 from caviar.recipe.class_weights import check_class_weight
 from caviar.training import recorders
 from caviar.training.rows import (
@@ -212,7 +213,7 @@ class _Maker:
             seats=seats,
             batch_size=size,
             epochs=int(settings["epochs"]),
-            callbacks=_callbacks(settings["callbacks"]),
+            callbacks=read_callbacks(settings["callbacks"]),
             show=call.folds is not None and call.held_out == "epoch",
             score=call.folds is not None,
             validation_batch_size=look,
@@ -437,14 +438,3 @@ def _seats(
 
 def _is_whole(value: object) -> bool:
     return isinstance(value, float | Integral) and not isinstance(value, bool) and float(value).is_integer()
-
-
-def _callbacks(given: Any) -> tuple[keras.callbacks.Callback, ...]:  # noqa: ANN401
-    """One callback or several, as Keras takes them."""
-    several = (given,) if isinstance(given, keras.callbacks.Callback) else tuple(given or ())
-    for one in several:
-        if not isinstance(one, keras.callbacks.Callback):
-            raise OptionError(
-                f"Expected callbacks to be Keras callbacks, got {type(one).__name__}. Pass a list of them."
-            )
-    return several

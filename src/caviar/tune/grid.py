@@ -82,6 +82,8 @@ def whole_grid(space: Space, points: int, start: Sequence[Settings]) -> int:
 
 def _whole(space: Space, points: int) -> list[list[Any]]:
     """All values of each parameter, and so many of a number without steps; the default first."""
+    if points < 1:
+        raise OptionError(f"Expected points of at least 1, got {points}. Raise them.")
     values = [
         one.grid(points) if one.points is None or not one.is_even else list(one.points)
         for one in space.parameters
