@@ -522,6 +522,12 @@ def test_a_table_has_a_space_of_its_own_whose_default_is_the_table_network(tmp_p
         tune_table(rows, "y", batch_size=8, quiet=True, out=tmp_path / "other")
 
 
+def for_five_columns(hp):
+    model = keras.Sequential([keras.Input((5,)), L.Dense(1, "sigmoid")])
+    model.compile(keras.optimizers.Adam(hp.Float("rate", 1e-4, 1e-1)), "binary_crossentropy")
+    return model
+
+
 BAD = [
     ({"builder": lambda hp: keras.Sequential()}, "asks hp for something"),
     ({"builder": lambda hp: hp.Float("rate", 1.0, 0.1)}, "Swap"),
@@ -536,6 +542,7 @@ BAD = [
     ({"start": [{"speed": 7.0}]}, "speed"),
     ({"minutes": 1e-6}, "time"),
     ({"preparation": "magic"}, "preparation"),
+    ({"builder": for_five_columns}, "shape"),
     ({"callbacks": ["a"]}, "Keras callbacks, got str"),
     ({"callbacks": 3}, "Keras callbacks, got int"),
     ({"objective": 3}, "objective's name"),

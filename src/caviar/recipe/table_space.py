@@ -1,7 +1,7 @@
 """What is searched for a table when nobody brings a builder: the settings that matter most, the most important first.
 
-The order is that of their measured importance, averaged over nine tables (benchmarks/ready_space.py, docs/tuning.md): the
-learning rate before all others, whose own order is uncertain.
+The order is that of their measured importance on nine tables (benchmarks/ready_space.py, docs/tuning.md): the learning
+rate before all others, whose own order is uncertain.
 """
 
 from typing import Any

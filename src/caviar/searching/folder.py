@@ -17,6 +17,7 @@ import numpy as np
 
 from caviar.errors import CaviarError, OptionError, RunError
 from caviar.evaluate.wording import digits, interval, listed
+from caviar.measuring.table import try_fitting
 from caviar.population.begun import why_not
 from caviar.population.template import sketch
 from caviar.recipe.recipe import Recipe
@@ -151,6 +152,8 @@ def _search(
         going, plan = begin(), _plan(study, method.name, most, first) | {"options": dict(options)}
         if method.parts == "change":
             _require_parts(study)
+        if before is None:
+            try_fitting(study.bench, study.settled(study.space.default(), 0))
         if before is not None:
             _require_same(study.space, before, plan)
         study = _copying(study, method, storage, plan)
