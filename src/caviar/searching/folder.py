@@ -150,10 +150,7 @@ def _search(
         first += [one.settings for one in begun]
         most, options = _bounded(study, method, trials, first, options)
         going, plan = begin(), _plan(study, method.name, most, first) | {"options": dict(options)}
-        if method.parts == "change":
-            _require_parts(study)
-        if before is None:
-            try_fitting(study.bench, study.settled(study.space.default(), 0))
+        _require_trainable(study, method, is_new=before is None)
         if before is not None:
             _require_same(study.space, before, plan)
         study = _copying(study, method, storage, plan)
@@ -254,9 +251,15 @@ def _drawn(study: Study, method: Method, trials: int, lines: Sequence[TrialLine]
     return [line for line in lines if line.number < first]
 
 
-def _require_parts(study: Study) -> None:
-    """Refuse to change settings on the way where training cannot be carried out in parts."""
+def _require_trainable(study: Study, method: Method, *, is_new: bool) -> None:
+    """Refuse a new search of a model that does not fit the table, and one that changes settings on the way where training
+    cannot be carried out in parts.
+    """
     recipe = study.settled(study.space.default(), 0)
+    if is_new:
+        try_fitting(study.bench, recipe)
+    if method.parts != "change":
+        return
     why = why_not(recipe.callbacks, sketch(recipe.build(study.n_inputs, study.bench.dataset.n_outputs)))
     if why:
         raise OptionError(
