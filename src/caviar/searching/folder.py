@@ -252,8 +252,12 @@ def _drawn(study: Study, method: Method, trials: int, lines: Sequence[TrialLine]
 
 
 def _require_trainable(study: Study, method: Method, *, is_new: bool) -> None:
-    """Refuse a new search of a model that does not fit the table, and one that changes settings on the way where training
-    cannot be carried out in parts.
+    """Refuse a model that does not fit the table, and parts where training cannot be carried out so.
+
+    Args:
+        study: What is searched.
+        method: How.
+        is_new: Whether nothing was trained yet.
     """
     recipe = study.settled(study.space.default(), 0)
     if is_new:
