@@ -148,7 +148,7 @@ def _is_reference(model: str) -> bool:
 
 
 def _of_run(path: Path) -> Decision:
-    record = RunFolder(path).load_record()
+    record = RunFolder(path).load_record(or_search=True)
     trial, baseline, data, metric = record.trial, record.baseline, record.data, record.metric
     if record.status != "finished" or not (trial and baseline and data and metric):
         raise RunError(
