@@ -115,7 +115,7 @@ def make_run_folder(table: str, out: str | Path | None = None) -> RunFolder:
                 return _writable(path)
             raise RunError(
                 f"Expected a new folder for the run, but {path} already holds something. "
-                f"Give --out another name, or leave it out."
+                f"Name another one, or leave the name out."
             ) from None
         except OSError as error:
             raise _unwritable(path, error) from error
@@ -135,5 +135,5 @@ def _writable(path: Path) -> RunFolder:
 def _unwritable(path: Path, error: OSError) -> RunError:
     return RunError(
         f"Expected to be able to write to {path}, but the system says: {error.strerror}. "
-        f"Give --out a folder that you may write to."
+        f"Name a folder that you may write to."
     )
