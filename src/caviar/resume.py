@@ -43,7 +43,7 @@ def resume(
         return go_on(folder.path, plan, source=source, model=model, quiet=quiet)
     arguments = folder.notes.get("arguments")
     if not isinstance(arguments, dict):
-        finished = folder.load_record().status == "finished"
+        finished = folder.load_record(or_search=True).status == "finished"
         raise RunError(
             f"Expected the folder of an unfinished run, but {folder.path} "
             f"{'is finished' if finished else 'holds nothing to go on with'}. "

@@ -180,8 +180,8 @@ def test_the_command_says_which_recipe_is_better(builders):
         ("nothing", ["models.py:nothing", "models.py:quick", "sample:iris"]),
         ("out of luck", ["models.py:quick", "models.py:wrong", "sample:iris"]),
         ("nonsense", ["models.py:quick", "models.py:frozen", "sample:iris", "--metric", "nonsense"]),
-        ("--seeds", ["models.py:quick", "models.py:frozen", "sample:iris", "--seeds", "0"]),
-        ("--minutes", ["models.py:quick", "models.py:frozen", "sample:iris", "--minutes", "0.0001"]),
+        ("Expected seeds", ["models.py:quick", "models.py:frozen", "sample:iris", "--seeds", "0"]),
+        ("more minutes", ["models.py:quick", "models.py:frozen", "sample:iris", "--minutes", "0.0001"]),
     ],
 )
 def test_what_cannot_be_compared_is_one_sentence(builders, monkeypatch, capsys, named, arguments):

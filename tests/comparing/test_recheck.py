@@ -206,6 +206,27 @@ def test_arrays_that_do_not_go_with_a_search_are_one_sentence(of_arrays, data, c
 
 
 @pytest.mark.thorough
+@pytest.mark.parametrize("search", ["halving", "halving-folds", "hyperband", "pbt"])
+def test_a_search_in_parts_is_rechecked_with_its_defaults_and_never_says_that_they_failed(search, tmp_path):
+    made = caviar.tune(
+        *(asking, *arrays(150, 0)),
+        trials=9,
+        epochs=9,
+        folds=3,
+        search=search,
+        folder=tmp_path / "s",
+        verbose=0,
+    )
+    found = caviar.recheck(made.path, arrays(150, 1), model=asking, folds=3, repeats=1, quiet=True)
+    names = [one.name for one in found.record.recipes]
+    assert names[:2] == [f"trial {made.record.best}", "trial 0, the defaults"]
+    assert len(set(names)) == 5
+    assert found.record.own == names[1]
+    assert not any("failed" in said for said in found.record.messages)
+    assert any("had a part of" in said for said in found.record.messages) == (made.lines[0].share < 1)
+
+
+@pytest.mark.thorough
 def test_images_are_rechecked_and_their_pixels_are_no_columns(tmp_path):
     def of_images(hp):
         import keras
@@ -283,7 +304,7 @@ def test_drift_is_told_only_beside_the_very_table_of_the_run(tmp_path, monkeypat
     columns, said = moved_columns(made, now, old)
     assert [column.name for column in columns if column.moved] == ["b"]
     assert said.startswith("1 of 4 columns comes from another distribution than in the run: b (middle half ")
-    with pytest.raises(caviar.CaviarError, match="--old"):
+    with pytest.raises(caviar.CaviarError, match=r"^Expected old to be"):
         moved_columns(made, now, new)
 
 

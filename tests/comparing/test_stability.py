@@ -254,12 +254,12 @@ def test_repeats_are_given_up_before_folds_where_time_is_short(tmp_path, monkeyp
 @pytest.mark.parametrize(
     ("named", "options"),
     [
-        ("--repeats", {"repeats": 1}),
-        ("--seeds", {"seeds": 1}),
-        ("--time", {"time": "sepal length (cm)"}),
+        ("Expected repeats", {"repeats": 1}),
+        ("Expected seeds", {"seeds": 1}),
+        ("Leave time out", {"time": "sepal length (cm)"}),
         ("nonsense", {"metric": "nonsense"}),
         ("missing.py", {"model": "missing.py:build"}),
-        ("--minutes", {"minutes": 1e-6, "repeats": 2, "folds": 2}),
+        ("more minutes", {"minutes": 1e-6, "repeats": 2, "folds": 2}),
     ],
 )
 def test_what_cannot_be_studied_is_one_sentence_and_leaves_nothing(tmp_path, monkeypatch, named, options):

@@ -186,11 +186,11 @@ def test_the_inner_split_is_refused_where_all_rows_belong_together(make_dataset)
 @pytest.mark.parametrize(
     ("features", "target", "roles", "words"),
     [
-        (np.arange(4), np.arange(4) % 2, {}, "Use at most --folds 4"),
-        (np.arange(20), np.arange(20) // 17, {}, "class '1' for 5 folds, got 3. Use at most --folds 3"),
+        (np.arange(4), np.arange(4) % 2, {}, "Use at most 4 folds"),
+        (np.arange(20), np.arange(20) // 17, {}, "class '1' for 5 folds, got 3. Use at most 3 folds"),
         (np.arange(20) % 3, np.linspace(0, 1, 20), {}, "rows with different inputs for 5 folds, got 3"),
         (np.arange(20), np.linspace(0, 1, 20), {"groups": np.arange(20) % 4}, "groups for 5 folds, got 4"),
-        (np.arange(20), np.linspace(0, 1, 20), {"time": np.arange(20) % 5.0}, "got 5. Use at most --folds 4"),
+        (np.arange(20), np.linspace(0, 1, 20), {"time": np.arange(20) % 5.0}, "got 5. Use at most 4 folds"),
         (np.arange(20), np.arange(20) // 10, {"time": np.arange(20.0)}, "class '1' is absent"),
         (np.array([0] * 5 + list(range(1, 16))), np.array([0] * 5 + [1] * 15), {}, "class '0' is absent"),
     ],

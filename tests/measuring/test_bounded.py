@@ -26,7 +26,7 @@ def test_where_the_time_does_not_suffice_it_says_how_much_would(monkeypatch):
 
     spent_at(monkeypatch, 0.0)
     with pytest.raises(
-        OptionError, match=r"but 1 minute did not\. Give more --minutes \(about 9 would do\), or"
+        OptionError, match=r"but 1 minute did not\. Give more minutes \(about 9 would do\), or"
     ):
         measured(trains)
 
@@ -38,7 +38,7 @@ def test_without_a_pace_it_does_not_guess(monkeypatch):
         monitor.advance(1)
 
     spent_at(monkeypatch, 0.0)
-    with pytest.raises(OptionError, match="Give more --minutes, or fewer"):
+    with pytest.raises(OptionError, match="Give more minutes, or fewer"):
         measured(trains)
 
 

@@ -28,7 +28,7 @@ from caviar.measuring.table import check_numbers
     ],
 )
 def test_what_is_no_sensible_number_is_refused_by_name(name: str, value: object) -> None:
-    with pytest.raises(OptionError, match=rf"^Expected --{name.replace('_', '-')} to be "):
+    with pytest.raises(OptionError, match=rf"^Expected {name.replace('_', ' ')} to be "):
         check_numbers({name: value})
 
 

@@ -93,7 +93,7 @@ def test_a_training_that_was_left_alone_has_nothing_to_replay(rows):
     nursed.train(1)
     with pytest.raises(OptionError, match="Change something"):
         nursed.replay(verbose=0)
-    with pytest.raises(OptionError, match="--seeds"):
+    with pytest.raises(OptionError, match="Expected seeds"):
         nursed.replay(seeds=0, verbose=0)
 
 

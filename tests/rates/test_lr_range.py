@@ -509,15 +509,15 @@ def test_the_command_leaves_a_page_and_its_numbers(tmp_path):
     ("said", "options"),
     [
         ("schedule of its own", ("--model", "my.py:scheduled")),
-        ("--rates", ("--rates", "0.1,zero,1")),
-        ("--rates", ("--rates", "0.1,0.1,1")),
-        ("--rates", ("--rates", "0.1,-0.1,1")),
-        ("--share", ("--share", "0")),
-        ("--sweep", ("--sweep", "cosine")),
-        ("--updates", ("--updates", "5")),
-        ("--seeds", ("--seeds", "0")),
+        ("Expected rates", ("--rates", "0.1,zero,1")),
+        ("Expected rates", ("--rates", "0.1,0.1,1")),
+        ("Expected rates", ("--rates", "0.1,-0.1,1")),
+        ("Expected share", ("--share", "0")),
+        ("Expected sweep", ("--sweep", "cosine")),
+        ("Expected updates", ("--updates", "5")),
+        ("Expected seeds", ("--seeds", "0")),
         ("missing.py", ("--model", "missing.py:build")),
-        ("--minutes", ("--minutes", "0.0001", "--model", "my.py:build")),
+        ("more minutes", ("--minutes", "0.0001", "--model", "my.py:build")),
     ],
 )
 def test_what_cannot_be_tested_is_one_sentence_and_leaves_nothing(command, tmp_path, said, options):  # noqa: F811
@@ -533,7 +533,7 @@ def test_arrays_are_refused_in_one_sentence_likewise():
         caviar.lr_range(3, X, Y, verbose=0)
     with pytest.raises(CaviarError, match="y with one entry"):
         caviar.lr_range(linear, X, Y[:5], verbose=0)
-    with pytest.raises(CaviarError, match="--epochs"):
+    with pytest.raises(CaviarError, match=r"^Expected epochs"):
         caviar.lr_range(linear, X, Y, epochs=0, verbose=0)
     decay = keras.optimizers.schedules.ExponentialDecay(0.1, 10, 0.9)
     with pytest.raises(ModelError, match="schedule of its own"):

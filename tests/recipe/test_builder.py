@@ -73,6 +73,20 @@ def test_a_file_that_does_not_run_is_reported_in_one_line(script, text, said):
     assert "caviar_user_planted_model" not in sys.modules
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["import keras_tuner", "import keras_tuner as kt", "from keras_tuner import HyperModel"],
+)
+def test_where_keras_tuner_is_not_installed_a_file_is_told_which_import_does_as_well(
+    script, monkeypatch, text
+):
+    monkeypatch.setitem(sys.modules, "keras_tuner", None)  # as if it were not there
+    path = script(text)
+    said = refused(f"{path}:build")
+    assert f"Expected {path} to run as Python, but it imports keras_tuner" in said
+    assert "Change that import to `import caviar.keras_tuner as keras_tuner`" in said
+
+
 def test_a_file_that_is_no_python_is_refused(tmp_path):
     binary = tmp_path / "model.py"
     binary.write_bytes(b"\x00\x01\xff\xfe")

@@ -98,6 +98,18 @@ def test_what_only_python_knows_must_be_given_again(tmp_path):
     assert [line.score for line in again.lines] == [line.score for line in found.lines]
 
 
+@pytest.mark.parametrize("left", [None, "lr-range.json", "queue.json", "log.json"])
+def test_a_folder_of_neither_a_run_nor_a_search_names_the_commands_whose_folders_are_meant(tmp_path, left):
+    folder = tmp_path / "folder"
+    if left is not None:
+        folder.mkdir()
+        (folder / left).write_text("{}")
+    said = r"^Expected the folder of a run or a search, .+`caviar improve` or `caviar tune` printed"
+    for use in (caviar.resume, redraw, lambda path: caviar.recheck(path, "new.csv", quiet=True)):
+        with pytest.raises(RunError, match=said):
+            use(folder)
+
+
 def test_a_search_of_arrays_names_the_call_that_goes_on_with_it(tmp_path):
     found = tuned(folder=tmp_path / "study", trials=1, epochs=1, folds=2)
     with pytest.raises(RunError, match=r"caviar\.tune.* folder="):

@@ -94,7 +94,7 @@ def test_where_the_table_networks_own_rate_is_not_searched_the_first_trial_has_t
     ids=str,
 )
 def test_what_is_no_range_is_one_sentence(given, tmp_path):
-    with pytest.raises(OptionError, match=r"^Expected --rates .+For example 0\.0001,0\.01\.$"):
+    with pytest.raises(OptionError, match=r"^Expected rates .+For example 0\.0001,0\.01\.$"):
         tuned(tmp_path / "study", given)
     assert not (tmp_path / "study").exists()
 
@@ -113,7 +113,7 @@ def test_a_folder_whose_test_found_nothing_or_cannot_be_read_is_one_sentence(tes
 
 
 def test_a_builder_of_ones_own_asks_for_its_rate_itself(tmp_path):
-    with pytest.raises(CaviarError, match=r"^Expected --rates only without a --model"):
+    with pytest.raises(CaviarError, match=r"^Expected rates only without a model"):
         tuned(tmp_path / "study", (1e-3, 1e-2), model=lambda hp: hp.Boolean("a"))
 
 

@@ -145,13 +145,16 @@ def test_spaces_that_cma_es_cannot_search_are_refused():
 
 
 @pytest.mark.parametrize(
-    ("make", "package"), [(gaussian_process_search, "torch"), (cma_es_search, "cmaes")], ids=["gp", "cma"]
+    ("make", "package", "extra"),
+    [(gaussian_process_search, "torch", "gp"), (cma_es_search, "cmaes", "cma")],
+    ids=["gp", "cma"],
 )
-def test_a_missing_package_is_named_in_a_sentence(make, package, monkeypatch):
+def test_a_missing_package_is_named_in_a_sentence_with_the_extra_that_brings_it(
+    make, package, extra, monkeypatch
+):
     monkeypatch.setattr(sys.modules[make.__module__], "find_spec", {package: None}.get)
-    with pytest.raises(
-        OptionError, match=rf"^Expected the package {package} for .+ pip install {package}\.$"
-    ):
+    said = rf"^Expected the package {package} for .+ pip install '\.\[{extra}\]' in .+ or pip install {package}\.$"
+    with pytest.raises(OptionError, match=said):
         make(SPACES["numbers"], 10)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from caviar.comparing.shortlist import Again, shortlist
 from caviar.data.dataset import Dataset
 from caviar.data.load import load_again
 from caviar.data.schema import Schema
@@ -31,7 +32,7 @@ from caviar.remedies.contract import NotApplicable
 from caviar.remedies.table import REMEDIES
 from caviar.run.folder import MODEL, RunFolder
 from caviar.run.record import ArmRecord, Record
-from caviar.run.study import SearchRecord, StudyFolder, TrialLine, complete
+from caviar.run.study import SearchRecord, StudyFolder
 from caviar.searching.folder import told
 from caviar.searching.of_table import searched_of_table
 from caviar.searching.trials import space_of
@@ -148,7 +149,7 @@ def _is_reference(model: str) -> bool:
 
 
 def _of_run(path: Path) -> Decision:
-    record = RunFolder(path).load_record()
+    record = RunFolder(path).load_record(or_search=True)
     trial, baseline, data, metric = record.trial, record.baseline, record.data, record.metric
     if record.status != "finished" or not (trial and baseline and data and metric):
         raise RunError(
@@ -338,18 +339,18 @@ def _candidates(
     study: StudyFolder, record: SearchRecord, searched: Searched, base: Recipe, bench: Bench, most: int
 ) -> Candidates:
     """The best trial of a search, its defaults, and the best of the others."""
-    n_inputs = int(bench.inputs(base.preparation).shape[2])
-    sign = -1 if record.higher_is_better else 1
-    lines = sorted(complete(study.lines()), key=lambda line: (sign * line.score[0], line.number))
+    n_inputs, plan = int(bench.inputs(base.preparation).shape[2]), study.plan()
+    assert plan
+    found = shortlist(
+        study.lines(), plan["start"][0], record.best, most, higher_is_better=record.higher_is_better
+    )
 
-    def again(line: TrialLine) -> Recipe:
-        name = f"trial {line.number}{', the defaults' if line.number == 0 else ''}"
-        return _named(searched.recipe(base, line.settings, name, n_inputs, line.stages), name)
+    def recipe(one: Again) -> Recipe:
+        return _named(searched.recipe(base, one.settings, one.name, n_inputs, one.stages), one.name)
 
-    best = next(line for line in lines if line.number == record.best)
-    own = next((line for line in lines if line.number == 0 and line is not best), None)
-    rest = [line for line in lines if line is not best and line is not own]
-    notes = [] if own or best.number == 0 else ["The builder's defaults failed in the search."]
     return Candidates(
-        again(best), None if own is None else again(own), [again(line) for line in rest[:most]], notes
+        recipe(found.chosen),
+        None if found.own is None else recipe(found.own),
+        [recipe(one) for one in found.others],
+        found.notes,
     )

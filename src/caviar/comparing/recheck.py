@@ -306,18 +306,18 @@ def moved_columns(
     if old is None and not _is_there(decision.source):
         return None, (
             f"Whether columns have moved cannot be told: the run's table ({decision.source}) is not there any more; "
-            f"--old names it."
+            f"give it as old."
         )
     before = decision.read(source)
     if before.fingerprint != decision.fingerprint:
         if old is not None:
             raise OptionError(
-                f"Expected {'old' if decision.of_arrays else '--old'} to be the rows that the run was made with, but "
-                f"they are others. Leave it out, or find those."
+                "Expected old to be the rows that the run was made with, but they are others. Leave it out, or find "
+                "those."
             )
         return None, (
-            f"Whether columns have moved cannot be told: {source} has changed since the run; --old names a copy of "
-            f"what it was."
+            f"Whether columns have moved cannot be told: {source} has changed since the run; give a copy of what it "
+            f"was as old."
         )
     if now.fingerprint == before.fingerprint:
         return None, "The new data are the run's table itself: nothing can have moved."

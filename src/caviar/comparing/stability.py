@@ -206,7 +206,7 @@ def bench_and_recipe(
     if reading.get("time") is not None:
         raise OptionError(
             "Expected rows that can be split anew for every repeat, but the order of time allows only one split. "
-            "Leave out --time if the order does not matter."
+            "Leave time out if the order does not matter."
         )
     dataset = load(source, target, **reading)
     deciding, _ = find_metrics(dataset, metric)
@@ -223,7 +223,7 @@ def _repeats(dataset: Dataset, folds: int, voice: Voice) -> int:
     if repeats < REPEATS:
         voice.note(
             f"{repeats} repeats instead of {REPEATS}, because the prepared inputs of {dataset.n_rows:,} rows for "
-            f"every fold must fit into memory; --repeats overrules this."
+            f"every fold must fit into memory; repeats overrule this where they are given."
         )
     return repeats
 

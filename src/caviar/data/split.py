@@ -50,8 +50,8 @@ def make_splits(dataset: Dataset, folds: int, repeats: int, seed: int) -> list[S
     """
     if folds < 2 or repeats < 1:
         raise OptionError(
-            f"Expected at least 2 folds and 1 repeat, got {folds} and {repeats}. Pass for example --folds "
-            "10 --repeats 3."
+            f"Expected at least 2 folds and 1 repeat, got {folds} and {repeats}. Take for example "
+            "10 folds and 3 repeats."
         )
     _require_enough(dataset, folds)
     rows = np.arange(dataset.n_rows)
@@ -294,7 +294,7 @@ def _require_enough(dataset: Dataset, folds: int) -> None:
     if dataset.n_rows < folds:
         raise DataError(
             f"Expected at least as many rows as folds, got {dataset.n_rows} rows for {folds} folds. "
-            f"Use at most --folds {dataset.n_rows}."
+            f"Use at most {dataset.n_rows} folds."
         )
     if dataset.time is not None:
         available, what = len(np.unique(dataset.time)) - 1, "different times (one more than folds)"
@@ -317,7 +317,7 @@ def _require_enough(dataset: Dataset, folds: int) -> None:
 
 
 def _too_many_folds(what: str, seen: int, folds: int, possible: int) -> DataError:
-    advice = f"Use at most --folds {possible}." if possible >= 2 else "Add rows: two folds are the least."
+    advice = f"Use at most {possible} folds." if possible >= 2 else "Add rows: two folds are the least."
     return DataError(f"Expected enough {what} for {folds} folds, got {seen}. {advice}")
 
 
@@ -325,14 +325,14 @@ def _require_trainable(dataset: Dataset, split: Split, folds: int) -> None:
     if not len(split.train) or not len(split.held_out):
         raise DataError(
             f"Expected rows on both sides of fold {split.fold + 1} of {folds}, but groups or times leave "
-            "one side empty. Use fewer --folds."
+            "one side empty. Use fewer folds."
         )
     if dataset.weight is not None and not (
         dataset.weight[split.train].any() and dataset.weight[split.held_out].any()
     ):
         raise DataError(
             f"Expected some weight above 0 on both sides of fold {split.fold + 1} of {folds}, but one side "
-            "has none. Use fewer --folds, or leave out rows of weight 0."
+            "has none. Use fewer folds, or leave out rows of weight 0."
         )
     if dataset.is_classification:
         counts = np.bincount(dataset.target[split.train], minlength=len(dataset.schema.classes))
@@ -340,6 +340,6 @@ def _require_trainable(dataset: Dataset, split: Split, folds: int) -> None:
             raise DataError(
                 f"Expected rows of every class in the training rows of fold {split.fold + 1} of {folds}, "
                 f"but the class {dataset.schema.classes[int(counts.argmin())]!r} is absent there, because "
-                "its rows belong together (groups, times or identical inputs). Use fewer --folds, or "
+                "its rows belong together (groups, times or identical inputs). Use fewer folds, or "
                 "merge that class with another."
             )

@@ -206,7 +206,7 @@ def diagnose_table(
     dataset = load(source, target, **reading)
     if dataset.time is not None:
         raise OptionError(
-            "Expected rows in any order, because the doctor repeats its folds, got --time. Leave it out, or use "
+            "Expected rows in any order, because the doctor repeats its folds, got a time column. Leave it out, or use "
             "`caviar improve`, which respects it."
         )
     deciding, _ = find_metrics(dataset, metric)

@@ -320,7 +320,7 @@ class Work:
             self.voice.say(f"  {record.chosen_reason}")
             out_of_time = [s.title for s in record.skipped if s.is_late]
             if out_of_time:
-                self.voice.note(f"Not tried for lack of time: {', '.join(out_of_time)}. Give more --minutes.")
+                self.voice.note(f"Not tried for lack of time: {', '.join(out_of_time)}. Give more minutes.")
             self.save()
 
     def _try(
@@ -405,7 +405,7 @@ def _too_short(given: Clock, dataset: Dataset, recipe: Recipe, seconds: float) -
     return OptionError(
         f"Expected the time given to suffice for measuring the model, but with {dataset.n_rows:,} rows and "
         f"{recipe.epochs} epochs that alone takes about {max(seconds, 1):.0f} s or more, and {given.minutes:g} "
-        f"minutes were given for everything. Give more --minutes, or fewer --epochs."
+        f"minutes were given for everything. Give more minutes, or fewer epochs."
     )
 
 

@@ -104,7 +104,7 @@ def measure_within(
             fewer = max(least, min(repeats - 1, int(repeats * share.affordable(slow.seconds))))
             voice.note(
                 f"{fewer} repeat{'s' * (fewer > 1)} instead of {repeats}, because those would have taken longer than "
-                f"the {in_minutes(clock.minutes)} given (--minutes)."
+                f"the {in_minutes(clock.minutes)} given."
             )
             # What is in a hurry does not try other ways of spreading members: that takes compiling each of them.
             bench = replace(first_repeats(bench, fewer), spread="vmap")
@@ -114,7 +114,7 @@ def measure_within(
             more = "" if enough is None else f" (about {enough} would do)"
             raise OptionError(
                 f"Expected the time given to suffice for {repeats} × {bench.shape[1]} folds, but "
-                f"{in_minutes(clock.minutes)} did not. Give more --minutes{more}, or fewer --epochs or --repeats."
+                f"{in_minutes(clock.minutes)} did not. Give more minutes{more}, or fewer epochs or repeats."
             ) from None
 
 

@@ -46,7 +46,7 @@ REFERENCE_SHARE = 0.1
 
 
 def check_numbers(given: Mapping[str, Any], **least: int) -> None:
-    """Refuse numbers that mean nothing.
+    """Refuse numbers that mean nothing, in words that suit an option of a command and an argument in Python.
 
     Args:
         given: Options by name.
@@ -56,20 +56,20 @@ def check_numbers(given: Mapping[str, Any], **least: int) -> None:
         OptionError: One of them is no whole number, too small, or too large.
     """
     for name, low in {**_LEAST, **least}.items():
-        value, option = given.get(name), f"--{name.replace('_', '-')}"
+        value = given.get(name)
         if value is not None and not (_is_number(value) and value == int(value) and value >= low):
             raise OptionError(
-                f"Expected {option} to be a whole number of at least {low}, got {value!r}. Correct it."
+                f"Expected {name.replace('_', ' ')} to be a whole number of at least {low}, got {value!r}. Correct it."
             )
     if (given.get("seed") or 0) > _LARGEST_SEED:
         raise OptionError(
-            f"Expected --seed to be at most {_LARGEST_SEED:,}, got {given['seed']:,}. Choose a smaller one."
+            f"Expected seed to be at most {_LARGEST_SEED:,}, got {given['seed']:,}. Choose a smaller one."
         )
-    for option in ("--rope", "--minutes"):
-        number = given.get(option[2:])
+    for name in ("rope", "minutes"):
+        number = given.get(name)
         if number is not None and not (_is_number(number) and number > 0):
             raise OptionError(
-                f"Expected {option} to be a number above 0, got {number!r}. Leave it out for the default."
+                f"Expected {name} to be a number above 0, got {number!r}. Leave it out for the default."
             )
 
 

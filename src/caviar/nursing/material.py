@@ -178,12 +178,12 @@ def _check(models: int, validation_split: float, **given: int | None) -> None:
     check_numbers({**given, "models": models}, models=1)
     if models > MOST_MODELS:
         raise OptionError(
-            f"Expected --models to be at most {MOST_MODELS}, got {models}. Watch fewer; a replay trains many."
+            f"Expected models to be at most {MOST_MODELS}, got {models}. Watch fewer; a replay trains many."
         )
     if isinstance(validation_split, bool) or not (
         isinstance(validation_split, int | float) and 0 <= validation_split < 1
     ):
         raise OptionError(
-            f"Expected --validation-split to be at least 0 and below 1, got {validation_split!r}. Write for "
+            f"Expected validation split to be at least 0 and below 1, got {validation_split!r}. Write for "
             f"example 0.2."
         )

@@ -169,7 +169,7 @@ def replay_log(material: Material, log: PandaLog, asked: Asked, clock: Clock, vo
     except OutOfTime:
         raise OptionError(
             f"Expected the time given to suffice for 2 × {trainings:,} trainings, but {clock.minutes:g} minutes did "
-            f"not. Give more --minutes, or fewer --seeds or --folds."
+            f"not. Give more minutes, or fewer seeds or folds."
         ) from None
     return _record(bench, log, (schedule, first), (nursed, alone), asked, clock)
 

@@ -375,11 +375,11 @@ def _asked(
 ) -> _Asked:
     if share is not None and not 0 < share <= 1:
         raise OptionError(
-            f"Expected --share to be above 0 and at most 1, got {share}. Leave it out for one half."
+            f"Expected share to be above 0 and at most 1, got {share}. Leave it out for one half."
         )
     shape = next((one for one in get_args(Sweep) if one == sweep), None)
     if shape is None:
-        raise OptionError(f"Expected --sweep to be exponential or linear, got {sweep!r}. Choose one of them.")
+        raise OptionError(f"Expected sweep to be exponential or linear, got {sweep!r}. Choose one of them.")
     return _Asked(read_rates(rates), share, shape, updates, seeds, rope)
 
 
@@ -399,15 +399,15 @@ def read_rates(given: Sequence[float] | str | None) -> np.ndarray:
         rates = np.sort(np.array([float(part) for part in parts]))
     except (TypeError, ValueError):
         raise OptionError(
-            f"Expected --rates as numbers with commas between them, got {given!r}. For example 0.001,0.01,0.1."
+            f"Expected rates as numbers with commas between them, got {given!r}. For example 0.001,0.01,0.1."
         ) from None
     if not (np.isfinite(rates) & (rates > 0)).all():
         raise OptionError(
-            f"Expected --rates to be finite numbers above 0, got {given!r}. Leave the others out."
+            f"Expected rates to be finite numbers above 0, got {given!r}. Leave the others out."
         )
     if not _FEWEST_RATES <= len(rates) <= _MOST_RATES or (rates[1:] <= _ROUNDING * rates[:-1]).any():
         raise OptionError(
-            f"Expected --rates to be {_FEWEST_RATES} to {_MOST_RATES} different numbers, got {given!r}. "
+            f"Expected rates to be {_FEWEST_RATES} to {_MOST_RATES} different numbers, got {given!r}. "
             f"Leave them out for {RATES} from {LOWEST:g} to {HIGHEST:g}."
         )
     return rates
@@ -501,7 +501,7 @@ def _swept(test: _Test, recipe: Recipe) -> SweepLosses:
         assert given is not None
         raise OptionError(
             f"Expected the time given to suffice for a sweep and {len(rates)} constant rates, but "
-            f"{in_minutes(given)} did not suffice for the sweep. Give more --minutes, or fewer --updates."
+            f"{in_minutes(given)} did not suffice for the sweep. Give more minutes, or fewer updates."
         ) from None
     return SweepLosses(np.asarray(schedule(np.arange(schedule.updates)), np.float64), losses)
 

@@ -12,6 +12,7 @@ from caviar.errors import ModelError, OptionError
 from caviar.recipe.hyperparameters import HyperParameters
 
 _KNOWN = ("hp", "n_inputs", "n_outputs")
+_KERAS_TUNER = ("keras_tuner", "kerastuner")  # the latter in older scripts
 Builder = Callable[..., Any]
 
 
@@ -126,6 +127,11 @@ def run_file(path: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:  # a script may end itself with sys.exit
         del sys.modules[spec.name]
+        if isinstance(error, ModuleNotFoundError) and error.name in _KERAS_TUNER:
+            raise ModelError(
+                f"Expected {path} to run as Python, but it imports {error.name}, and KerasTuner is not installed. "
+                f"Change that import to `import caviar.keras_tuner as {error.name}`, which asks the same questions."
+            ) from error
         text = (str(error).strip().splitlines() or [""])[0].rstrip(".")
         raise ModelError(
             f"Expected {path} to run as Python, but it raised {type(error).__name__}{': ' if text else ''}{text}. "

@@ -5,7 +5,7 @@ from pathlib import Path
 from caviar.errors import RunError
 from caviar.report.page import write_report
 from caviar.report.search import write_search
-from caviar.run.folder import RECORD, REPORT
+from caviar.run.folder import RECORD, REPORT, RunFolder
 from caviar.run.study import StudyFolder
 from caviar.tune.kept import read_search
 
@@ -29,6 +29,8 @@ def redraw(folder: str | Path) -> Path:
                 f"Expected the folder of a run or a search, whose pages can be drawn again, but {path} was left by "
                 f"another command. Its page is {path / REPORT}, as that command wrote it."
             )
+        if not (path / RECORD).exists():
+            RunFolder(path).load_record(or_search=True)  # refuses the folder
         return write_report(path)
     found = read_search(path)
     return write_search(found.path, found.record, found.lines, found.space)

@@ -55,8 +55,11 @@ class RunFolder:
         """Take away what only an unfinished run needs."""
         shutil.rmtree(self.path / TRAINING, ignore_errors=True)
 
-    def load_record(self) -> Record:
+    def load_record(self, *, or_search: bool = False) -> Record:
         """Read the record back.
+
+        Args:
+            or_search: Whether a search's folder would do as well, for the sentence where there is neither.
 
         Raises:
             RunError: There is none, or it is not one of ours.
@@ -65,9 +68,12 @@ class RunFolder:
         try:
             record = Record.model_validate_json(path.read_bytes())
         except OSError as error:
+            wanted, printed = f"a run's folder with a {RECORD}", "`caviar improve`"
+            if or_search:
+                wanted, printed = "the folder of a run or a search", "`caviar improve` or `caviar tune`"
             raise RunError(
-                f"Expected a run's folder with a {RECORD}, but {path} cannot be read ({error.strerror}). "
-                f"Pass the folder that `caviar improve` printed; `ls runs` shows which there are."
+                f"Expected {wanted}, but {path} cannot be read ({error.strerror}). "
+                f"Pass the folder that {printed} printed; `ls runs` shows which there are."
             ) from error
         except ValidationError as error:
             first = error.errors()[0]
@@ -109,7 +115,7 @@ def make_run_folder(table: str, out: str | Path | None = None) -> RunFolder:
                 return _writable(path)
             raise RunError(
                 f"Expected a new folder for the run, but {path} already holds something. "
-                f"Give --out another name, or leave it out."
+                f"Name another one, or leave the name out."
             ) from None
         except OSError as error:
             raise _unwritable(path, error) from error
@@ -129,5 +135,5 @@ def _writable(path: Path) -> RunFolder:
 def _unwritable(path: Path, error: OSError) -> RunError:
     return RunError(
         f"Expected to be able to write to {path}, but the system says: {error.strerror}. "
-        f"Give --out a folder that you may write to."
+        f"Name a folder that you may write to."
     )

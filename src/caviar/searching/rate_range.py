@@ -60,7 +60,7 @@ def _of_folder(folder: Path) -> tuple[float, float]:
 def _checked(low: float, high: float) -> tuple[float, float]:
     if not 0 < low < high < float("inf"):
         raise OptionError(
-            f"Expected --rates to be two numbers above 0, the lower one first, got {low:g} and {high:g}. For example "
+            f"Expected rates to be two numbers above 0, the lower one first, got {low:g} and {high:g}. For example "
             f"0.0001,0.01."
         )
     return float(low), float(high)
@@ -68,6 +68,6 @@ def _checked(low: float, high: float) -> tuple[float, float]:
 
 def _refusal(given: object) -> OptionError:
     return OptionError(
-        f"Expected --rates as the folder of `caviar lr-range`, or as the lowest and the highest rate with a comma "
+        f"Expected rates as the folder of `caviar lr-range`, or as the lowest and the highest rate with a comma "
         f"between them, got {str(given)!r}. For example 0.0001,0.01."
     )

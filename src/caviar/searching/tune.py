@@ -460,7 +460,7 @@ def study_of_table(
     if model is None:
         if batch_size is not None:
             raise OptionError(
-                "Expected --batch-size only with a --model of your own, because it is among the settings that are "
+                "Expected a batch size only with a model of your own, because it is among the settings that are "
                 "searched. Leave it out."
             )
         if not between[0] <= OWN_RATE <= between[1]:
@@ -470,7 +470,7 @@ def study_of_table(
             )
     elif rates is not None:
         raise OptionError(
-            "Expected --rates only without a --model of your own, which asks hp for its rate itself. Leave it out, and "
+            "Expected rates only without a model of your own, which asks hp for its rate itself. Leave it out, and "
             "write the two rates into its question."
         )
     searched, base = searched_of_table(dataset, model, epochs, batch_size, absolute=absolute, rates=between)
@@ -482,7 +482,7 @@ def study_of_table(
         for name, value in {"batch_size": batch_size, "epochs": epochs}.items():
             if value is not None and name in space.names:
                 raise OptionError(
-                    f"Expected no --{name.replace('_', '-')} beside a builder that asks hp for {name} itself, got "
+                    f"Expected no {name.replace('_', ' ')} beside a builder that asks hp for {name} itself, got "
                     f"{value}. Leave it out."
                 )
     where = folder(f"{dataset.name}-tune")

@@ -120,7 +120,7 @@ def gaussian_process_search(
 
     Source: Snoek et al. (2012), "Practical Bayesian optimization of machine learning algorithms"; Optuna's GPSampler.
     """
-    _require_installed("torch", "Bayesian optimisation with a Gaussian process")
+    _require_installed("torch", "gp", "Bayesian optimisation with a Gaussian process")
 
     def sampler() -> "BaseSampler":
         from optuna.samplers import GPSampler
@@ -178,7 +178,7 @@ def cma_es_search(
         )
     if len(searched) < 2:
         raise OptionError(f"Expected at least two numbers for CMA-ES, got {len(searched)}. Search at random.")
-    _require_installed("cmaes", "CMA-ES")
+    _require_installed("cmaes", "cma", "CMA-ES")
     size = 4 + math.floor(3 * math.log(len(searched))) if generation is None else generation
 
     def sampler() -> "BaseSampler":
@@ -363,8 +363,9 @@ def _at(parameter: Parameter, value: Any) -> Any:  # noqa: ANN401
     return value
 
 
-def _require_installed(package: str, what: str) -> None:
+def _require_installed(package: str, extra: str, what: str) -> None:
     if find_spec(package) is None:
         raise OptionError(
-            f"Expected the package {package} for {what}, got none. Install it: pip install {package}."
+            f"Expected the package {package} for {what}, got none. Install it: pip install '.[{extra}]' in Caviar's "
+            f"folder, or pip install {package}."
         )
