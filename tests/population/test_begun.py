@@ -9,6 +9,7 @@ from caviar.errors import OptionError
 from caviar.population import devices
 from caviar.population.job import Job, Seat
 from caviar.population.keep import Keep
+from caviar.population.staged import train_staged
 from caviar.population.template import variables
 from caviar.population.together import train_together
 from caviar.population.train import train
@@ -172,3 +173,111 @@ def test_each_member_needs_a_state():
     first = train(job(epochs=1))
     with pytest.raises(OptionError, match="a state for each of 4 members, got 3"):
         train(replace(job(), begun=first.states[:3], initial_epoch=1))
+
+
+def two_dropouts(first, second, *, omits=False):
+    """Two dropout layers, whose generators Keras makes only where they are needed; or no such layer at all."""
+    some = [
+        L.Dense(8, "relu"),
+        L.BatchNormalization(),
+        L.Dropout(first),
+        L.Dense(6, "relu"),
+        L.Dropout(second),
+    ]
+    some = [one for one in some if not (omits and getattr(one, "rate", 1) == 0)]
+    model = keras.Sequential([keras.Input((4,)), *some, L.Dense(1, "sigmoid")])
+    model.compile(keras.optimizers.Adam(0.01), "binary_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def fit_in_stages(seat, stages, ends):
+    """Keras' `fit` of a seat, stage by stage: a new model takes over what the last one has, layer by layer."""
+    before = done = 0
+    for build_stage, until in zip(stages, ends, strict=True):
+        keras.utils.set_random_seed(seat.seed)
+        model = build_stage()
+        model.optimizer.build(model.trainable_variables)
+        if before:
+            for one, other in zip(model.weights, before.weights, strict=True):
+                one.assign(other)
+            for one, other in zip(model.optimizer.variables, before.optimizer.variables, strict=True):
+                one.assign(other)
+            now, then = ({after_what(m, one): one for one in m.layers} for m in (model, before))
+            for place in now.keys() & then.keys():
+                seeds = [getattr(one[place], "seed_generator", None) for one in (now, then)]
+                if all(seeds):
+                    seeds[0].state.assign(seeds[1].state)
+            np.random.seed(seat.seed)  # noqa: NPY002 - Keras' own source of orders
+            for _ in range(done):
+                np.random.permutation(len(seat.fit))  # noqa: NPY002
+        model.fit(X[seat.fit], Y[seat.fit], verbose=0, batch_size=16, epochs=until, initial_epoch=done)
+        before, done = model, until
+    return before
+
+
+def after_what(model, layer):
+    """A layer's class, and how many weights come before it."""
+    before = model.layers[: model.layers.index(layer)]
+    return type(layer), sum(len(one.weights) for one in before)
+
+
+def in_stages(stages, ends, **changes):
+    begins = (0, *ends[:-1])
+    return [
+        job(one, epochs=until, initial_epoch=begin, **changes)
+        for one, begin, until in zip(stages, begins, ends, strict=True)
+    ]
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("omits", [False, True], ids=["rate 0", "no layer"])
+@pytest.mark.parametrize(
+    "rates",
+    [
+        [(0.0, 0.3), (0.2, 0.3)],
+        [(0.2, 0.3), (0.2, 0.0), (0.4, 0.2)],
+        [(0.4, 0.0), (0.0, 0.3)],
+    ],
+    ids=str,
+)
+def test_a_dropout_rate_may_go_to_and_from_0(rates, omits):
+    """Beside Keras' `fit` in stages: who keeps a generator goes on drawing, a new one begins as in a new network."""
+    stages = [lambda r=pair: two_dropouts(*r, omits=omits) for pair in rates]
+    ends = (3, 5, 8)[: len(stages)]
+    (found,) = train_staged([in_stages(stages, ends)])
+    assert found.engine == "population"
+    for seat, outputs, state in zip(job().seats, found.outputs, found.states, strict=True):
+        expected = fit_in_stages(seat, stages, ends)
+        np.testing.assert_allclose(
+            outputs[: len(seat.scored)], expected.predict(X[seat.scored], verbose=0), rtol=2e-3, atol=1e-4
+        )
+        for value, other in zip(state[1], expected.non_trainable_variables, strict=True):
+            np.testing.assert_allclose(value, np.asarray(other), rtol=2e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("one_by_one", [False, True], ids=["population", "loop"])
+def test_a_dropout_layer_that_begins_to_drop_does_so_as_in_a_new_network(one_by_one):
+    first = train(job(lambda: build(drop=0.0), epochs=2), one_by_one=one_by_one)
+    later = replace(job(epochs=3), initial_epoch=2).going_on(first.ended)
+    found = train(later, one_by_one=one_by_one)
+    for seat, state in zip(job().seats, found.states, strict=True):
+        expected = fit_in_stages(seat, [lambda: build(drop=0.0), build], (2, 3))
+        for values, others in zip(state, variables(expected)[:3], strict=True):
+            for value, other in zip(values, others, strict=True):
+                np.testing.assert_allclose(value, np.asarray(other), rtol=2e-3, atol=1e-5)
+
+
+def beside_each_other(drop):
+    """Two branches of equal shapes; where a layer is left out, Keras counts them in another order."""
+    given = keras.Input((4,))
+    one, other = L.Dense(5, "relu")(given), L.Dense(5, "tanh")(given)
+    said = L.Concatenate()([one, L.Dropout(drop)(other) if drop else other])
+    model = keras.Model(given, L.Dense(1, "sigmoid")(said))
+    model.compile("sgd", "binary_crossentropy")
+    return model
+
+
+def test_weights_that_change_places_are_not_taken_for_each_other():
+    first = train(job(lambda: beside_each_other(0.0), epochs=1))
+    with pytest.raises(OptionError, match="values of other shapes"):
+        train(replace(job(lambda: beside_each_other(0.3)), initial_epoch=1).going_on(first.ended))

@@ -201,6 +201,22 @@ def test_narrow_members_go_on_from_where_they_ended():
                 np.testing.assert_allclose(value, expected, rtol=1e-3, atol=2e-5)
 
 
+@pytest.mark.thorough
+def test_narrow_members_go_on_with_a_dropout_rate_from_and_to_0():
+    """Together as alone; alone they do as Keras' `fit` does (test_begun.py)."""
+    begins, goes_on = partial(rich, drop=0.0), partial(rich, drop=0.4)
+    for before, after in ((begins, goes_on), (goes_on, begins)):
+        first, _ = train_together(jobs(before, epochs=2))
+        later = [
+            replace(one, initial_epoch=2).going_on(ended.ended)
+            for one, ended in zip(jobs(after, epochs=4), first, strict=True)
+        ]
+        found, populations = train_together(later)
+        assert populations == 1
+        for one, together_ in zip(later, found, strict=True):
+            assert_same(together_, train(one))
+
+
 def test_other_widths_are_another_training_for_what_is_kept(tmp_path):
     keep = Keep(tmp_path)
     first, _ = train_together(jobs(plain), keep=keep)

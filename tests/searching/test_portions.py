@@ -13,7 +13,7 @@ from caviar.population import devices
 from caviar.progress import Clock, OutOfTime, Voice
 from caviar.run.study import StudyFolder, TrialLine
 from caviar.searching.portions import FEWEST, MOST_AT_ONCE, Portions, too_few
-from caviar.tune.search import Candidate, Generations
+from caviar.tune.search import Candidate, Generations, Outcome, work_of
 from tests.searching.test_tune import L, build, tuned
 
 devices.start()
@@ -138,6 +138,68 @@ def test_where_trials_are_trained_in_parts_the_time_left_follows_how_much_of_a_t
         ]
         said.append(own.time_left(lines))
     assert said == heard
+
+
+@pytest.mark.parametrize(
+    ("later", "heard"),
+    [
+        # Three go over a third of a trial again, in 90 seconds; 2 / 3 of a trial are left, at a trial in 90 seconds.
+        ("go on", "; about 1 minute left"),
+        ("begin again", "; about 2 minutes left"),
+    ],
+)
+def test_after_a_search_was_gone_on_with_the_first_portion_counts_what_it_trains_again(later, heard):
+    """Nine had a ninth of a trial before; their states are gone, and only theirs."""
+    clock = Told(None)
+    lines = [part_of_a_trial(i, 1) for i in range(9)]
+    anew = later == "begin again"
+    work = work_of(Generations(thirds()), 3, anew=anew, known={i: Outcome(i, {}, (0.0,)) for i in range(9)})
+    assert work == pytest.approx(3 / 3 + (1.0 if anew else 2 / 3))
+    own = Portions(Generations(thirds()), clock, Voice(quiet=True), 9, work, anew=anew, before=lines)
+    own.take(lines)
+    clock.seconds = 90.0
+    lines = [*lines, *(part_of_a_trial(9 + i, 3, source=i) for i in range(3))]
+    assert own.time_left(lines) == heard
+    own.take(lines)
+    clock.seconds = 150.0
+    assert own.time_left([*lines, part_of_a_trial(12, 9, source=9)]) == ""
+
+
+def part_of_a_trial(number: int, epochs: int, source: int | None = None) -> TrialLine:
+    return over(number, 1.0).model_copy(update={"share": epochs / 9, "epochs": epochs, "source": source})
+
+
+def thirds():
+    """Nine have a ninth of a trial, three of them go on to a third, one to the end."""
+    yield [Candidate(number, {}, 1 / 9) for number in range(9)]
+    yield [Candidate(9 + i, {}, 3 / 9, source=i) for i in range(3)]
+    yield [Candidate(12, {}, 1.0, source=9)]
+
+
+def test_where_all_trials_are_whole_those_that_were_over_before_are_no_work():
+    clock, lines = Told(None), [over(i, 1.0) for i in range(32)]
+    own = Portions(Generations(plan()), clock, Voice(quiet=True), 64, before=lines)
+    own.take(lines)
+    clock.seconds = 60.0
+    assert own.time_left([*lines, *(over(32 + i, 1.0) for i in range(16))]) == "; about 1 minute left"
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize(("search", "again"), [("pbt", True), ("halving", True), ("halving-folds", False)])
+def test_a_search_in_parts_says_what_it_trains_again_when_it_goes_on(search, again, tmp_path, capsys):
+    """Scores of folds are in the folder, states of networks are not."""
+    settings = {"search": search, "trials": 9, "epochs": 9, "folds": 3, "verbose": 1}
+    folder = tmp_path / "study"
+    tuned(folder=folder, **settings)
+    kept = (folder / "trials.jsonl").read_text().splitlines(keepends=True)
+    (folder / "trials.jsonl").write_text("".join(kept[:9]))
+    capsys.readouterr()
+    tuned(folder=folder, **settings)
+    said = " ".join(capsys.readouterr().err.split())
+    assert "9 trials are finished already." in said
+    assert ("trained from their beginning once more" in said) == again
+    tuned(folder=folder, **settings)
+    assert "once more" not in capsys.readouterr().err  # it is over
 
 
 @pytest.mark.parametrize("search", ["halving", "hyperband-folds", "pbt"])

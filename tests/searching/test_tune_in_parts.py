@@ -118,6 +118,27 @@ def test_population_based_training_finds_a_schedule_that_can_be_trained_again(tm
     assert np.isfinite(said).all()
 
 
+@pytest.mark.thorough
+def test_a_dropout_rate_that_arrives_at_0_or_leaves_it_costs_no_trial(tmp_path):
+    def dropping(hp):
+        drop = hp.Float("drop", 0.0, 0.5)
+        hidden = [keras.layers.Dense(4, "tanh"), keras.layers.Dropout(drop)]
+        model = keras.Sequential([keras.Input((3,)), *hidden, keras.layers.Dense(1, "sigmoid")])
+        model.compile(keras.optimizers.Adam(0.03), "binary_crossentropy")
+        return model
+
+    found = tuned(dropping, folder=tmp_path / "study", search="pbt", trials=12, epochs=8, folds=3)
+    assert not [line.why for line in found.lines if line.why]
+    crossing = [
+        line
+        for line in complete(found.lines)
+        if line.stages and 0.0 in [settings["drop"] for settings in (line.settings, line.stages[-1][0])]
+    ]
+    assert crossing
+    again = measure(found._study.bench, found._study.recipe(crossing[0]))
+    assert crossing[0].fold_scores == pytest.approx(again.scores["log-loss"], rel=1e-3)
+
+
 def test_what_remembers_cannot_be_changed_on_the_way(tmp_path):
     with pytest.raises(OptionError, match="EarlyStopping may remember"):
         tuned(

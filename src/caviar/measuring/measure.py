@@ -15,7 +15,7 @@ from caviar.evaluate.threshold import best_threshold, held_out_thresholds, moved
 from caviar.measuring.blend import said_beside
 from caviar.measuring.networks import Networks, Place, heard, together, training_of
 from caviar.population.begun import why_not
-from caviar.population.job import Job, MemberValues, Monitor, Seat, Trained
+from caviar.population.job import Ended, Job, Monitor, Seat, Trained
 from caviar.population.keep import Keep
 from caviar.population.staged import train_staged, train_staged_in_turn
 from caviar.population.template import sketch
@@ -157,7 +157,7 @@ class Arm:
     probes: xr.Dataset | None = None
     one_class: np.ndarray | None = None
     sample: tuple[np.ndarray, np.ndarray] | None = None
-    states: list[MemberValues] | None = None
+    states: Ended | None = None
     networks: Networks | None = None
 
 
@@ -173,7 +173,7 @@ class Part:
 
     until: int
     after: int = 0
-    begun: Sequence[MemberValues] | None = None
+    begun: Ended | None = None
 
 
 def seats_for(bench: Bench, recipe: Recipe, seeds: Sequence[int]) -> tuple[list[Seat], list[tuple[int, int]]]:
@@ -362,7 +362,7 @@ def measure_in_turn(
             networks = _heard(bench, recipes[i], fittings[i], one)
             arms[i] = _arm(bench, recipes[i], fittings[i], networks, (1, 1), "", "")
         yield (
-            arms if parts is None else {i: replace(arms[i], states=one.states) for i, one in trained.items()}
+            arms if parts is None else {i: replace(arms[i], states=one.ended) for i, one in trained.items()}
         )
 
 
@@ -402,7 +402,8 @@ def _fittings(
 def _part_of(jobs: Sequence[Job], part: Part) -> list[Job]:
     """The stages of a part: those that are not done yet, up to its last epoch."""
     left = [job for job in jobs if job.epochs > part.after and job.initial_epoch < part.until]
-    left[0] = replace(left[0], initial_epoch=part.after, begun=part.begun)
+    left[0] = replace(left[0], initial_epoch=part.after)
+    left[0] = left[0] if part.begun is None else left[0].going_on(part.begun)
     left[-1] = replace(left[-1], epochs=min(left[-1].epochs, part.until), ask=True)
     return left
 

@@ -1,6 +1,8 @@
 """How do members go on from the states in which others ended?"""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import keras
@@ -8,8 +10,10 @@ import numpy as np
 
 from caviar.errors import OptionError
 from caviar.population.callbacks import rate_variable, rates_of
+from caviar.population.initial import first_value
 from caviar.population.job import Job, MemberValues
-from caviar.population.template import variables
+from caviar.population.seeded import layout_of, taken_over
+from caviar.population.template import Template, build_alone, seed_draws, variables
 
 _REMEMBERS = (
     keras.callbacks.EarlyStopping,
@@ -33,6 +37,47 @@ def why_not(callbacks: Sequence[keras.callbacks.Callback], model: keras.Model) -
     return ""
 
 
+def adapted(job: Job, template: Template) -> Job:
+    """A job whose members go on with the seed generators that their recipe has, whichever they had before.
+
+    Args:
+        job: The members.
+        template: Of their recipe.
+
+    Raises:
+        OptionError: The weights they had are others.
+    """
+    if job.begun is None or job.layouts is None or len(job.begun) != len(job.seats):
+        return job
+    now, states = layout_of(template.model), []
+    for seat, state, then in zip(job.seats, job.begun, job.layouts, strict=True):
+        if then.generators == now.generators:
+            states.append(state)
+            continue
+        if then.weights != now.weights:
+            raise _other_network()
+        begin = partial(_first, job, template, seat.seed)
+        states.append((state[0], taken_over(state[1], then, now, begin), state[2]))
+    return replace(job, begun=states, layouts=None)
+
+
+def _first(job: Job, template: Template, seed: int, at: int) -> np.ndarray:
+    """The state in which a member's seed generator begins, by its place among the non-trainable variables."""
+    if template.rebuild:
+        alone = build_alone(job.build, job.sample(), seed)
+        return np.asarray(alone.non_trainable_variables[at])
+    origin = template.origins[template.counts[0] + at]
+    drawn = np.array(seed_draws(seed, 0 if origin.draw is None else 1 + origin.draw), np.uint32)
+    return np.asarray(first_value(origin, template.model.non_trainable_variables[at], drawn))
+
+
+def _other_network() -> OptionError:
+    return OptionError(
+        "Expected the states of members of the same model, got values of other shapes. Change only what keeps "
+        "a network's shape on the way."
+    )
+
+
 def check(job: Job, model: keras.Model) -> None:
     """Refuse what cannot go on.
 
@@ -52,10 +97,7 @@ def check(job: Job, model: keras.Model) -> None:
     shapes = [[tuple(v.shape) for v in group] for group in variables(model)[:3]]
     for state in job.begun:
         if [[np.shape(v) for v in group] for group in state] != shapes:
-            raise OptionError(
-                "Expected the states of members of the same model, got values of other shapes. Change only what keeps "
-                "a network's shape on the way."
-            )
+            raise _other_network()
     if len(job.begun) != len(job.seats):
         raise OptionError(
             f"Expected a state for each of {len(job.seats)} members, got {len(job.begun)}. Give one each."

@@ -4,7 +4,7 @@ import copy
 import re
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import jax
@@ -13,11 +13,25 @@ import numpy as np
 import xarray as xr
 
 from caviar.population.glance import Glance
+from caviar.population.seeded import Layout
 from caviar.population.source import Batches, Ranges, narrow
 from caviar.population.template import Build, Template
 
 MemberValues = tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]
 """One member's values of trainable, non-trainable and optimizer variables."""
+
+
+@dataclass(frozen=True, eq=False)
+class Ended:
+    """In what states the members of a recipe ended.
+
+    Attributes:
+        states: One per member.
+        layout: Of their network.
+    """
+
+    states: Sequence[MemberValues]
+    layout: Layout
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,6 +114,8 @@ class Job:
         source: The batches to train on, where a dataset gives them; seats then have no rows to train on.
         begun: Per seat the state in which its training up to `initial_epoch` ended (`Trained.states`): it goes on as
             if it had never stopped, but for what the recipe says now. None to begin with first weights.
+        layouts: Per seat the layout of the network that it was in that state, where that may have had other seed
+            generators than the recipe's (seeded.py); None where it had the same ones.
         narrow: Per seat the template of its own recipe, where its hidden layers lie in wider ones that the builder
             makes (widths.py); None where all have the builder's widths.
         followed: Whether members of the same kind are likely to follow, so that a program for more of them pays.
@@ -134,10 +150,15 @@ class Job:
     ranges: Ranges | None = None
     source: Batches | None = None
     begun: Sequence[MemberValues] | None = None
+    layouts: Sequence[Layout] | None = None
     narrow: Sequence[Template] | None = None
     followed: bool = False
     look: Glance | None = None
     template: Template | None = None
+
+    def going_on(self, before: Ended) -> "Job":
+        """The same job of members that go on from where others ended, which it has one for each of."""
+        return replace(self, begun=before.states, layouts=[before.layout] * len(before.states))
 
     @property
     def past(self) -> int:
@@ -250,6 +271,7 @@ class Trained:
         way: How members were spread over a step, a key of `spread.WAYS`: as `Job.spread` it gives the same bits.
         spread: The same in words, with the reason; both are empty for a loop.
         earlier: What the stages before gave, in order, where training came in stages.
+        layout: Of the network whose states these are.
     """
 
     history: xr.Dataset
@@ -266,6 +288,13 @@ class Trained:
     way: str = ""
     spread: str = ""
     earlier: tuple["Trained", ...] = ()
+    layout: Layout | None = None
+
+    @property
+    def ended(self) -> Ended:
+        """What others may go on from."""
+        assert self.layout is not None
+        return Ended(self.states, self.layout)
 
 
 class Enough(Exception):  # noqa: N818 - a request, not an error

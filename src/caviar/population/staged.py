@@ -76,7 +76,7 @@ def train_staged_in_turn(
 
 
 def _from(before: Sequence[Trained], job: Job) -> Job:
-    return replace(job, begun=before[-1].states) if before else job
+    return job.going_on(before[-1].ended) if before else job
 
 
 def _after(before: Trained, now: Trained) -> Trained:

@@ -9,7 +9,7 @@ import numpy as np
 
 from caviar.errors import CaviarError, ModelError
 from caviar.population import devices, narrow
-from caviar.population.begun import check, rates_from
+from caviar.population.begun import adapted, check, rates_from
 from caviar.population.callbacks import rate_variable, scheduler, sets_rate
 from caviar.population.glance import glance, text_of_rows
 from caviar.population.job import Job, Monitor, Trained
@@ -425,7 +425,7 @@ def _setting(
         *arrays,
         *rest,
         job.initial_epoch,
-        job.begun is None,
+        (job.begun is None, job.layouts is None),
         job.probe,
         job.spread,
         job.weighs_watched,
@@ -466,6 +466,7 @@ def _together(jobs: Sequence[Job], family: _Family) -> Job:
             for key in differ
         },
         begun=None if jobs[0].begun is None else [state for job in jobs for state in job.begun or ()],
+        layouts=None if jobs[0].layouts is None else [one for job in jobs for one in job.layouts or ()],
     )
     return together if family.wide is None else _inside(jobs, family, together)
 
@@ -482,12 +483,15 @@ def _rates_together(jobs: Sequence[Job], family: _Family) -> list[tuple[float, .
 def _inside(jobs: Sequence[Job], family: _Family, together: Job) -> Job:
     """The same job with its members in wider layers."""
     assert family.wide is not None
-    for job, template in zip(jobs, family.own, strict=True):
-        check(job, template.model)
     assert family.template is not None
+    going_on = [adapted(job, template) for job, template in zip(jobs, family.own, strict=True)]
+    for job, template in zip(going_on, family.own, strict=True):
+        check(job, template.model)
     own = [own for job, own in zip(jobs, family.own, strict=True) for _ in job.seats]
-    begun = together.begun and [narrow.put_in(family.template, state) for state in together.begun]
-    return replace(together, build=family.wide, narrow=own, begun=begun)
+    begun = together.begun and [
+        narrow.put_in(family.template, state) for job in going_on for state in job.begun or ()
+    ]
+    return replace(together, build=family.wide, narrow=own, begun=begun, layouts=None)
 
 
 def _taken_out(own: Template, trained: Trained) -> Trained:

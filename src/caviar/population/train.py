@@ -39,6 +39,7 @@ from caviar.population.probe import Probe
 from caviar.population.probed import make_probes, sample_of
 from caviar.population.ragged import NotRagged
 from caviar.population.remembered import Made
+from caviar.population.seeded import layout_of
 from caviar.population.template import Template, first_line, make_template, variables
 
 # What members bring and say is held for so many at once; their steps are taken tile by tile (chunk.py).
@@ -89,6 +90,7 @@ def foresee(job: Job) -> Ready | None:
         return None
     try:
         template = job.template or make_template(job.build, job.sample())
+        job = begun.adapted(job, template)
         job, in_program = _with_callbacks(job, template)
         groups = list(_groups(job, template, in_program))
         for group in groups:
@@ -142,6 +144,7 @@ def _train(
     began = time.monotonic()
     known = job.template if ready is None else ready.template
     template = known or make_template(job.build, job.sample())
+    job = begun.adapted(job, template)
     begun.check(job, template.model)
     if one_by_one:
         return _one_by_one(job, monitor, "that was asked for", template, keep)
@@ -211,7 +214,8 @@ def _one_by_one(job: Job, monitor: Monitor, why: str, template: Template, keep: 
         raise NotTogether(why)
     if keep is not None:
         keep.claim(job, template, [type(callback).__name__ for callback in job.callbacks])
-    return loop.train_one_by_one(job, monitor, why, template.fixed, keep)
+    trained = loop.train_one_by_one(job, monitor, why, template.fixed, keep)
+    return replace(trained, layout=layout_of(template.model))
 
 
 def _groups(job: Job, template: Template, in_program: tuple[Rule, ...]) -> Iterator[_Group]:
@@ -498,6 +502,7 @@ def _assemble(
         probes=None if probe is None or probed is None else make_probes(probe, probed, history),
         way=way,
         spread=in_words,
+        layout=layout_of(template.model),
     )
 
 

@@ -31,7 +31,7 @@ from caviar.tune.grid import POINTS, whole_grid
 from caviar.tune.importance import importances
 from caviar.tune.journal import FILE, Journal, study_in
 from caviar.tune.last_round import first_of, with_last_round
-from caviar.tune.search import Search
+from caviar.tune.search import Search, begins_again
 from caviar.tune.space import Space
 from caviar.tune.table import Method, search_named
 
@@ -172,8 +172,14 @@ def _search(
         lines: list[TrialLine] = []
     else:
         lines = study.folder.lines()
-        going = begin().replay([outcome(study, line) for line in lines])
-        study.voice.say(f"  {len(lines)} trials are finished already.")
+        known = {line.number: outcome(study, line) for line in lines}
+        going = begin().replay(list(known.values()))
+        again_too = method.parts and begins_again(begin(), known)
+        study.voice.say(
+            f"  {len(lines)} trials are finished already."
+            + " Those that go on with one of them are trained from their beginning once more."
+            * bool(again_too)
+        )
         study.copy(lines)
     earlier = sum(line.seconds for line in lines)
     judge = None if study.apart is None else Judge(study, study.apart)

@@ -7,7 +7,7 @@ from typing import Any
 from caviar.errors import CaviarError
 from caviar.measuring.measure import Arm, Bench, Part, measure_in_turn, try_building
 from caviar.pace import Pace, TooSlow
-from caviar.population.job import MemberValues
+from caviar.population.job import Ended
 from caviar.population.template import first_line
 from caviar.progress import Clock, OutOfTime, Voice
 from caviar.recipe.recipe import Recipe
@@ -42,14 +42,14 @@ class States:
     """In what states the candidates of the last generations ended: what others may go on from."""
 
     def __init__(self) -> None:
-        self._of: dict[int, list[MemberValues]] = {}
+        self._of: dict[int, Ended] = {}
         self._depth: dict[int, int] = {}
 
-    def get(self, number: int) -> list[MemberValues] | None:
+    def get(self, number: int) -> Ended | None:
         """Those of a candidate's members; None if they are not kept."""
         return self._of.get(number)
 
-    def put(self, number: int, source: int | None, states: list[MemberValues] | None) -> None:
+    def put(self, number: int, source: int | None, states: Ended | None) -> None:
         """Keep a candidate's, and drop those that nobody can go on from any more."""
         depth = self._depth[number] = 0 if source is None else self._depth.get(source, 0) + 1
         self._of = {one: kept for one, kept in self._of.items() if self._depth[one] >= depth - 1}
@@ -57,8 +57,8 @@ class States:
             self._of[number] = states
 
     @staticmethod
-    def _bytes(kept: Iterable[list[MemberValues]]) -> int:
-        return sum(v.nbytes for states in kept for state in states for group in state for v in group)
+    def _bytes(kept: Iterable[Ended]) -> int:
+        return sum(v.nbytes for one in kept for state in one.states for group in state for v in group)
 
 
 @dataclass(frozen=True, eq=False)

@@ -32,8 +32,10 @@ class Portions:
         clock: The time given; without a bound, portions are as large as they may be.
         voice: Says when the time given allows too few trials.
         trials: How many the search may ask for.
-        work: As many whole trials' training as it asks for in the end; so many trials if not given.
+        work: As many whole trials' training as it asks for from now on; as many trials as are left if not given.
         anew: Whether a training that is gone on with begins again.
+        before: Trials that were over before the search was gone on with, so that their states are gone: a training
+            that goes on with one of them begins again.
     """
 
     def __init__(
@@ -45,9 +47,11 @@ class Portions:
         work: float | None = None,
         *,
         anew: bool = False,
+        before: Sequence[TrialLine] = (),
     ) -> None:
         self._search, self._clock, self._voice, self._trials = search, clock, voice, trials
-        self._work, self._anew = float(trials) if work is None else work, anew
+        self._work, self._anew = float(trials - len(before)) if work is None else work, anew
+        self._before = {line.number for line in before}
         self._waiting: list[Candidate] = []
         self._most = MOST_AT_ONCE
         self._forecast = False
@@ -112,13 +116,20 @@ class Portions:
         return f"; {roughly(min(seconds, self._clock.left()))} left"
 
     def _done(self, lines: Sequence[TrialLine]) -> float:
-        """Whole trials that were trained in so many parts."""
+        """Whole trials that were trained in so many parts, since the search began or was gone on with."""
         known = {line.number: line for line in lines}
-        sources = [None if line.source is None else known.get(line.source) for line in lines]
         return sum(
-            line.share - (0.0 if one is None or (self._anew and one.epochs != line.epochs) else one.share)
-            for line, one in zip(lines, sources, strict=True)
+            line.share - self._spared(line, None if line.source is None else known.get(line.source))
+            for line in lines
+            if line.number not in self._before
         )
+
+    def _spared(self, line: TrialLine, source: TrialLine | None) -> float:
+        """Which share of a trial it did not train itself, because its source had."""
+        if source is None:
+            return 0.0
+        begins_again = self._anew or source.number in self._before
+        return 0.0 if begins_again and source.epochs != line.epochs else source.share
 
     def out_of_time(self, lines: Sequence[TrialLine]) -> None:
         """Note that the time was used up, and what that means where trials were few."""

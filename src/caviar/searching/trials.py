@@ -248,8 +248,9 @@ def run(
         judge.keep_time(lines)
     most, states = min(trials, study.space.size or trials), States()
     anew = beginning is not None and _begin_anew(study)
-    work = None if beginning is None else work_of(beginning(), study.bench.shape[1], anew=anew)
-    portions = Portions(search, study.clock, study.voice, most, work, anew=anew)
+    known = {line.number: outcome(study, line) for line in lines}
+    work = None if beginning is None else work_of(beginning(), study.bench.shape[1], anew=anew, known=known)
+    portions = Portions(search, study.clock, study.voice, most, work, anew=anew, before=lines)
     with study.voice.bar("trials", 0):
         while asked := portions.take(lines):
             try:

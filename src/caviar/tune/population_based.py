@@ -28,8 +28,8 @@ def population_based_search(
     """Trains a population in a few generations; after each the worst go on as changed copies of the best.
 
     A candidate names the one whose weights it goes on with, so what is found is a schedule of settings: who wants to
-    train it again follows the sources. Only settings that keep the network's shape may change on the way; the others
-    are copied together with the weights.
+    train it again follows the sources. Only settings that keep the network's shape may change on the way, such as
+    dropout rates, also to and from 0; the others are copied together with the weights.
 
     Args:
         space: What may be set.

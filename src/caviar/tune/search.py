@@ -8,7 +8,7 @@ makes no difference; and a study that was cut off is rebuilt from its outcomes a
 import math
 import sys
 from collections import deque
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, Self
 
@@ -162,31 +162,63 @@ class Generations:
             self._ended = True
 
 
-def work_of(search: Search, folds: int, *, anew: bool = False) -> float:
+def work_of(
+    search: Search, folds: int, *, anew: bool = False, known: Mapping[int, Outcome] | None = None
+) -> float:
     """How many whole trials' training a new search asks for, in the end; it is gone through with made-up scores.
 
     Args:
         search: It is used up. Its generations are as large whatever the scores are.
         folds: Of a whole trial.
         anew: Whether a training that is gone on with begins again.
+        known: Outcomes that are there already, by number: these candidates are not trained, and a training that goes
+            on with one of them begins again, for its state is gone.
 
     >>> def plan():
     ...     yield [Candidate(number, {}, epochs=1 / 4) for number in range(8)]
     ...     yield [Candidate(8, {}, source=3), Candidate(9, {}, source=5)]
     >>> work_of(Generations(plan()), folds=5), work_of(Generations(plan()), folds=5, anew=True)
     (3.5, 4.0)
+    >>> known = {number: Outcome(number, {}, (0.0,)) for number in range(4)}
+    >>> work_of(Generations(plan()), folds=5, known=known)  # four first parts, a whole training and three quarters
+    2.75
     """
-    shares: dict[int, tuple[float, float]] = {}
+    known = known or {}
     work = 0.0
+    for one, source in _foretold(search, known):
+        scored, before = (
+            0.0 if each is None else 1.0 if each.folds is None else each.folds / folds
+            for each in (one, source)
+        )
+        work += one.epochs * scored
+        # Folds that were scored are so for good; epochs, where training can be cut and its state is there.
+        if source is not None and (source.epochs == one.epochs or not (anew or source.number in known)):
+            work -= source.epochs * before
+    return work
+
+
+def begins_again(search: Search, known: Mapping[int, Outcome]) -> bool:
+    """Whether a search with known outcomes will train epochs again that were trained before these were known.
+
+    Args:
+        search: A new one, which is used up.
+        known: Outcomes by number.
+    """
+    return any(
+        source is not None and source.number in known and source.epochs != one.epochs
+        for one, source in _foretold(search, known)
+    )
+
+
+def _foretold(search: Search, known: Mapping[int, Outcome]) -> Iterator[tuple[Candidate, Candidate | None]]:
+    """What a new search will ask for that is not known yet, each with what it goes on with; scores are made up."""
+    met: dict[int, Candidate] = {}
     while asked := search.ask(sys.maxsize):
         for one in asked:
-            scored = 1.0 if one.folds is None else one.folds / folds
-            epochs, before = shares.get(one.source, (0.0, 0.0)) if one.source is not None else (0.0, 0.0)
-            # Folds that were scored are so for good; epochs, where training can be cut.
-            work += one.epochs * scored - (epochs * before if not anew or epochs == one.epochs else 0.0)
-            shares[one.number] = one.epochs, scored
-        search.tell([Outcome(one.number, one.settings, (0.0,)) for one in asked])
-    return work
+            met[one.number] = one
+            if one.number not in known:
+                yield one, None if one.source is None else met[one.source]
+        search.tell([known.get(one.number, Outcome(one.number, one.settings, (0.0,))) for one in asked])
 
 
 def ranked(outcomes: Sequence[Outcome]) -> list[Outcome]:
