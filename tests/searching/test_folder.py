@@ -18,13 +18,18 @@ def said(
     apart: object = None,
     failed: int = 0,
     on_front: int = 0,
+    has_gain: bool = True,
 ) -> str:
-    gain = Estimate(value=0.2, low=low, high=0.4, method="planted", n=90)
+    score = Estimate(value=0.2, low=low, high=0.4, method="planted", n=90)
     best = SimpleNamespace(number=3, settings={"rate": 0.1}, stages=[], why="")
-    others = [SimpleNamespace(why="it diverged")] * failed
+    others = [SimpleNamespace(number=number, why="it diverged") for number in range(failed)]
     metrics = [SimpleNamespace(title=title) for title in ("log-loss", "accuracy")]
-    study = SimpleNamespace(bench=SimpleNamespace(metric=metrics[0]), objectives=metrics, apart=apart)
-    return in_words(study, Winner(best, 0.5, gain, gain, list(ties), is_clear), [best, *others], on_front)
+    space = SimpleNamespace(default=lambda: {"rate": 0.01})
+    study = SimpleNamespace(
+        bench=SimpleNamespace(metric=metrics[0]), objectives=metrics, apart=apart, space=space
+    )
+    winner = Winner(best, 0.5, score, score if has_gain else None, list(ties), is_clear)
+    return in_words(study, winner, [best, *others], on_front)
 
 
 @pytest.mark.parametrize(
@@ -54,3 +59,8 @@ def test_one_is_counted_as_one():
     assert "1 trial is on the front: no other one beats it in log-loss and accuracy." in said(0.1, on_front=1)
     assert "5 trials are on the front: no other one beats them in" in said(0.1, on_front=5)
     assert "front" not in said(0.1)
+
+
+def test_defaults_that_were_not_over_when_the_time_ended_are_not_called_failed():
+    assert "builder's defaults failed" in said(0.1, has_gain=False, failed=1)
+    assert "time ended before the builder's defaults were over" in said(0.1, has_gain=False)

@@ -223,10 +223,36 @@ def test_the_panda_way_is_named_once_where_the_time_allows_too_few(monkeypatch, 
     own, clock, voice = portions(trials=trials)
     clock.seconds = left
     monkeypatch.setattr("caviar.searching.portions.time.monotonic", lambda: 20.0)
-    tell = own.forecast(0, began=0.0)
+    tell = own.forecast([Candidate(0, {})], [], 5, began=0.0)
     tell(1)  # 20 seconds a trial
     tell(2)
     assert len([text for text in voice.told if "caviar panda" in text]) == said
+
+
+def test_where_trials_are_trained_in_parts_a_budget_allows_what_a_search_of_fewer_would_take(monkeypatch):
+    """A ninth of a trial takes 2 seconds, so 84 are worth the 9 settings that take two and a third whole trials."""
+    monkeypatch.setattr("caviar.searching.portions.time.monotonic", lambda: 18.0)
+    for left, possible in ((24.0, None), (0.0, "about 4 trials")):
+        clock, voice = Planted(1.0), Voice(quiet=True)
+        told: list[str] = []
+        voice.say = lambda text, told=told, **_: told.append(text)
+        clock.seconds = left
+        own = Portions(Generations(plan()), clock, voice, 9, 1 + 2 / 3 + 2 / 3)
+        own.forecast([Candidate(n, {}, epochs=1 / 9) for n in range(9)], [], 5, began=0.0)(9)
+        assert (told == []) if possible is None else (possible in told[0])
+
+
+def test_nothing_is_left_where_a_search_ends_with_fewer_trials_than_allowed(tmp_path, capsys):
+    def few(hp):
+        model = keras.Sequential([keras.Input((3,)), L.Dense(1, "sigmoid")])
+        model.compile(keras.optimizers.Adam(hp.Float("rate", 1e-3, 1e-1)), "binary_crossentropy")
+        hp.Boolean("of no use")
+        return model
+
+    tuned(few, folder=tmp_path / "study", search="grid", trials=5, epochs=1, verbose=1)
+    said = [line for line in capsys.readouterr().err.splitlines() if "trials in" in line]
+    assert ["4 trials" in line for line in said] == [True]
+    assert "left" not in said[0]
 
 
 def test_time_that_is_used_up_is_noted_with_what_it_allowed():

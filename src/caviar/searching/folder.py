@@ -408,6 +408,10 @@ def in_words(study: Study, winner: Winner, lines: Sequence[TrialLine], on_front:
             )
     elif winner.line.settings == study.space.default() and not winner.line.stages:
         said.append("These are the builder's defaults: no other settings were better.")
+    elif study.apart is None and all(line.number for line in lines):
+        said.append(
+            "The time ended before the builder's defaults were over, so there is nothing to compare it with."
+        )
     else:
         said.append("The builder's defaults failed, so there is nothing to compare it with.")
     if on_front:

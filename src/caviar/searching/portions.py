@@ -51,6 +51,8 @@ class Portions:
     ) -> None:
         self._search, self._clock, self._voice, self._trials = search, clock, voice, trials
         self._work, self._anew = float(trials - len(before)) if work is None else work, anew
+        self._before: set[int] = set()
+        self._earlier = self._done(before)
         self._before = {line.number for line in before}
         self._waiting: list[Candidate] = []
         self._most = MOST_AT_ONCE
@@ -84,19 +86,30 @@ class Portions:
         fit = len(candidates) * self._clock.left() / (_SLACK * seconds)
         self._most = max(1, min(len(candidates) // 2, math.floor(fit)))
 
-    def forecast(self, before: int, began: float) -> Callable[[int], None]:
+    def forecast(
+        self, asked: Sequence[Candidate], lines: Sequence[TrialLine], folds: int, began: float
+    ) -> Callable[[int], None]:
         """Is to be told how many of a portion are over, and says what the time given allows.
 
         Args:
-            before: Trials that were over when it began.
+            asked: The portion.
+            lines: Trials that were over when it began.
+            folds: Of a whole trial.
             began: What `time.monotonic()` said then.
         """
+        each = fmean(one.epochs * (1.0 if one.folds is None else one.folds / folds) for one in asked)
 
         def tell(done: int) -> None:
-            each = max(1e-3, time.monotonic() - began) / done
-            self._say(before + done + max(0.0, self._clock.left()) / each)
+            pace = max(1e-3, time.monotonic() - began) / (done * each)
+            self._say(
+                self._trials_worth(self._done(lines) + done * each + max(0.0, self._clock.left()) / pace)
+            )
 
         return tell
+
+    def _trials_worth(self, work: float) -> float:
+        """Of a search of how many trials so much work, and what was over before, is the whole."""
+        return self._trials * (self._earlier + work) / (self._earlier + self._work)
 
     def time_left(self, lines: Sequence[TrialLine]) -> str:
         """How long the rest will take at the pace of the last portions, to end a sentence; empty where nothing is left.
@@ -135,8 +148,9 @@ class Portions:
         """Note that the time was used up, and what that means where trials were few."""
         self._voice.note("The time given was used up before the search had ended.")
         minutes = self._clock.minutes
-        if minutes is not None and lines and len(lines) < min(FEWEST, self._trials):
-            self._voice.note(too_few(minutes, len(lines), self._trials))
+        possible = self._trials_worth(self._done(lines))
+        if minutes is not None and lines and possible < min(FEWEST, self._trials):
+            self._voice.note(too_few(minutes, possible, self._trials))
 
     def _say(self, possible: float) -> None:
         minutes = self._clock.minutes

@@ -252,11 +252,13 @@ def run(
     work = None if beginning is None else work_of(beginning(), study.bench.shape[1], anew=anew, known=known)
     portions = Portions(search, study.clock, study.voice, most, work, anew=anew, before=lines)
     with study.voice.bar("trials", 0):
-        while asked := portions.take(lines):
+        asked = portions.take(lines)
+        while asked:
             try:
                 new = _generation(study, asked, lines, portions, states)
             except TooSlow as slow:
                 portions.too_slow(asked, slow.seconds)
+                asked = portions.take(lines)
                 continue
             except OutOfTime:
                 portions.out_of_time(lines)
@@ -268,7 +270,9 @@ def run(
             over = {line.number for line in new}
             portions.put_back([one for one in asked if one.number not in over])
             search.tell([outcome(study, line) for line in new])
-            _say(study, lines, portions.time_left(lines))
+            left = portions.time_left(lines)
+            asked = portions.take(lines)
+            _say(study, lines, left if asked else "")
     return lines
 
 
@@ -297,7 +301,7 @@ def _generation(
             failed[one.number] = reason(error)
     number = 1 + max((line.generation for line in before), default=-1)
     kept = _Kept(study, {one.number: one for one in asked}, work, sources, states, number, began)
-    tell = portions.forecast(len(before), began)
+    tell = portions.forecast(asked, before, study.bench.shape[1], began)
 
     def over(found: Mapping[int, Arm | str]) -> None:
         kept.add(found)
