@@ -98,7 +98,9 @@ def test_on_new_rows_of_the_same_source_the_choice_stands_and_no_column_is_named
     assert "still helps" in found.record.sentence
     assert json.loads(found.path.read_text())["verdict"] == "stands"
     assert found.record.sentence in found.page.read_text()
-    assert recheck(rows(300, 1), runners_up=0).path != found.path
+    again = recheck(rows(300, 1).with_columns(extra=pl.lit(1)), runners_up=0)
+    assert again.path != found.path
+    assert "'extra' is left out, because the run's table had no such column." in again.record.messages
     assert {name: (home / "run" / name).read_bytes() for name in kept} == kept, "nothing was written over"
 
 
@@ -264,11 +266,11 @@ def decision(table: pl.DataFrame, source: str = "old.csv", **reading) -> Decisio
     return Decision(schema=dataset.schema, source=source, fingerprint=dataset.fingerprint, **facts)
 
 
-def test_other_columns_and_unknown_or_absent_classes_are_refused_by_name():
+def test_absent_columns_and_unknown_or_absent_classes_are_refused_by_name():
     made = decision(rows(60, 0))
     for new, word in (
         (rows(60, 1).drop("b"), "'b'"),
-        (rows(60, 1).with_columns(other=pl.lit(1)), "'other'"),
+        (rows(60, 1).rename({"b": "B"}), "'b'"),
         (rows(60, 1).drop("label"), "'label'"),
         (rows(60, 1).with_columns(label=pl.lit("perhaps")), "'perhaps'"),
         (rows(60, 1).with_columns(label=pl.lit("no")), "none of 'yes'"),
@@ -279,6 +281,19 @@ def test_other_columns_and_unknown_or_absent_classes_are_refused_by_name():
     both = rows(60, 1).with_columns(label=pl.Series(["perhaps", "never", "no"] * 20))
     with pytest.raises(caviar.CaviarError, match="'perhaps', 'never'"):
         _new_rows(both, made)
+
+
+def test_columns_that_the_run_did_not_have_are_left_out_and_named():
+    made, new = decision(rows(60, 0)), rows(60, 1)
+    plain = load_again(new, made.schema)
+    more = load_again(
+        new.with_columns(p=pl.lit(1), q=pl.lit("x")).select("q", "b", "p", "label", "color", "a"), made.schema
+    )
+    assert plain.remarks == ()
+    assert more.fingerprint == plain.fingerprint
+    assert [one.text for one in more.remarks] == [
+        "'q', 'p' are left out, because the run's table had no such column."
+    ]
 
 
 def test_gaps_and_levels_that_the_old_table_did_not_have_are_read():

@@ -290,7 +290,8 @@ def test_a_rehearsal_tells_how_long_real_experiments_take(home, capsys):
     searched = f'command = "tune"\nmodel = "m.py:searched"\ntrials = 20\n{plan}'
     (home / "c.toml").write_text(searched)
     (home / "d.toml").write_text(f'search = "halving"\n{searched}')
-    files = [home / f"{name}.toml" for name in "abcd"]
+    (home / "e.toml").write_text(f'command = "lr-range"\nmodel = "m.py:build"\n{plan}')
+    files = [home / f"{name}.toml" for name in "abcde"]
     record = queues.QueueRecord(
         created="2026-01-01 00:00:00",
         experiments=[
@@ -301,7 +302,7 @@ def test_a_rehearsal_tells_how_long_real_experiments_take(home, capsys):
     assert all(isinstance(one, float) for one in foretold), foretold
     assert not (home / "runs").exists(), "a rehearsal leaves nothing behind"
     _, done = queues.start(files, COMMANDS, out=home / "q")
-    assert "By a short rehearsal on this machine: a, b, c, d." in " ".join(capsys.readouterr().err.split())
+    assert "By a short rehearsal on this machine: a, b, c, d, e." in " ".join(capsys.readouterr().err.split())
     for seconds, one in zip(foretold, done.experiments, strict=True):
         assert one.status == "done", one.said
         assert one.seconds / 6 < seconds < 6 * one.seconds, one.name

@@ -51,6 +51,12 @@ def test_outcomes_of_a_generation_that_nobody_reached_are_refused():
         two_generations().replay([outcome(Candidate(0, {"layers": 0})), late])
 
 
+@pytest.mark.parametrize("trials", [0, 100_001, 10**12])
+def test_no_trials_and_more_than_anybody_could_train_are_refused_at_once(trials):
+    with pytest.raises(OptionError, match=rf"^Expected at .+ trial.+{trials:,}\..+\.$"):
+        random_search(SPACES["numbers"], trials)
+
+
 @pytest.mark.parametrize("search", [random_search, quasi_random_search], ids=lambda one: one.__name__)
 @pytest.mark.parametrize("space", SPACES)
 def test_more_trials_only_add_to_fewer(search, space):

@@ -1,7 +1,7 @@
 """`python -m caviar.command.foretold PROCESS COMMAND …`: how long will an experiment take? A rehearsal tells.
 
-Only where it is known beforehand how much is trained: comparisons, studies of stability, and searches. A run of
-`improve` goes by what it finds, and so do diagnoses.
+Only where it is known beforehand how much is trained: comparisons, studies of stability, range tests, and searches. A
+run of `improve` goes by what it finds, and so do diagnoses.
 """
 
 import json
@@ -23,6 +23,7 @@ from caviar.population.job import Job
 from caviar.population.speed import rehearsed
 from caviar.population.together import count_populations
 from caviar.progress import Clock, Voice
+from caviar.rates.lr_range import range_jobs
 from caviar.run.study import StudyFolder
 from caviar.searching.folder import make_search
 from caviar.searching.trials import SEEDS_APART
@@ -101,6 +102,23 @@ def _stability(given: dict[str, Any], target: Any, reading: dict[str, Any]) -> _
     return jobs_for(bench, [recipe], first_repeat_seeds=given["seeds"]), 1.0, _further_references(bench)
 
 
+def _rates(given: dict[str, Any], target: Any, reading: dict[str, Any]) -> _Work:  # noqa: ANN401
+    names = (
+        "model",
+        "rates",
+        "share",
+        "sweep",
+        "updates",
+        "metric",
+        "epochs",
+        "batch_size",
+        "folds",
+        "repeats",
+    )
+    asked = {name: given[name] for name in (*names, "seeds", "seed")}
+    return range_jobs(given["table"], target, **asked, reading=reading), 1.0, 0.0
+
+
 def _search(given: dict[str, Any], target: Any, reading: dict[str, Any]) -> _Work:  # noqa: ANN401
     from caviar.searching.tune import search_options
 
@@ -143,6 +161,7 @@ def _further_references(bench: Bench) -> float:
 _PREPARED: Mapping[str, Callable[..., _Work]] = {
     "compare": _comparison,
     "stability": _stability,
+    "lr-range": _rates,
     "tune": _search,
 }
 """The commands whose trainings are known beforehand."""

@@ -103,8 +103,8 @@ def recheck(
 
     Args:
         run: Folder of a finished run of `improve`, or of a search of `caviar tune` or `caviar.tune`.
-        data: The new rows, with the columns of the run's table and the target. After a search of arrays, `(x, y)` or
-            `(x, y, sample_weight)`.
+        data: The new rows, with the columns of the run's table and the target; other columns are left out. After a
+            search of arrays, `(x, y)` or `(x, y, sample_weight)`.
         old: The run's table or arrays, where they are not to be found any more; arrays never are.
         model: The builder, where it was no `"file.py:function"`.
         runners_up: How many of the recipes that were not chosen are trained as well, the best first.
@@ -156,6 +156,8 @@ def recheck(
             f"{decision.model!r}. Pass it as model{instead}."
         )
     dataset = _new_rows(data, decision)
+    for remark in dataset.remarks:
+        voice.note(remark.text)
     columns, drift = moved_columns(decision, dataset, old)
     metric = find_metric(decision.metric, dataset.task)
     plan = first_plan(dataset, folds, repeats)

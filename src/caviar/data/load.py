@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -160,14 +160,15 @@ def load_test(source: object, schema: Schema) -> tuple[np.ndarray, np.ndarray, n
 def load_again(source: object, schema: Schema) -> Dataset:
     """Another table of the same columns, read as the training table was, as a dataset of its own.
 
-    A column may have gaps where the training table had none; a level that it did not have counts as a gap.
+    A column may have gaps where the training table had none; a level that it did not have counts as a gap. Columns that
+    it did not have are left out, and a remark says so.
 
     Args:
         source: As in `load`.
         schema: What the training table was understood to be.
 
     Raises:
-        DataError: Columns are missing or new, or a label was never seen in training.
+        DataError: Columns are missing, or a label was never seen in training.
 
     >>> first = load("sample:iris")
     >>> load_again("sample:iris", first.schema).fingerprint == first.fingerprint
@@ -179,11 +180,6 @@ def load_again(source: object, schema: Schema) -> Dataset:
         raise DataError(
             f"Expected the columns of the run's table, {_shown(schema.source_columns)}, got none of them, but "
             f"{_shown(unknown)}. Give a table of the same kind."
-        )
-    if unknown:
-        raise DataError(
-            f"Expected the columns of the run's table, {_shown(schema.source_columns)}, got also {_shown(unknown)}. "
-            f"Take them out: the run knows nothing of them."
         )
     roles = [role for role in (schema.group, schema.time, schema.weight) if role is not None]
     absent = [name for name in roles if name not in frame.columns]
@@ -205,7 +201,15 @@ def load_again(source: object, schema: Schema) -> Dataset:
         groups=_groups(frame, schema.group),
         time=_times(frame, schema.time),
         weight=_weights(frame, schema.weight),
+        remarks=tuple(_left_out(unknown)),
     )
+
+
+def _left_out(unknown: Sequence[str]) -> Iterator[Remark]:
+    if unknown:
+        verb = "are" if len(unknown) > 1 else "is"
+        text = f"{_shown(unknown)} {verb} left out, because the run's table had no such column."
+        yield Remark(code="new-columns", title="Columns left out", text=text)
 
 
 def _shown(names: Sequence[str], limit: int = 20) -> str:

@@ -24,7 +24,7 @@ from caviar.run.folder import RunFolder, make_run_folder
 from caviar.run.queued import LOG, QUEUE, Experiment, QueueFolder, QueueRecord
 from caviar.run.study import StudyFolder
 
-REHEARSED = ("compare", "stability", "tune")
+REHEARSED = ("compare", "stability", "lr-range", "tune")
 """Commands whose trainings are known beforehand."""
 VERBS = ("status", "stop", "resume")
 """What can be done with a queue that is there."""

@@ -7,7 +7,7 @@ every rate on all folds with the same seeds, as members of one program. What fol
 
 import math
 import time as clock
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any, get_args
 
 import numpy as np
 
+from caviar.data.dataset import Dataset
 from caviar.data.load import load
 from caviar.data.split import make_splits
 from caviar.errors import OptionError
@@ -38,11 +39,12 @@ from caviar.measuring.table import (
 )
 from caviar.measuring.trial import expected_steps
 from caviar.pace import Pace
-from caviar.planning.plan import first_plan
+from caviar.planning.plan import Plan, first_plan
 from caviar.population import devices
+from caviar.population.job import Job
 from caviar.population.template import sketch
 from caviar.progress import Clock, OutOfTime, Voice
-from caviar.rates.trained import rate_of, train_at_rates, train_sweep
+from caviar.rates.trained import job_at_rates, rate_of, sweep_job, train_at_rates, train_sweep
 from caviar.recipe.builder import Builder, read_builder
 from caviar.recipe.recipe import Recipe
 from caviar.recipe.schedules import Cyclical, Mode, OneCycle, RangeSweep, Sweep, step_size
@@ -331,14 +333,65 @@ def lr_range_table(
     )
     limit, voice = Clock(minutes, began), Voice(quiet=quiet)
     dataset = load(source, target, **reading)
-    deciding, _ = find_metrics(dataset, metric)
-    plan = first_plan(dataset, folds, repeats)
     with keras_speaks_plainly(), limit.listening():
-        recipe = read_recipe(dataset, model, epochs, batch_size, absolute=deciding.name == "mae")
-        bench = Bench(dataset, make_splits(dataset, plan.folds, plan.repeats, seed), deciding, (), seed)
+        bench, recipe, plan = _of_table(dataset, model, metric, epochs, batch_size, folds, repeats, seed)
         if plan.why:
             voice.note(plan.why)
         return _found(_Test(bench, recipe, asked, repeats is None, limit, voice), out, writes=True)
+
+
+def range_jobs(
+    source: object,
+    target: str | int | Sequence[str | int] | None = None,
+    *,
+    model: str | Builder | None,
+    rates: Sequence[float] | str | None,
+    share: float | None,
+    sweep: str,
+    updates: int | None,
+    metric: str | None,
+    epochs: int | None,
+    batch_size: int | None,
+    folds: int | None,
+    repeats: int | None,
+    seeds: int,
+    seed: int,
+    reading: Mapping[str, Any],
+) -> list[Job]:
+    """What `lr_range_table` would train with the same arguments: the sweep, and the constant rates.
+
+    Raises:
+        CaviarError: The same as there.
+    """
+    asked = _asked(rates, share, sweep, updates, seeds, None)
+    _check(asked, epochs=epochs, batch_size=batch_size, folds=folds, repeats=repeats, seed=seed)
+    bench, recipe, _ = _of_table(
+        load(source, target, **reading), model, metric, epochs, batch_size, folds, repeats, seed
+    )
+    rate_of(try_fitting(bench, recipe))
+    recipe = _shortened(recipe, asked)
+    sweeping = _first_repeat(bench)
+    return [
+        sweep_job(sweeping, recipe, _sweep(sweeping, recipe, asked), asked.seeds),
+        job_at_rates(bench, recipe, _tried(asked), asked.seeds),
+    ]
+
+
+def _of_table(
+    dataset: Dataset,
+    model: str | Builder | None,
+    metric: str | None,
+    epochs: int | None,
+    batch_size: int | None,
+    folds: int | None,
+    repeats: int | None,
+    seed: int,
+) -> tuple[Bench, Recipe, Plan]:
+    deciding, _ = find_metrics(dataset, metric)
+    plan = first_plan(dataset, folds, repeats)
+    recipe = read_recipe(dataset, model, epochs, batch_size, absolute=deciding.name == "mae")
+    splits = make_splits(dataset, plan.folds, plan.repeats, seed)
+    return Bench(dataset, splits, deciding, (), seed), recipe, plan
 
 
 @dataclass(frozen=True)
@@ -436,14 +489,8 @@ def _found(test: _Test, out: str | Path | None, *, writes: bool) -> LearningRate
 
 def _tested(test: _Test, own: float) -> RangeRecord:
     asked, voice, limit = test.asked, test.voice, test.clock
-    epochs = (
-        trial_epochs(test.recipe.epochs)
-        if asked.share is None
-        else max(1, round(asked.share * test.recipe.epochs))
-    )
-    recipe = replace(test.recipe, epochs=epochs)
+    recipe, rates = _shortened(test.recipe, asked), _tried(asked)
     climbing = _swept(test, recipe)
-    rates = [*asked.rates.tolist(), 0.0]  # a rate of 0: what the network says before training
     bench, at = measure_within(
         test.bench,
         lambda smaller, monitor: train_at_rates(smaller, recipe, rates, asked.seeds, monitor),
@@ -481,18 +528,38 @@ def _tested(test: _Test, own: float) -> RangeRecord:
         **found.fields(),
         recipe=recipe.title,
         epochs=test.recipe.epochs,
-        tried_epochs=epochs,
+        tried_epochs=recipe.epochs,
         batch_size=recipe.batch_size,
         updates_per_epoch=math.ceil(dataset.n_rows / recipe.batch_size),
     )
 
 
-def _swept(test: _Test, recipe: Recipe) -> SweepLosses:
+def _shortened(recipe: Recipe, asked: _Asked) -> Recipe:
+    """The recipe with the epochs that rates are tried for."""
+    epochs = recipe.epochs
+    few = trial_epochs(epochs) if asked.share is None else max(1, round(asked.share * epochs))
+    return replace(recipe, epochs=few)
+
+
+def _tried(asked: _Asked) -> list[float]:
+    """The constant rates, and a rate of 0: what the network says before training."""
+    return [*asked.rates.tolist(), 0.0]
+
+
+def _first_repeat(bench: Bench) -> Bench:
+    """Where the sweep is trained."""
     # So few members are trained before other ways of spreading them have been compiled.
-    bench, asked = replace(first_repeats(test.bench, 1), spread="vmap"), test.asked
+    return replace(first_repeats(bench, 1), spread="vmap")
+
+
+def _sweep(bench: Bench, recipe: Recipe, asked: _Asked) -> RangeSweep:
     usual = min(max(expected_steps(bench, recipe) // len(bench.splits), LEAST_UPDATES), MOST_UPDATES)
-    rates = asked.rates
-    schedule = RangeSweep(float(rates[0]), float(rates[-1]), asked.updates or usual, asked.sweep)
+    return RangeSweep(float(asked.rates[0]), float(asked.rates[-1]), asked.updates or usual, asked.sweep)
+
+
+def _swept(test: _Test, recipe: Recipe) -> SweepLosses:
+    bench, asked = _first_repeat(test.bench), test.asked
+    schedule = _sweep(bench, recipe, asked)
     pace = Pace(test.voice, test.clock, f"sweep of {schedule.updates} updates")
     try:
         losses = train_sweep(bench, recipe, schedule, asked.seeds, pace)
@@ -500,7 +567,7 @@ def _swept(test: _Test, recipe: Recipe) -> SweepLosses:
         given = test.clock.minutes
         assert given is not None
         raise OptionError(
-            f"Expected the time given to suffice for a sweep and {len(rates)} constant rates, but "
+            f"Expected the time given to suffice for a sweep and {len(asked.rates)} constant rates, but "
             f"{in_minutes(given)} did not suffice for the sweep. Give more minutes, or fewer updates."
         ) from None
     return SweepLosses(np.asarray(schedule(np.arange(schedule.updates)), np.float64), losses)

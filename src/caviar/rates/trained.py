@@ -8,7 +8,7 @@ import numpy as np
 
 from caviar.errors import ModelError
 from caviar.measuring.measure import Bench, seats_for
-from caviar.population.job import Monitor, Trained
+from caviar.population.job import Job, Monitor, Trained
 from caviar.population.lift import LEARNING_RATE, numbers
 from caviar.population.train import NotTogether, train
 from caviar.recipe.recipe import Recipe
@@ -67,18 +67,14 @@ def train_at_rates(
         ModelError: The model does not fit the table.
     """
     fitting = _fitting(bench, recipe, seeds)
-    job = replace(fitting.job, score=True)
     try:
-        together = replace(
-            job,
-            seats=[seat for _ in rates for seat in job.seats],
-            numbers={LEARNING_RATE: [rate for rate in rates for _ in job.seats]},
-        )
-        trained, why = [train(together, monitor)], ""
+        trained, why = [train(_at_rates(fitting, rates), monitor)], ""
     except NotTogether as reason:
         why = str(reason)
+        alone = replace(fitting.job, score=True)
         trained = [
-            train(replace(job, build=_fitting(bench, _at(recipe, rate), 1).build), monitor) for rate in rates
+            train(replace(alone, build=_fitting(bench, _at(recipe, rate), 1).build), monitor)
+            for rate in rates
         ]
     shape = (len(rates), *bench.shape, seeds)
     return AtRates(
@@ -107,10 +103,30 @@ def train_sweep(
     Raises:
         ModelError: The model does not fit the table.
     """
+    found = train(sweep_job(bench, recipe, schedule, seeds), monitor)
+    return np.asarray(found.history["loss"].values, np.float64)
+
+
+def job_at_rates(bench: Bench, recipe: Recipe, rates: Sequence[float], seeds: int) -> Job:
+    """What `train_at_rates` trains as one program."""
+    return _at_rates(_fitting(bench, recipe, seeds), rates)
+
+
+def sweep_job(bench: Bench, recipe: Recipe, schedule: RangeSweep, seeds: int) -> Job:
+    """What `train_sweep` trains."""
     job = _fitting(bench, _at(recipe, schedule), seeds).job
     # An epoch of one batch ends with that batch's loss, and rows still come in the order of whole passes.
-    job = replace(job, epochs=schedule.updates, steps_per_epoch=1, ask=False)
-    return np.asarray(train(job, monitor).history["loss"].values, np.float64)
+    return replace(job, epochs=schedule.updates, steps_per_epoch=1, ask=False)
+
+
+def _at_rates(fitting: Fitting, rates: Sequence[float]) -> Job:
+    seats = fitting.job.seats
+    return replace(
+        fitting.job,
+        score=True,
+        seats=[seat for _ in rates for seat in seats],
+        numbers={LEARNING_RATE: [rate for rate in rates for _ in seats]},
+    )
 
 
 def _at(recipe: Recipe, rate: float | RangeSweep) -> Recipe:

@@ -5,12 +5,11 @@ from itertools import chain
 from typing import Any
 
 from caviar.errors import OptionError
-from caviar.tune.search import Candidate, Generations, Plan, Settings, settled
+from caviar.tune.search import MOST_TRIALS, Candidate, Generations, Plan, Settings, settled
 from caviar.tune.space import Space
 
 POINTS = 10
 """Values of a number without steps in a whole grid: as many as KerasTuner takes."""
-_MOST = 100_000
 
 
 def grid_search(
@@ -69,10 +68,10 @@ def whole_grid(space: Space, points: int, start: Sequence[Settings]) -> int:
     """
     grids = _whole(space, points)
     count = space.count(grids)
-    if count > _MOST:
+    if count > MOST_TRIALS:
         raise OptionError(
-            f"Expected a grid of at most {_MOST:,} combinations, got {count:,}. Bound the trials, or ask in larger "
-            f"steps."
+            f"Expected a grid of at most {MOST_TRIALS:,} combinations, got {count:,}. Bound the trials, or ask in "
+            f"larger steps."
         )
     values = dict(zip(space.names, grids, strict=True))
     return count + sum(

@@ -17,6 +17,9 @@ from caviar.tune.space import Space
 
 Settings = Mapping[str, Any]
 
+MOST_TRIALS = 100_000
+"""Settings that one search may ask for: some draw all of them before the first one is trained, and all are kept."""
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -235,10 +238,16 @@ def settled(space: Space, trials: int, start: Sequence[Settings]) -> list[dict[s
     """What a search begins with: the settings to start from, each once.
 
     Raises:
-        OptionError: No trials are allowed, fewer than there are to start from, or some settings are outside the space.
+        OptionError: No trials are allowed, fewer than there are to start from, or more than anybody could train; or
+            some settings are outside the space.
     """
     if trials < 1:
         raise OptionError(f"Expected at least one trial, got {trials}. Allow more.")
+    if trials > MOST_TRIALS:
+        raise OptionError(
+            f"Expected at most {MOST_TRIALS:,} trials, got {trials:,}. Allow fewer; a bound on the minutes ends a "
+            f"search before that."
+        )
     first = list({space.key(one): one for one in map(space.settle, start)}.values())
     if len(first) > trials:
         raise OptionError(
