@@ -1,5 +1,7 @@
 """Do scores say what their names promise, and NaN where they are not defined?"""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -79,14 +81,42 @@ def test_a_score_equals_the_published_one(name, task, weighted):
     assert find_metric(name, task).score(target, prediction, weight) == pytest.approx(expected)
 
 
-@given(st.lists(st.tuples(st.booleans(), st.integers(0, 4)), min_size=2, max_size=40))
-def test_auc_counts_ties_as_scikit_learn_does(rows):
-    truth, said = np.array([one for one, _ in rows]), np.array([place for _, place in rows]) / 4
-    score = find_metric("auc", "binary").score(truth.astype(int), np.column_stack([1 - said, said]), None)
-    if truth.all() or not truth.any():
-        assert np.isnan(score)
-    else:
-        assert score == pytest.approx(published.roc_auc_score(truth, said), abs=1e-12)
+def published_mean(score, truth: np.ndarray, said: np.ndarray, weight: np.ndarray) -> float:
+    """scikit-learn's score of each class that occurs against the others, on average."""
+    return np.mean([score(truth == code, said[:, code], sample_weight=weight) for code in np.unique(truth)])
+
+
+PUBLISHED_WITH_TIES = {
+    "auc": partial(published_mean, published.roc_auc_score),
+    "average-precision": partial(published_mean, published.average_precision_score),
+    "accuracy": lambda y, p, w: published.accuracy_score(y, p.argmax(1), sample_weight=w),
+    "balanced-accuracy": lambda y, p, w: published.recall_score(
+        y, p.argmax(1), labels=np.unique(y), average="macro", sample_weight=w, zero_division=0
+    ),
+    "f1": lambda y, p, w: published.f1_score(
+        y, p.argmax(1), average="macro", sample_weight=w, zero_division=0
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED_WITH_TIES)
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 2), st.tuples(*[st.integers(0, 4)] * 3), st.integers(0, 3)),
+        min_size=1,
+        max_size=30,
+    )
+)
+def test_ties_weights_and_absent_classes_are_scored_as_scikit_learn_does(name, rows):
+    truth, said, weight = (np.array(part) for part in zip(*rows, strict=True))
+    said, weight = said / 4, weight.astype(float)
+    score = find_metric(name, "multiclass").score
+    some = weight > 0
+    if not some.any() or (name in {"auc", "average-precision"} and len(np.unique(truth[some])) < 2):
+        assert np.isnan(score(truth, said, weight))
+        return
+    expected = PUBLISHED_WITH_TIES[name](truth[some], said[some], weight[some])
+    assert score(truth, said, weight) == pytest.approx(expected, abs=1e-12)
 
 
 @pytest.mark.parametrize(("metric", "task"), pairs())
