@@ -117,6 +117,31 @@ def test_a_hypermodel_sets_its_batch_size_beside_what_it_gets(capsys):
     assert tuner.get_best_hyperparameters()[0]["batch_size"] in {8, 16}
 
 
+class SeveralOfItsOwn(MyHyperModel):
+    def fit(self, hp, model, *args, **kwargs):
+        shuffle = hp.Boolean("shuffle")
+        return model.fit(*args, batch_size=hp.Choice("batch_size", [8, 16]), shuffle=shuffle, **kwargs)
+
+
+class InTheirPlaces(MyHyperModel):
+    def fit(self, hp, model, x, y, **kwargs):
+        return model.fit(x, y, hp.Choice("batch_size", [8, 16]), hp.Int("epochs", 1, 2), **kwargs)
+
+
+@pytest.mark.parametrize(
+    ("hypermodel", "asked"),
+    [(SeveralOfItsOwn, ["batch_size", "shuffle"]), (InTheirPlaces, ["batch_size", "epochs"])],
+)
+def test_a_hypermodel_sets_several_arguments_beside_what_it_gets(hypermodel, asked):
+    tuner = keras_tuner.RandomSearch(hypermodel(), "val_loss", max_trials=3)
+    tuner.search(X, Y, validation_split=0.2, verbose=0)
+    recipes = [tuner._done()._study.recipe(line) for line in tuner._done().lines]
+    for line, recipe in zip(tuner._done().lines, recipes, strict=True):
+        assert {name: getattr(recipe, name) for name in asked} == {
+            name: line.settings[name] for name in asked
+        }
+
+
 def test_a_hypermodel_sets_its_epochs():
     tuner = keras_tuner.RandomSearch(MyHyperModel(), objective="val_loss", max_trials=2)
     tuner.search(X, Y, validation_split=0.2, verbose=0)
@@ -243,6 +268,105 @@ def test_an_objective_has_the_name_that_keras_gives_it(name, direction, ours):
     assert tuner._done().record.metric == ours
 
 
+def test_the_oracle_and_the_best_hyperparameters_can_be_read_and_searched_once_more():
+    tuner = keras_tuner.RandomSearch(build_model, "val_accuracy", 3, directory="a", project_name="b")
+    tuner.search(X, Y, validation_split=0.2, verbose=0)
+    best = tuner.get_best_hyperparameters()[0]
+    first, second = tuner.oracle.get_best_trials(2)
+    assert first.score >= second.score
+    assert (first.hyperparameters.values, first.status) == (best.values, "COMPLETED")
+    assert sorted(tuner.oracle.trials) == ["0", "1", "2"]
+    assert tuner.oracle.get_trial(first.trial_id) == first
+    assert tuner.hypermodel.build(best).layers[0].units == best["units_0"]
+    assert tuner.project_dir == "a/b"
+    again = keras_tuner.RandomSearch(
+        build_model, "val_accuracy", 4, hyperparameters=best, tune_new_entries=False
+    )
+    again.search(X, Y, validation_split=0.2, verbose=0)
+    tried = [line.settings for line in again._done().lines]
+    assert len({one["lr"] for one in tried}) == 4
+
+
+class Watching(keras.callbacks.Callback):
+    """Notes what is logged, in a list of its own."""
+
+    seen: list[list[str]] = []  # noqa: RUF012 - of all that were copied
+
+    def __init__(self):
+        super().__init__()
+        self.epochs = []
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.epochs.append(epoch)
+        Watching.seen.append(sorted(logs))
+
+    def on_train_end(self, logs=None):
+        assert self.epochs == [0, 1]
+
+
+@pytest.mark.parametrize("has_rows", [True, False])
+def test_callbacks_of_ones_own_begin_anew_and_see_validation_logs_where_there_are_rows(has_rows):
+    """As in KerasTuner, which copies them for each trial."""
+    Watching.seen.clear()
+    tuner = keras_tuner.RandomSearch(Linear(lambda hp: {"shuffle": hp.Boolean("s")}), "val_loss", 2)
+    rows = {"validation_data": (X_VAL, Y_VAL)} if has_rows else {}
+    tuner.search(X, Y, epochs=2, callbacks=[Watching()], verbose=0, **rows)
+    assert Watching.seen == [["loss", "val_loss"] if has_rows else ["loss"]] * (4 if has_rows else 20)
+
+
+def test_callbacks_that_only_write_files_are_left_out_and_that_is_said(capsys, tmp_path):
+    tuner = keras_tuner.RandomSearch(build_model, "val_loss", 2, directory="a")
+    writers = [keras.callbacks.ModelCheckpoint("best.keras"), keras.callbacks.CSVLogger("log.csv")]
+    tuner.search(X, Y, callbacks=writers, validation_split=0.2)
+    said = " ".join(capsys.readouterr().err.split())
+    assert (
+        "ModelCheckpoint and CSVLogger are left out, because all trainings would write the same files."
+        in said
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("loss", "target", "metric"),
+    [("mse", "class", "Brier score"), ("mse", "number", "root mean squared error")],
+)
+def test_the_score_is_the_models_own_loss(loss, target, metric):
+    """Of squared errors over two classes it is Brier's; of a quantity, the root of what Keras says."""
+    y, y_val = (X[:, 0], X_VAL[:, 0]) if target == "number" else (X[:, 0] > 0, X_VAL[:, 0] > 0)
+
+    def build(hp):
+        last = keras.layers.Dense(1, None if target == "number" else "sigmoid")
+        model = keras.Sequential([keras.Input((6,)), last])
+        model.compile(keras.optimizers.Adam(hp.Float("rate", 0.01, 0.1)), loss)
+        return model
+
+    tuner = keras_tuner.RandomSearch(build, "val_loss", 1)
+    tuner.search(
+        X, y.astype("float32"), epochs=2, validation_data=(X_VAL, y_val.astype("float32")), verbose=0
+    )
+    assert tuner._done().record.metric == metric
+    keras.utils.set_random_seed(tuner._done()._study.bench.seed_of(0, 0))
+    model = build(keras_tuner.HyperParameters(tuner._done().lines[0].settings))
+    model.fit(X, y.astype("float32"), epochs=2, verbose=0)
+    loss = model.evaluate(X_VAL, y_val.astype("float32"), verbose=0)
+    score = tuner._done().lines[0].score[0]
+    assert (score**2 if target == "number" else score) == pytest.approx(loss, rel=1e-4)
+
+
+def test_a_loss_that_is_no_score_is_named_beside_what_takes_its_place(capsys):
+    def build(hp):
+        model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(1)])
+        model.compile(keras.optimizers.Adam(hp.Float("rate", 0.01, 0.1)), "huber")
+        return model
+
+    keras_tuner.RandomSearch(build, "val_loss", 1).search(X, X[:, 0], validation_split=0.2)
+    said = " ".join(capsys.readouterr().err.split())
+    assert (
+        "The model's own loss, huber, is none of the scores that trials are ranked by: it is mean absolute"
+        in said
+    )
+
+
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
@@ -254,7 +378,30 @@ def test_an_objective_has_the_name_that_keras_gives_it(name, direction, ours):
             lambda: keras_tuner.RandomSearch(build_model, keras_tuner.Objective("val_unknown", "max")),
             "val_loss, val_log-loss.*'val_unknown', of which neither score nor direction is known",
         ),
-        (lambda: keras_tuner.RandomSearch(build_model, max_trials=None).search(X, Y), "a number of trials"),
+        (lambda: keras_tuner.RandomSearch(build_model, max_trials=None), "max_trials as a whole number"),
+        (lambda: keras_tuner.RandomSearch(build_model, ["val_loss", "val_auc"]), "Take BayesianOptimization"),
+        (
+            lambda: keras_tuner.RandomSearch(build_model, hyperparameters={"lr": 1}),
+            "HyperParameters, got dict",
+        ),
+        (lambda: keras_tuner.Hyperband(build_model, max_trials=3), "hyperband_iterations"),
+        (lambda: keras_tuner.HyperModel(tunable=False), "tunable"),
+        (lambda: keras_tuner.HyperParameters().Float("a", "0", "1"), "numbers as bounds.*'0'"),
+        (lambda: keras_tuner.HyperParameters().Int(3, 1, 4), "a text, got 3"),
+        (lambda: keras_tuner.RandomSearch(build_model).reload(), "search.*once more"),
+        (lambda: keras_tuner.RandomSearch(build_model).oracle.trials, "search"),
+        (lambda: keras_tuner.RandomSearch(build_model).search([X, X], Y), "x as one array, got 2"),
+        (lambda: keras_tuner.RandomSearch(build_model).search({"a": X}, Y), "x as one array, got 1"),
+        (
+            lambda: keras_tuner.RandomSearch(build_model).search(X, Y, validation_data=(X_VAL, Y_VAL[:9])),
+            "validation_data: y .* 40 rows of x, got 9",
+        ),
+        (
+            lambda: keras_tuner.RandomSearch(build_model).search(
+                X, Y, callbacks=[keras.callbacks.EarlyStopping]
+            ),
+            "^Expected callbacks to be Keras callbacks",
+        ),
         (lambda: keras_tuner.RandomSearch(build_model, "loss"), "training rows.*'val_loss'"),
         (lambda: keras_tuner.RandomSearch(build_model, "accuracy"), "training rows.*'val_accuracy'"),
         (lambda: keras_tuner.RandomSearch(build_model, tuner_id="a"), "tuner_id"),
@@ -323,6 +470,11 @@ class RunsTrials(keras_tuner.RandomSearch):
         return 0.5
 
 
+class LooksOn(keras_tuner.RandomSearch):
+    def on_trial_end(self, trial):
+        self.last = trial
+
+
 def searched(tuner):
     tuner.search(X, Y, validation_data=(X_VAL, Y_VAL), verbose=0)
 
@@ -335,6 +487,8 @@ def searched(tuner):
         (lambda: searched(keras_tuner.RandomSearch(Scores())), "uses model.predict"),
         (lambda: searched(keras_tuner.RandomSearch(BestEpoch())), "computes with the history"),
         (lambda: RunsTrials(build_model, "val_loss"), "run_trial"),
+        (lambda: LooksOn(build_model, "val_loss"), "on_trial_end"),
+        (lambda: keras_tuner.errors.FailedTrialError, "Raise any other exception"),
         (lambda: keras_tuner.applications.HyperResNet, "keras.applications"),
         (lambda: keras_tuner.Tuner, "RandomSearch"),
         (

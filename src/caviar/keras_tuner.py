@@ -4,12 +4,13 @@
 
 What differs is said where it matters: without validation rows, trials are scored by five folds; a trial has no best
 epoch to be flattered by, its last one counts; `get_best_models` trains the best settings anew on all rows
-but those that validate.
+but those that validate; and `oracle` can be read, not steered.
 """
 
 import inspect
+import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from shutil import rmtree
@@ -23,6 +24,7 @@ from caviar.evaluate.metrics import METRICS, metric_meant
 from caviar.recipe.builder import call_with
 from caviar.recipe.hypermodel import HyperModel
 from caviar.recipe.hyperparameters import HyperParameters, Preset
+from caviar.run.study import TrialLine
 from caviar.searching.tune import Tuned, tune
 from caviar.tune.grid import POINTS
 from caviar.tune.halving import schedule_size
@@ -70,6 +72,74 @@ class Objective:
     direction: str
 
 
+@dataclass(frozen=True)
+class Trial:
+    """A trial, to be read.
+
+    Args:
+        trial_id: Its number, as a text.
+        hyperparameters: Its settings.
+        score: Its objective's value (the first one's, of several); None where it failed.
+        status: "COMPLETED" or "FAILED".
+        message: Why it failed.
+    """
+
+    trial_id: str
+    hyperparameters: HyperParameters
+    score: float | None
+    status: str
+    message: str | None = None
+
+    def summary(self) -> None:
+        """Print it."""
+        told = "failed: " + str(self.message) if self.score is None else f"score {self.score:.6g}"
+        _say([f"Trial {self.trial_id}: {told}, {self.hyperparameters.values}"])
+
+
+class _Oracle:
+    """The trials of a search, to be read.
+
+    Args:
+        found: What the search found.
+    """
+
+    def __init__(self, found: Callable[[], Tuned]) -> None:
+        self._found = found
+
+    @property
+    def trials(self) -> dict[str, Trial]:
+        """All trials by their `trial_id`."""
+        found = self._found()
+        return {str(line.number): _trial(found, line) for line in found.lines}
+
+    def get_trial(self, trial_id: str) -> Trial:
+        """The trial of that `trial_id`."""
+        return self.trials[trial_id]
+
+    def get_best_trials(self, num_trials: int = 1) -> list[Trial]:
+        """The best trials, best first."""
+        found = self._found()
+        return [_trial(found, line) for line in found.best_lines[:num_trials]]
+
+
+def _trial(found: Tuned, line: TrialLine) -> Trial:
+    failed = bool(line.why) or not math.isfinite(line.score[0])
+    return Trial(
+        str(line.number),
+        _asked(found.space, line.settings),
+        None if failed else line.score[0],
+        "FAILED" if failed else "COMPLETED",
+        line.why or None,
+    )
+
+
+def _asked(space: Space, settings: Mapping[str, Any]) -> HyperParameters:
+    """Settings, with the questions to which they are the answers."""
+    hp = HyperParameters(dict(settings))
+    hp.questions.update((one.name, one.question) for one in space.parameters)
+    return hp
+
+
 class _Tuner:
     """What all tuners offer.
 
@@ -113,14 +183,29 @@ class _Tuner:
     ) -> None:
         if others:
             _refuse(next(iter(others)), "is not carried out here")
-        if hasattr(self, "run_trial"):
-            _refuse("a run_trial of its own", "would train by itself what trains as one population here")
+        for name in _OVERRIDDEN:
+            if hasattr(self, name):
+                _refuse(f"a {name} of its own", "nobody would call: trials train as one population here")
+        if not isinstance(hyperparameters, HyperParameters | None):
+            raise OptionError(
+                f"Expected hyperparameters as HyperParameters, got {type(hyperparameters).__name__}. Ask an empty one "
+                f"for what you want to say beforehand."
+            )
         if max_consecutive_failed_trials != _FAILURES:
             _refuse(
                 "max_consecutive_failed_trials", "does not end a search here: it goes on with other settings"
             )
+        if max_trials is None and self._search != "grid":
+            raise OptionError("Expected max_trials as a whole number, got None. Say how many.")
+        if isinstance(objective, list | tuple) and len(objective) > 1 and self._search != "tpe":
+            raise OptionError(
+                f"Expected one objective for {type(self).__name__}, got {len(objective)}. Take BayesianOptimization, "
+                f"or one objective."
+            )
         questions = {} if hyperparameters is None else hyperparameters.questions
         preset = Preset(questions, tune_new_entries, allow_new_entries)
+        self.hypermodel: Any = hypermodel if hasattr(hypermodel, "build") else _Function(hypermodel)
+        self.oracle = _Oracle(self._done)
         self._hypermodel: Any = hypermodel if preset == Preset({}) else _Preset(hypermodel, preset)
         self._objective = _name(objective)
         self._trials = max_trials
@@ -157,15 +242,31 @@ class _Tuner:
 
     def get_best_hyperparameters(self, num_trials: int = 1) -> list[HyperParameters]:
         """The settings of the best trials, best first."""
-        return [HyperParameters(dict(line.settings)) for line in self._done().best_lines[:num_trials]]
+        return [one.hyperparameters for one in self.oracle.get_best_trials(num_trials)]
 
     def get_best_models(self, num_models: int = 1) -> list[keras.Model]:
         """Models of the best settings, trained anew on all rows but those that validate."""
         found = self._done()
         return [found.model(line.number).models[0] for line in found.best_lines[:num_models]]
 
-    def search_space_summary(self) -> None:
-        """Print what is searched."""
+    def reload(self) -> NoReturn:
+        """Not here: a search that is called again finds its trials in the folder.
+
+        Raises:
+            OptionError: Always, and says so.
+        """
+        raise OptionError(
+            "Expected the same search(x, y, …) once more, got reload: trials that are in the folder are not trained "
+            "again. Leave overwrite out, and call search."
+        )
+
+    @property
+    def project_dir(self) -> str:
+        """The folder of the trials."""
+        return str(self._done().path if self._folder is None else self._folder)
+
+    def search_space_summary(self, extended: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002 - KerasTuner's
+        """Print what is searched; as much where `extended` is not asked for."""
         space = self._space()
         said = ["Search space summary"]
         said += [_described(parameter) for parameter in space.parameters]
@@ -249,6 +350,8 @@ class Hyperband(_Tuner):
         hyperband_iterations: int = 1,
         **others: Any,  # noqa: ANN401
     ) -> None:
+        if "max_trials" in others:
+            _refuse("max_trials", "max_epochs, factor and hyperband_iterations decide about")
         once = schedule_size(max_epochs, factor)
         super().__init__(hypermodel, objective, max(1, round(hyperband_iterations * once)), **others)
         self._epochs, self._options = max_epochs, {"eta": factor, "least": 1 / max_epochs}
@@ -263,6 +366,17 @@ class Hyperband(_Tuner):
                 ]
             )
         super().search(**{**given, "epochs": self._epochs})
+
+
+class _Function(HyperModel):
+    """A builder as a `HyperModel`."""
+
+    def __init__(self, build: Any) -> None:  # noqa: ANN401
+        super().__init__()
+        self._build = build
+
+    def build(self, hp: HyperParameters) -> Any:  # noqa: ANN401
+        return self._build(hp)
 
 
 class _Preset:
@@ -301,10 +415,18 @@ def _fit_arguments(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str
     return given
 
 
+_OVERRIDDEN = (
+    "run_trial",
+    *(f"on_{what}_{when}" for what in ("search", "trial", "epoch", "batch") for when in ("begin", "end")),
+    *("load_model", "save_model", "populate_space", "score_trial"),
+)
+"""What KerasTuner calls in a subclass."""
+
+_OTHERS = "Take RandomSearch, GridSearch, BayesianOptimization or Hyperband"
 _ABSENT = {
     "applications": "Write a builder that asks hp for the settings of a network of keras.applications",
-    "Tuner": "Take RandomSearch, GridSearch, BayesianOptimization or Hyperband",
-    "Oracle": "Take RandomSearch, GridSearch, BayesianOptimization or Hyperband",
+    **dict.fromkeys(("Tuner", "Oracle", "oracles", "tuners", "engine", "synchronized"), _OTHERS),
+    "errors": "Raise any other exception: a trial whose builder raises has failed, and the others go on",
     "SklearnTuner": "Take scikit-learn's own searches for models that are no networks",
 }
 

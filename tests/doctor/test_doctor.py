@@ -114,6 +114,40 @@ def test_a_target_that_does_not_fit_the_model_reaches_the_loss_as_it_is(build, y
     assert recipe.given is as_given
 
 
+@pytest.mark.parametrize(
+    ("callback", "alone", "validated"),
+    [
+        (keras.callbacks.EarlyStopping("val_loss"), True, True),
+        (keras.callbacks.EarlyStopping("loss"), False, False),
+        (keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: None), False, True),
+        (keras.callbacks.ModelCheckpoint("best.keras", monitor="val_loss"), False, False),
+    ],
+)
+def test_rows_are_watched_for_who_looks_at_them(callback, alone, validated):
+    """Callbacks that only write files are none of those."""
+    dataset, _ = read_arrays(X, CODES, None)
+    own = network(activation="sigmoid", loss="binary_crossentropy")
+    watches = [
+        make_recipe(
+            own, dataset, name="mine", batch_size=8, epochs=2, callbacks=callback, is_validated=one
+        ).watches
+        for one in (False, True)
+    ]
+    assert watches == [alone, validated]
+
+
+@pytest.mark.thorough
+def test_callbacks_that_only_write_files_are_left_out_of_a_diagnosis_and_that_is_said(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    writer = keras.callbacks.ModelCheckpoint("best.keras")
+    own = network(activation="sigmoid", loss="binary_crossentropy")
+    diagnosed(own, epochs=4, callbacks=[writer], verbose=1)
+    assert "ModelCheckpoint is left out" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.thorough
 def test_a_sound_model_is_healthy():
     diagnosis = diagnosed(network(activation="sigmoid", loss="binary_crossentropy"), epochs=40)

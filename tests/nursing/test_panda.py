@@ -282,6 +282,11 @@ def test_callbacks_that_may_remember_earlier_epochs_are_refused_by_name(rows, ca
         caviar.panda(build, *rows, callbacks=[callback])
 
 
+def test_a_callback_that_only_writes_files_is_refused_because_parts_would_write_them_anew(rows):
+    with pytest.raises(OptionError, match="got ModelCheckpoint, which would write its files anew"):
+        caviar.panda(build, *rows, callbacks=[keras.callbacks.ModelCheckpoint("best.keras")])
+
+
 def test_averaged_weights_are_refused_because_pauses_would_show(rows):
     def averaged():
         model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(1, "sigmoid")])

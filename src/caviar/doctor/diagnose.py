@@ -24,6 +24,7 @@ from caviar.population import devices
 from caviar.population.template import sketch
 from caviar.progress import Clock, OutOfTime, Voice
 from caviar.recipe.builder import Builder, read_builder
+from caviar.recipe.callbacks import left_out
 from caviar.recipe.recipe import Recipe
 from caviar.run.record import DiagnosisRecord, FindingRecord
 
@@ -119,7 +120,8 @@ def diagnose(
         batch_size: As in `fit`.
         epochs: As in `fit`.
         validation_data: `(x, y)` as in `fit`: looked at beside the training rows, never trained or scored on.
-        callbacks: As in `fit`; `val_` is watched on 20 % of a fold's training rows.
+        callbacks: As in `fit`; `val_` is watched on 20 % of a fold's training rows, by callbacks of your own too
+            where `validation_data` is given. Those that only write files are left out, and that is said.
         sample_weight: Weight of each row (row,).
         task: "classification" or "regression", where the target's numbers could be taken for the other.
         metric: The score that decides; log-loss for classes, RMSE or MAE for quantities if not given.
@@ -145,7 +147,13 @@ def diagnose(
     dataset, _ = read_arrays(x, y, task, sample_weight)
     title = build if isinstance(build, str) else getattr(build, "__name__", "your model")
     recipe = make_recipe(
-        builder, dataset, name=title, batch_size=int(batch_size), epochs=int(epochs), callbacks=callbacks
+        builder,
+        dataset,
+        name=title,
+        batch_size=int(batch_size),
+        epochs=int(epochs),
+        callbacks=callbacks,
+        is_validated=validation_data is not None,
     )
     model = sketch(recipe.build(dataset.features.shape[1], dataset.n_outputs))
     given = _Given(dataset, deciding_metric(model, dataset, metric), recipe, seed)
@@ -233,6 +241,8 @@ def _diagnosed(given: _Given, clock: Clock, verbose: int, validation: np.ndarray
     looked_at, apart = set_apart(given.dataset, given.seed)
     bench, recipe = _bench(looked_at, given.metric, given.seed), given.recipe
     examination = Examination(bench, Voice(quiet=not verbose), clock, validation)
+    if recipe.writers:
+        examination.voice.note(left_out(recipe.writers))
     first: Findings | None = None
     try:
         first = examination.tell(examination.look(_first_arm(examination, recipe)))

@@ -1,6 +1,6 @@
 """Arrays, a builder and fit arguments as a person has them, made ready to be measured as they are."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,11 +14,14 @@ from caviar.errors import ModelError, OptionError
 from caviar.evaluate.metrics import Metric, default_metric, find_metric
 from caviar.population.template import first_line, sketch
 from caviar.recipe.builder import Builder
+from caviar.recipe.callbacks import read_callbacks, without_writers
 from caviar.recipe.heads import loss_of, network_target
 from caviar.recipe.recipe import Recipe
 
 _MOST_CLASSES = 20
 _SQUARED = ("meansquared", "mse")
+_ABSOLUTE = ("meanabsoluteerror", "mae")
+_OTHERWISE = ("logarithmic", "percentage")
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +98,8 @@ def read_arrays(
     Raises:
         OptionError: They are no rows: without columns, of different lengths, or not numbers.
     """
+    _require_one("x", x, y)
+    _require_one("y", y, x)
     inputs, raw = _numbers(x, "x"), _numbers(y, "y")
     if inputs.ndim < 2 or 0 in inputs.shape:
         raise OptionError(
@@ -144,6 +149,17 @@ def read_arrays(
     return Dataset("arrays", inputs, target.values, schema, weight=weight, given=raw), target
 
 
+def _require_one(name: str, given: Any, other: Any) -> None:  # noqa: ANN401 - they may be anything
+    several = isinstance(given, Mapping)
+    if isinstance(given, list | tuple) and given and np.ndim(other) and len(given) != len(other):
+        several = bool(np.ndim(given[0])) and len(given[0]) == len(other)
+    if several:
+        raise OptionError(
+            f"Expected {name} as one array, got {len(given)} of them. Put them side by side, and take them apart in "
+            f"the model; caviar.fit trains models of several inputs and outputs as they are."
+        )
+
+
 def _numbers(values: Any, name: str) -> np.ndarray:  # noqa: ANN401
     try:
         array = np.asarray(values)
@@ -162,9 +178,11 @@ def make_recipe(
     name: str,
     batch_size: int,
     epochs: int,
-    callbacks: Sequence[keras.callbacks.Callback],
+    callbacks: Any,  # noqa: ANN401 - it may be anything
+    is_validated: bool = False,
 ) -> Recipe:
     """A person's builder and fit arguments as a recipe that adds nothing of its own."""
+    acting, writers = without_writers(read_callbacks(callbacks))
     recipe = Recipe(
         "baseline",
         name,
@@ -172,11 +190,13 @@ def make_recipe(
         batch_size,
         epochs,
         PreparationPlan(),
-        callbacks=tuple(callbacks),
+        callbacks=acting,
         task=dataset.task,
         n_outputs=dataset.n_outputs,
         n_rows=dataset.n_rows,
         lowest_target=dataset.lowest_target,
+        writers=writers,
+        is_validated=is_validated,
     )
     model = sketch(recipe.build(dataset.features.shape[1], dataset.n_outputs))
     return recipe if _reads_as_given(model, dataset) else Recipe(**{**vars(recipe), "given": True})
@@ -205,5 +225,26 @@ def deciding_metric(model: keras.Model, dataset: Dataset, metric: str | None) ->
         return find_metric(metric, dataset.task)
     if dataset.is_classification:
         return default_metric(dataset.task)
-    squared = any(part in loss_of(model)[1] for part in _SQUARED)
-    return find_metric("rmse" if squared else "mae", dataset.task)
+    return score_of_loss(model, dataset)[0]
+
+
+def score_of_loss(model: keras.Model, dataset: Dataset) -> tuple[Metric, str]:
+    """The score that a model's own loss is, but for penalties and a root; or one to take in its place, and its name.
+
+    >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    >>> model.compile(loss="huber")
+    >>> metric, loss = score_of_loss(model, read_arrays(np.eye(20)[:, :2], np.linspace(0, 1, 20))[0])
+    >>> metric.name, loss
+    ('mae', 'huber')
+    """
+    loss, called = loss_of(model)
+    squared = any(part in called for part in _SQUARED)
+    if dataset.is_classification:
+        metric = find_metric("brier", dataset.task) if squared else default_metric(dataset.task)
+        is_loss = squared or ("crossentropy" in called and "focal" not in called)
+    else:
+        metric = find_metric("rmse" if squared else "mae", dataset.task)
+        is_loss = squared or any(part in called for part in _ABSOLUTE)
+    if is_loss and not any(part in called for part in _OTHERWISE):
+        return metric, ""
+    return metric, str(getattr(loss, "name", "") or getattr(loss, "__name__", type(loss).__name__))

@@ -57,6 +57,11 @@ class Course:
                 "Expected an optimizer without use_ema, because its averages take the weights' place whenever training "
                 "pauses. Leave use_ema out of the builder."
             )
+        if recipe.writers:
+            raise OptionError(
+                f"Expected callbacks of a training that pauses and goes back, got {recipe.writers[0]}, which would "
+                f"write its files anew with each part. Leave it out: log, curves and model are kept."
+            )
         if recipe.callbacks and (why := why_not(recipe.callbacks, model)):
             raise OptionError(
                 f"Expected callbacks of a training that pauses and goes back, but {why}. Leave it out: watching, "

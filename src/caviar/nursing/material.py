@@ -97,7 +97,7 @@ def from_arrays(
         name=name_of(build),
         batch_size=int(batch_size),
         epochs=int(epochs),
-        callbacks=tuple(callbacks) if isinstance(callbacks, list | tuple) else (callbacks,),
+        callbacks=callbacks,
     )
     deciding = deciding_metric(
         sketch(recipe.build(dataset.features.shape[1], dataset.n_outputs)), dataset, metric

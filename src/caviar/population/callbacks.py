@@ -78,6 +78,14 @@ class Checkpoint:
 Rule = Stop | Plateau | Finite | Checkpoint
 
 
+def copied(callback: keras.callbacks.Callback) -> keras.callbacks.Callback:
+    """A callback for one member alone: what it collects is its own, too, unless it holds what cannot be copied."""
+    try:
+        return copy.deepcopy(callback)
+    except Exception:  # noqa: BLE001 - an open file, a lock, anybody's object
+        return copy.copy(callback)
+
+
 def stops(rules: Sequence[Rule]) -> bool:
     """Whether members may stop before the last epoch."""
     return any(isinstance(rule, Stop | Finite) for rule in rules)

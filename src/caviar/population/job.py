@@ -1,6 +1,5 @@
 """What a population is asked to train, and what comes back."""
 
-import copy
 import re
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
@@ -12,6 +11,7 @@ import keras
 import numpy as np
 import xarray as xr
 
+from caviar.population.callbacks import copied
 from caviar.population.glance import Glance
 from caviar.population.seeded import Layout
 from caviar.population.source import Batches, Ranges, narrow
@@ -75,7 +75,7 @@ class Saved:
 
 
 def _copy(callback: keras.callbacks.Callback, seat: Seat) -> keras.callbacks.Callback:  # noqa: ARG001
-    return copy.copy(callback)
+    return copied(callback)
 
 
 @dataclass(frozen=True, eq=False)

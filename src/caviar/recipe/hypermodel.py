@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 import keras
 
-from caviar.errors import NoPopulationError
+from caviar.errors import ModelError, NoPopulationError
 from caviar.population.template import first_line
 from caviar.recipe.hyperparameters import HyperParameters
 
@@ -25,9 +25,15 @@ class HyperModel:
 
     Args:
         name: What it is called.
+        tunable: KerasTuner's default alone: what is not to be searched is not asked for.
     """
 
-    def __init__(self, name: str | None = None) -> None:
+    def __init__(self, name: str | None = None, tunable: bool = True) -> None:  # noqa: FBT001, FBT002 - KerasTuner's
+        if not tunable:
+            raise ModelError(
+                "Expected a HyperModel to be tunable, got tunable=False. Leave it out, and ask for nothing that is "
+                "not to be searched."
+            )
         self.name = name
 
     def build(self, hp: HyperParameters) -> Any:  # noqa: ANN401
@@ -151,13 +157,15 @@ def _called(fit: Callable[..., Any], first: tuple[Any, ...], given: Mapping[str,
             del named[name]
         elif name in ROWS and one.default is one.empty:
             named.setdefault(name, None)
-    try:
-        return fit(*first, **named)
-    except TypeError as error:
-        twice = re.search(r"multiple values for keyword argument '(\w+)'", str(error))
-        if twice is None or twice[1] not in named:
-            raise
-        return _called(fit, first, {name: value for name, value in given.items() if name != twice[1]})
+    while True:
+        try:
+            return fit(*first, **named)
+        except TypeError as error:
+            twice = re.search(r"multiple values for (?:keyword )?argument '(\w+)'", str(error))
+            if twice is None or twice[1] not in named:
+                raise
+        # Not inside the handler: Python 3.11 raises a KeyError there for what is given twice.
+        del named[twice[1]]
 
 
 def _same(arrived: Any, given: Any) -> bool:  # noqa: ANN401

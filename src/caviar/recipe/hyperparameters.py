@@ -98,9 +98,9 @@ class HyperParameters:
             ModelError: There is no such integer, or the name was asked before and meant something else.
         """
         scale = _scale(name, sampling)
+        _require_range(name, min_value, max_value, step, scale, default)
         for whole in (min_value, max_value, *(() if step is None else (step,))):
             _require_whole(name, whole)
-        _require_range(name, min_value, max_value, step, scale, default)
         by = 1 if step is None and scale == "linear" else step
         question = Question(
             "int",
@@ -264,6 +264,10 @@ class HyperParameters:
         if parent_name is not None:
             with self.conditional_scope(parent_name, parent_values):
                 return self._answer(name, question, None, None)
+        if not isinstance(name, str):
+            raise ModelError(
+                f"Expected the name of a hyperparameter as a text, got {name!r}. Put quotes around it."
+            )
         full = self._full(name)
         if self._preset is not None:
             question = self._preset.instead(full, question)
@@ -386,6 +390,12 @@ def _require_whole(name: str, number: float) -> None:
 def _require_range(
     name: str, low: float, high: float, step: float | None, scale: Sampling, default: float | None
 ) -> None:
+    given: tuple[Any, ...] = (low, high, step, default)
+    for number in given:
+        if number is not None and (isinstance(number, bool | str) or not isinstance(number, Real)):
+            raise ModelError(
+                f"Expected numbers as bounds, step and default of {name!r}, got {number!r}. Give numbers."
+            )
     if not (math.isfinite(low) and math.isfinite(high)):
         raise ModelError(f"Expected finite bounds of {name!r}, got {low} and {high}. Give two numbers.")
     if low > high:

@@ -10,6 +10,7 @@ import keras
 from caviar.data.prepare import PreparationPlan
 from caviar.population.template import Build, call_builder
 from caviar.recipe.builder import Builder, call_with
+from caviar.recipe.callbacks import reads_logs
 from caviar.recipe.mixup import mixing
 
 Rewrite = Callable[[keras.Model], keras.Model]
@@ -66,6 +67,8 @@ class Recipe:
             alone.
         blended_with: Which of `BLENDED_WITH` predict along: predictions are the mean.
         hyperparameters: The settings that a search made it of, by name; empty for a recipe that no search made.
+        writers: Names of callbacks that were left out because they only write files.
+        is_validated: Whether validation rows were given, of which a person's own callbacks expect logs.
     """
 
     name: str
@@ -96,6 +99,8 @@ class Recipe:
     snapshot_every: int = 0
     blended_with: tuple[str, ...] = ()
     hyperparameters: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    writers: tuple[str, ...] = ()
+    is_validated: bool = False
 
     def build(self, n_inputs: int, n_outputs: int) -> Build:
         """A function of nothing that returns the compiled model of this recipe."""
@@ -113,7 +118,10 @@ class Recipe:
     @property
     def watches(self) -> bool:
         """Whether a callback looks at validation logs, so that it needs rows of its own."""
-        return any(str(getattr(c, "monitor", "")).startswith("val_") for c in self.callbacks)
+        return any(
+            str(getattr(one, "monitor", "")).startswith("val_") or (self.is_validated and reads_logs(one))
+            for one in self.callbacks
+        )
 
     @property
     def weighs_classes(self) -> bool:

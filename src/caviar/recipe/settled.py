@@ -9,7 +9,7 @@ import keras
 from caviar.errors import CaviarError, ModelError
 from caviar.population.template import call_builder, sketching
 from caviar.recipe.builder import Builder, build_of, call_with
-from caviar.recipe.callbacks import read_callbacks
+from caviar.recipe.callbacks import read_callbacks, without_writers
 from caviar.recipe.class_weights import check_class_weight
 from caviar.recipe.hypermodel import passed_on
 from caviar.recipe.hyperparameters import HyperParameters
@@ -106,6 +106,7 @@ class Searched:
         plan = base.preparation
         if given["preparation"] is not None:
             plan = plan.model_copy(update={"scaling": given["preparation"]})
+        callbacks, writers = without_writers(read_callbacks(given["callbacks"]))
         return replace(
             base,
             name=name,
@@ -113,7 +114,7 @@ class Searched:
             builder=builder,
             batch_size=given["batch_size"],
             epochs=given["epochs"],
-            callbacks=given["callbacks"],
+            callbacks=callbacks,
             preparation=plan,
             class_weights=given["balanced"],
             shuffle=given["shuffle"],
@@ -122,6 +123,8 @@ class Searched:
                 Stage(self.recipe(base, earlier, name, n_inputs), until) for earlier, until in stages
             ),
             hyperparameters=dict(settings),
+            writers=writers,
+            is_validated=any(name.startswith("validation") for name in self.rows),
         )
 
     def _arguments(self, hp: HyperParameters) -> dict[str, Any]:

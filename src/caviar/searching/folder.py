@@ -20,6 +20,7 @@ from caviar.evaluate.wording import digits, interval, listed
 from caviar.measuring.table import try_fitting
 from caviar.population.begun import why_not
 from caviar.population.template import sketch
+from caviar.recipe.callbacks import left_out
 from caviar.recipe.recipe import Recipe
 from caviar.recipe.settled import Searched
 from caviar.report.search import write_search
@@ -266,6 +267,8 @@ def _require_trainable(study: Study, method: Method, *, is_new: bool) -> None:
         is_new: Whether nothing was trained yet.
     """
     recipe = study.settled(study.space.default(), 0)
+    if recipe.writers:
+        study.voice.note(left_out(recipe.writers))
     if is_new:
         try_fitting(study.bench, recipe)
     if method.parts != "change":

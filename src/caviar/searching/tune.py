@@ -15,7 +15,7 @@ from caviar.data.load import load
 from caviar.errors import OptionError
 from caviar.estimate import Estimate
 from caviar.evaluate.metrics import Metric, default_metric, find_metric
-from caviar.measuring.given import deciding_metric, make_recipe, read_arrays
+from caviar.measuring.given import make_recipe, read_arrays, score_of_loss
 from caviar.measuring.measure import Bench
 from caviar.measuring.table import check_numbers, keras_speaks_plainly, name_of
 from caviar.measuring.whole import fit_all
@@ -24,6 +24,7 @@ from caviar.population import devices
 from caviar.population.template import sketch
 from caviar.progress import Clock, Voice
 from caviar.recipe.builder import Builder, call_with, read_searched
+from caviar.recipe.callbacks import read_callbacks
 from caviar.recipe.hypermodel import ROWS
 from caviar.recipe.hyperparameters import HyperParameters
 from caviar.recipe.recipe import Recipe
@@ -183,7 +184,8 @@ def tune(
     settings of which nobody chose anything, the builder's defaults, are the first trial: what the winner is compared
     with.
 
-    Callbacks that watch `val_…` look at 20 % of a fold's training rows, never at the rows that are scored.
+    Callbacks that watch `val_…` look at 20 % of a fold's training rows, never at the rows that are scored. Where
+    validation rows are given, callbacks of your own find such logs, too.
 
     Args:
         build: A builder that takes `hp`, and `n_inputs` and `n_outputs` if it likes, a `HyperModel`, or
@@ -197,11 +199,13 @@ def tune(
         folds: Folds of the cross-validation.
         repeats: Repeats of it; beside validation rows, trainings of each trial, of which the mean counts.
         minutes: Bound on the time; none if not given.
-        objective: The score that decides, with or without `val_`: "val_loss" (log-loss, RMSE or MAE), "val_accuracy",
+        objective: The score that decides, with or without `val_`: "val_loss" (log-loss, Brier score, RMSE or MAE,
+            whichever is the model's loss; for any other loss, one of them, and that is said), "val_accuracy",
             "val_auc" …, or as Keras calls it; several for a front of trials that no other one beats in all of them.
         batch_size: As in `fit`, or a function of `hp`.
         epochs: As in `fit`, or a function of `hp`.
-        callbacks: As in `fit`, or a function of `hp`.
+        callbacks: As in `fit`, or a function of `hp`. Those that only write files, such as `ModelCheckpoint`, are left
+            out, and that is said.
         shuffle: Whether each epoch takes the rows in a new order, as in `fit`, or a function of `hp`.
         class_weight: What a training row counts by its class, as in `fit`, or a function of `hp`.
         preparation: How inputs are scaled: "none", "standard", "robust", "quantile" or "power", or a function of `hp`.
@@ -238,6 +242,7 @@ def tune(
     )
     _require_given(folds=folds, repeats=repeats, seed=seed)
     clock, voice = Clock(minutes), Voice(quiet=not verbose)
+    callbacks = callbacks if callable(callbacks) else read_callbacks(callbacks)
     devices.start()
     builder, validation_split = read_searched(build), validation_split or 0.0
     given_rows = (validation_data is not None, bool(validation_split), sample_weight is not None)
@@ -265,7 +270,7 @@ def tune(
             epochs=1,
             callbacks=(),
         )
-        metrics = _objectives(objective, dataset, first)
+        metrics = _objectives(objective, dataset, first, voice)
         method = method_of(search, len(metrics), options)
         splits, apart = searched_rows(
             dataset, folds, repeats, seed, watched=watched, keep_apart=bool(method.parts)
@@ -319,6 +324,12 @@ def _with_validation(
             "Expected validation_data as (x, y) or (x, y, sample_weight), with the columns of x, got something else. "
             "Pass such arrays."
         )
+    for name, rows, values in (("", x, y), ("validation_data: ", *data[:2])):
+        if len(rows) != len(values):
+            raise OptionError(
+                f"Expected {name}y with one entry, or one row, for each of the {len(rows):,} rows of x, got "
+                f"{len(values):,}. Pass both for the same rows."
+            )
     weights = [weight, data[2] if len(data) == 3 else None]
     if any(one is not None for one in weights):
         lengths = (len(x), len(data[0]))
@@ -517,7 +528,9 @@ def search_options(said: Sequence[str]) -> dict[str, Any]:
     return options
 
 
-def _objectives(wanted: str | Sequence[str] | None, dataset: Dataset, recipe: Recipe) -> tuple[Metric, ...]:
+def _objectives(
+    wanted: str | Sequence[str] | None, dataset: Dataset, recipe: Recipe, voice: Voice
+) -> tuple[Metric, ...]:
     names = [wanted] if isinstance(wanted, str) or wanted is None else wanted
     if not isinstance(names, Sequence) or not all(one is None or isinstance(one, str) for one in names):
         raise OptionError(
@@ -527,7 +540,13 @@ def _objectives(wanted: str | Sequence[str] | None, dataset: Dataset, recipe: Re
         raise OptionError("Expected one objective or more, got none. Name one, such as 'val_loss'.")
     plain = [None if name in {None, "val_loss", "loss"} else str(name).removeprefix("val_") for name in names]
     model = sketch(recipe.build(dataset.features.shape[1], dataset.n_outputs))
-    return tuple(deciding_metric(model, dataset, name) for name in plain)
+    own, loss = score_of_loss(model, dataset)
+    if loss and None in plain:
+        voice.note(
+            f"The model's own loss, {loss}, is none of the scores that trials are ranked by: it is {own.title} in its "
+            f"place. Name another one as objective."
+        )
+    return tuple(own if name is None else find_metric(name, dataset.task) for name in plain)
 
 
 def _folder(wanted: str | Path | None, name: str) -> Path:

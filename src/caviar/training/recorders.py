@@ -15,7 +15,7 @@ from urllib.parse import quote
 import keras
 
 from caviar.errors import OptionError
-from caviar.population.callbacks import path_names
+from caviar.population.callbacks import copied, path_names
 from caviar.population.job import Job, Saved, Seat, Trained
 from caviar.run.files import write_with
 from caviar.training.history import History, Member
@@ -52,7 +52,7 @@ def placed(names: Sequence[str], jobs: Sequence[Job]) -> list[Job]:
 
 def own(callback: keras.callbacks.Callback, seat: Seat) -> keras.callbacks.Callback:
     """A member's own copy of a callback, which writes to its own files."""
-    mine = copy.copy(callback)
+    mine = copied(callback)
     if isinstance(mine, keras.callbacks.ModelCheckpoint):
         mine.filepath = _at(mine.filepath, seat.place.replace("{", "{{").replace("}", "}}"))
     elif isinstance(mine, keras.callbacks.CSVLogger):
