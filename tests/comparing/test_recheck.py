@@ -147,6 +147,53 @@ def test_a_search_is_rechecked_with_its_defaults_and_the_best_of_the_others(tmp_
     assert "b (middle half" in " ".join(ended.out.split())
 
 
+MODELS = """
+import keras
+
+def _made(n_inputs, n_outputs, rate):
+    model = keras.Sequential([keras.Input((n_inputs,)), keras.layers.Dense(n_outputs, "sigmoid")])
+    model.compile(keras.optimizers.SGD(rate), "binary_crossentropy")
+    return model
+
+def build(hp, n_inputs, n_outputs):
+    hp.Int("units", 1, n_inputs)
+    return _made(n_inputs, n_outputs, hp.Float("rate", 0.001, 0.5, sampling="log"))
+
+def other(hp, n_inputs, n_outputs):
+    hp.Float("drop", 0.0, 0.5)
+    return _made(n_inputs, n_outputs, hp.Float("rate", 0.001, 0.5, sampling="log"))
+
+def wider(hp, n_inputs, n_outputs):
+    hp.Int("units", 1, n_inputs)
+    return _made(n_inputs, n_outputs, hp.Float("rate", 0.001, 0.9, sampling="log"))
+"""
+
+
+@pytest.mark.thorough
+def test_after_a_search_of_a_table_a_builder_of_another_space_is_refused(tmp_path, monkeypatch, command):
+    """The builder itself is taken on rows with gaps too, where its networks have more inputs."""
+    monkeypatch.chdir(tmp_path)
+    rows(100, 0).write_csv("old.csv")
+    Path("mine.py").write_text(MODELS)
+    made = {"trials": 3, "epochs": 2, "folds": 3, "quiet": True}
+    tune_table("old.csv", "label", model="mine.py:build", out="s", **made)
+    tune_table("old.csv", "label", out="plain", **made)
+    gaps = rows(100, 1).with_columns(a=pl.when(pl.col("b") < 1).then(pl.col("a")))
+    for run, model, word in (
+        ("s", "other", "'units' is gone"),
+        ("s", "wider", "'rate' to be 0.5"),
+        ("plain", "other", "is gone"),
+    ):
+        with pytest.raises(caviar.CaviarError, match=word):
+            caviar.recheck(run, gaps, model=f"mine.py:{model}", quiet=True)
+    found = caviar.recheck("s", gaps, model="mine.py:build", folds=3, repeats=1, quiet=True)
+    assert found.record.chosen.startswith("trial ")
+    gaps.write_csv("new.csv")
+    refused = command("recheck", tmp_path / "s", "--data", tmp_path / "new.csv",
+                      "--model", tmp_path / "mine.py:other")  # fmt: skip
+    assert refused.is_one_sentence()
+
+
 def arrays(n: int, seed: int, shift: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
     """Three columns, of which the last may be shifted, and the classes that follow from the first."""
     rng = np.random.default_rng(seed)
@@ -302,6 +349,22 @@ def test_gaps_and_levels_that_the_old_table_did_not_have_are_read():
     found = load_again(new, made.schema)
     assert [column.has_missing for column in found.schema.columns] == [True, False, True]
     assert np.isnan(found.features[:, 2]).all()
+
+
+def test_levels_that_the_run_did_not_have_are_told_from_empty_cells():
+    old = rows(200, 0)
+    made = decision(old)
+    some = pl.when(pl.int_range(pl.len()) % 10 < 4)
+    for words, color in (
+        ("new values: 0% before, 100% now", pl.lit("violet")),
+        ("new values: 0% before, 40% now", some.then(pl.lit("violet")).otherwise("color")),
+        ("missing: 0% before, 100% now", pl.lit(None, pl.String)),
+        ("missing: 0% before, 40% now", some.then(None).otherwise("color")),
+    ):
+        now = load_again(rows(200, 1).with_columns(color=color), made.schema)
+        columns, said = moved_columns(made, now, old)
+        assert [column.words for column in columns if column.moved] == [words]
+        assert f"color ({words})" in said
 
 
 def test_drift_is_told_only_beside_the_very_table_of_the_run(tmp_path, monkeypatch):

@@ -16,6 +16,7 @@ from caviar.measuring.table import check_numbers
         ("epochs", np.inf),
         ("epochs", 2.5),
         ("epochs", True),
+        ("epochs", 10_000_001),
         ("batch_size", [32]),
         ("folds", 1),
         ("seed", -1),

@@ -310,6 +310,28 @@ def test_a_training_that_its_time_has_ended_says_so(rows, tmp_path, monkeypatch)
     assert "The time given was used up (--minutes)." in cut.lines
 
 
+@pytest.mark.parametrize("port", [70000, -1])
+def test_a_port_that_cannot_be_had_is_one_sentence_and_nothing_was_kept(rows, tmp_path, capfd, port):
+    with pytest.raises(OptionError, match="port"):
+        watch(course_of(rows, tmp_path / "run"), tmp_path / "run", page=True, port=port, seconds=math.inf)
+    assert capfd.readouterr() == ("", "")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("what\nlr 0.5\n\ndropout 7\n", ["2 of 3 lines were not carried out."]),
+        ("dropout 7\n", ["1 of 1 lines was not carried out."]),
+        ("lr 0.5\n", []),
+    ],
+)
+def test_at_its_end_a_script_is_told_how_many_lines_were_refused(rows, tmp_path, monkeypatch, script, said):
+    monkeypatch.setattr(sys, "stdin", io.StringIO(script))
+    left = watch(course_of(rows, tmp_path), tmp_path, page=False, port=0, seconds=math.inf)
+    assert [line for line in left.lines if "carried out" in line] == said
+
+
 def test_nothing_is_answered_without_the_secret(served):
     token = served.server.token
     other = token[:-1] + ("y" if token[-1] == "x" else "x")

@@ -1,10 +1,14 @@
 """Facts about replaying a log: nursing that helps is told from nursing that does nothing, on new seeds."""
 
+import json
+import math
+
 import numpy as np
 import pytest
 
 import caviar
-from caviar.errors import OptionError
+from caviar.errors import OptionError, RunError
+from caviar.nursing.log import read_log
 from caviar.nursing.panda import replay_table
 from caviar.nursing.replay import REPLAY
 from caviar.population import devices
@@ -95,6 +99,56 @@ def test_a_training_that_was_left_alone_has_nothing_to_replay(rows):
         nursed.replay(verbose=0)
     with pytest.raises(OptionError, match="Expected seeds"):
         nursed.replay(seeds=0, verbose=0)
+
+
+@pytest.mark.parametrize("seeds", [4, 5])
+def test_a_replay_trains_as_many_of_each_on_every_fold_as_were_asked_for(rows, seeds):
+    nursed = caviar.panda(build, *rows, seed=SEED)
+    nursed.train(1)
+    nursed.set(learning_rate=0.05)
+    nursed.train(1)
+    found = nursed.replay(seeds=seeds, folds=2, verbose=0)
+    assert found.seeds * found.repeats == seeds
+    assert f"over {2 * seeds} new trainings" in found.sentence
+
+
+def changed(log: str, stage: int, **settings: float) -> str:
+    """A log of which one stage was changed by hand."""
+    told = json.loads(log)
+    told["branches"][0]["stages"][stage]["settings"] |= settings
+    return json.dumps(told)
+
+
+@pytest.mark.parametrize(
+    ("stage", "settings"),
+    [
+        (1, {"learning_rate": -1}),
+        (0, {"dropout": 4}),
+        (1, {"weight_decay": math.nan}),
+        (1, {"batch_size": 100_000}),
+        (0, {"batch_size": 97}),
+    ],
+)
+def test_settings_that_nobody_could_have_made_are_refused_in_a_log(rows, tmp_path, stage, settings):
+    """The bounds are those of a training that is steered; it has 96 rows to train on."""
+    nursed = caviar.panda(build, *rows, seed=SEED, out=tmp_path / "run")
+    nursed.train(1)
+    nursed.set(learning_rate=0.05)
+    nursed.train(1)
+    file = tmp_path / "run" / "log.json"
+    log = file.read_text()
+    (name,) = settings
+    file.write_text(changed(log, stage, **settings))
+    with pytest.raises(RunError, match=f"^Expected {name} to be .* in .*log.json. It was changed"):
+        replay_table(tmp_path / "run", rows, model=build, task="binary", quiet=True)
+    with pytest.raises(OptionError, match=f"^Expected {name} to be "):
+        nursed.set(**settings)
+
+
+def test_a_log_with_larger_batches_than_rows_from_the_start_is_read(rows, tmp_path):
+    nursed = caviar.panda(build, *rows, seed=SEED, out=tmp_path / "run", batch_size=1000)
+    nursed.train(1)
+    assert read_log(tmp_path / "run").first.batch_size == 1000
 
 
 def test_a_log_is_not_replayed_on_another_table(rows, tmp_path):

@@ -223,7 +223,12 @@ def test_what_a_schedule_raises_ends_its_own_trials_alone(tmp_path, error):
 
 
 @pytest.mark.parametrize(
-    ("epochs", "why"), [({"a": 2, "b": 0}, "whole number of at least 1"), ({"a": 2}, "KeyError: 'b'")]
+    ("epochs", "why"),
+    [
+        ({"a": 2, "b": 0}, "whole number of at least 1"),
+        ({"a": 2, "b": 10_000_001}, "at most 10,000,000, got 10,000,001"),
+        ({"a": 2}, "KeyError: 'b'"),
+    ],
 )
 def test_a_fit_argument_that_fails_for_some_settings_is_marked_and_the_rest_go_on(tmp_path, epochs, why):
     found = tuned(

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from caviar.comparing.shortlist import Again, shortlist
 from caviar.data.dataset import Dataset
 from caviar.data.load import load_again
+from caviar.data.prepare import input_names
 from caviar.data.schema import Schema
 from caviar.errors import DataError, OptionError, RunError
 from caviar.estimate import Estimate
@@ -258,22 +259,27 @@ def _of_search(study: StudyFolder, plan: dict[str, Any]) -> Decision:
         model=table["model"],
         needs_model=table["model"] is not None and not _is_reference(table["model"]),
         gain=record.gain,
-        rebuild=lambda bench, model, most: _trials_again(study, record, table, bench, model, most),
+        rebuild=lambda bench, model, most: _trials_again(study, record, plan, schema, bench, model, most),
     )
 
 
 def _trials_again(
     study: StudyFolder,
     record: SearchRecord,
-    table: dict[str, Any],
+    plan: dict[str, Any],
+    schema: Schema,
     bench: Bench,
     model: str | Builder | None,
     most: int,
 ) -> Candidates:
-    absolute = record.objectives[0] == "mae"
+    absolute, table = record.objectives[0] == "mae", plan["table"]
     searched, base = searched_of_table(
         bench.dataset, model, table["epochs"], table["batch_size"], absolute=absolute
     )
+    if model is not None:
+        # What a builder asks may hang on its inputs, and gaps that only the new rows have are inputs more.
+        n_inputs = len(input_names(schema, base.preparation))
+        space_of(searched, n_inputs, bench.dataset.n_outputs).require_same(plan["space"])
     return _candidates(study, record, searched, base, bench, most)
 
 

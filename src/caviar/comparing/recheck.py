@@ -39,6 +39,7 @@ from caviar.run.studies import CompareRecord
 RUNNERS_UP = 3
 """The best of what a run did not choose: one of them may be what suits the new data."""
 
+_NEW_LEVELS = "new values"
 _NAMED = 5
 _MANY = 0.1
 
@@ -106,7 +107,7 @@ def recheck(
         data: The new rows, with the columns of the run's table and the target; other columns are left out. After a
             search of arrays, `(x, y)` or `(x, y, sample_weight)`.
         old: The run's table or arrays, where they are not to be found any more; arrays never are.
-        model: The builder, where it was no `"file.py:function"`.
+        model: The builder, where it was no `"file.py:function"`; after a search, it must ask for what was searched.
         runners_up: How many of the recipes that were not chosen are trained as well, the best first.
         folds: Folds of the cross-validation; 10 if not given.
         repeats: Repeats of it; 3 if not given, fewer when `minutes` demands it.
@@ -364,7 +365,7 @@ def _independent(data: Dataset) -> np.ndarray:
 def _observed(before: Dataset, now: Dataset) -> list[Observed]:
     """Columns of both tables, those of the target last."""
     columns = [
-        _look(column, before.features[:, place], now.features[:, place])
+        _look(column, before.features[:, place], _with_new_levels(now, place))
         for place, column in enumerate(before.schema.columns)
     ]
     classes, targets = before.schema.classes, before.schema.targets
@@ -376,11 +377,18 @@ def _observed(before: Dataset, now: Dataset) -> list[Observed]:
     ]
 
 
+def _with_new_levels(now: Dataset, place: int) -> np.ndarray:
+    """A column in which levels that the run's table did not have are one code more: they are no gaps."""
+    values, levels = now.features[:, place], now.schema.columns[place].categories
+    return values if now.new_levels is None else np.where(now.new_levels[:, place], len(levels), values)
+
+
 def _look(column: Column, before: np.ndarray, now: np.ndarray) -> Observed:
     look = partial(Observed, column.name, before, now)
     if column.kind == "datetime":
         return look(show=_day)
-    return look({"category": column.categories, "boolean": ("false", "true")}.get(column.kind, ()))
+    levels = {"category": (*column.categories, _NEW_LEVELS), "boolean": ("false", "true")}
+    return look(levels.get(column.kind, ()))
 
 
 def _day(days: float) -> str:

@@ -24,6 +24,8 @@ class Dataset:
         weight: float64 [row], at least 0; how much each row counts. None if all count the same.
         remarks: What was noticed while loading.
         given: The target as a person gave it [row, …], where arrays came and are to stay as they are.
+        new_levels: bool [row, column]; cells of a category that are NaN because the table that the schema was
+            learned from had no such level. None where that is this table.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Dataset:
     weight: np.ndarray | None = None
     remarks: tuple[Remark, ...] = ()
     given: np.ndarray | None = None
+    new_levels: np.ndarray | None = None
 
     @property
     def n_rows(self) -> int:
@@ -82,6 +85,7 @@ class Dataset:
             time=some(self.time),
             weight=some(self.weight),
             given=some(self.given),
+            new_levels=some(self.new_levels),
         )
 
     @cached_property

@@ -13,7 +13,7 @@ from caviar.data.cells import days, numbers, places, texts
 from caviar.data.dataset import Dataset
 from caviar.data.infer import learn_column, learn_goal
 from caviar.data.named import is_named, named_table
-from caviar.data.schema import Column, ReadOptions, Schema, encode, encode_target
+from caviar.data.schema import Column, ReadOptions, Schema, encode, encode_target, new_levels
 from caviar.data.table import frame_from, read_file, read_table
 from caviar.errors import DataError, OptionError
 from caviar.run.record import Remark
@@ -202,6 +202,7 @@ def load_again(source: object, schema: Schema) -> Dataset:
         time=_times(frame, schema.time),
         weight=_weights(frame, schema.weight),
         remarks=tuple(_left_out(unknown)),
+        new_levels=new_levels(frame, schema),
     )
 
 

@@ -255,7 +255,7 @@ def fit_preparation(
         categories=categories,
         target_mean=mean,
         target_scale=scale,
-        names=_input_names(schema, plan),
+        names=input_names(schema, plan),
     )
 
 
@@ -376,7 +376,13 @@ def _fit_categories(schema: Schema, seen: np.ndarray, *, one_hot: bool) -> Trans
     return OneHotEncoder(categories=levels, handle_unknown="ignore", sparse_output=False).fit(seen)
 
 
-def _input_names(schema: Schema, plan: PreparationPlan) -> tuple[str, ...]:
+def input_names(schema: Schema, plan: PreparationPlan) -> tuple[str, ...]:
+    """Names of what a network gets for each row, whichever rows there are.
+
+    >>> from caviar.data.load import load
+    >>> input_names(load("sample:iris").schema, PreparationPlan())[0]
+    'sepal length (cm)'
+    """
     names = [column.name for column in schema.columns if column.kind != "category"]
     names += [f"{schema.columns[i].name} is missing" for i in _gappy(schema)]
     for i in _categorical(schema):

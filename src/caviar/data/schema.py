@@ -132,6 +132,29 @@ def encode(frame: pl.DataFrame, schema: Schema) -> np.ndarray:
     return features
 
 
+def new_levels(frame: pl.DataFrame, schema: Schema) -> np.ndarray:
+    """Which cells hold a level that their category does not know, and count as missing for it.
+
+    Returns:
+        bool [row, column].
+
+    >>> schema = Schema(
+    ...     task="binary",
+    ...     task_reason="",
+    ...     columns=(Column(name="sex", kind="category", categories=("f", "m")),),
+    ...     targets=("y",),
+    ... )
+    >>> new_levels(pl.DataFrame({"sex": ["m", "x", None]}), schema).ravel().tolist()
+    [False, True, False]
+    """
+    found = np.zeros((frame.height, len(schema.columns)), dtype=bool)
+    for position, column in enumerate(schema.columns):
+        if column.kind == "category":
+            is_there = texts(frame[column.name]).is_not_null().to_numpy()
+            found[:, position] = is_there & np.isnan(encode_column(frame[column.name], column))
+    return found
+
+
 def encode_column(cells: pl.Series, column: Column) -> np.ndarray:
     """One column's cells as numbers, float64 [row]; NaN where missing.
 

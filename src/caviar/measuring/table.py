@@ -23,6 +23,7 @@ from caviar.evaluate.reference import REFERENCES, no_skill_scores, score_referen
 from caviar.measuring.measure import Arm, Bench, seats_for
 from caviar.planning.plan import REPEATS
 from caviar.population import devices
+from caviar.population.job import MOST_EPOCHS
 from caviar.population.template import make_template
 from caviar.progress import Clock, Voice
 from caviar.recipe.builder import Builder, load_builder
@@ -35,9 +36,9 @@ from caviar.training.fitting import make_fitting
 TABLE_OPTIONS = ("task", "header", "sep", "drop", "group", "time", "weight")
 """Options that say how a table is read."""
 
-# Members' seeds follow from it, and NumPy takes at most 2**32 - 1.
-_LARGEST_SEED = 1_000_000_000
 _LEAST = {"epochs": 1, "batch_size": 1, "folds": 2, "repeats": 1, "seeds": 1, "seed": 0}
+# Members' seeds follow from the seed, and NumPy takes at most 2**32 - 1.
+_MOST = {"epochs": MOST_EPOCHS, "seed": 1_000_000_000}
 REFERENCE_INPUTS = PreparationPlan(scaling="robust")
 """What a linear model and boosted trees see."""
 
@@ -61,10 +62,11 @@ def check_numbers(given: Mapping[str, Any], **least: int) -> None:
             raise OptionError(
                 f"Expected {name.replace('_', ' ')} to be a whole number of at least {low}, got {value!r}. Correct it."
             )
-    if (given.get("seed") or 0) > _LARGEST_SEED:
-        raise OptionError(
-            f"Expected seed to be at most {_LARGEST_SEED:,}, got {given['seed']:,}. Choose a smaller one."
-        )
+    for name, most in _MOST.items():
+        if (given.get(name) or 0) > most:
+            raise OptionError(
+                f"Expected {name} to be at most {most:,}, got {given[name]:,}. Choose a smaller number."
+            )
     for name in ("rope", "minutes"):
         number = given.get(name)
         if number is not None and not (_is_number(number) and number > 0):

@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from caviar.errors import RunError
-from caviar.nursing.settings import Settings
+from caviar.nursing.settings import Settings, out_of_bounds
 from caviar.nursing.stage import Stage
 from caviar.run.studies import TableFacts
 
@@ -130,6 +130,17 @@ class PandaLog(_Part):
             raise ValueError("the chosen branch has not been so far")
         return self
 
+    @property
+    def wrong(self) -> str:
+        """What a setting should be that nobody could have set, and is; empty where all are in order."""
+        stages = [stage.settings for branch in self.branches for stage in branch.stages]
+        for settings in (self.first, *stages):
+            # What the builder was given from the start is as in `fit`, which takes batches larger than its rows.
+            was_set = {name: value for name, value in settings.given().items() if value != self.own.get(name)}
+            if wrong := out_of_bounds(was_set, self.table.rows - self.watched_rows):
+                return wrong
+        return ""
+
     def branch(self, name: str) -> BranchRecord:
         """The branch of a name."""
         return next(branch for branch in self.branches if branch.name == name)
@@ -159,12 +170,12 @@ def read_log(path: str | Path) -> PandaLog:
         path: The file, or the folder that it lies in.
 
     Raises:
-        RunError: There is none, or it is not one of ours.
+        RunError: There is none, it is not one of ours, or holds settings that nobody could have made.
     """
     file = Path(path).expanduser()
     file = file / LOG if file.is_dir() else file
     try:
-        return PandaLog.model_validate_json(file.read_bytes())
+        log = PandaLog.model_validate_json(file.read_bytes())
     except OSError as error:
         raise RunError(
             f"Expected a {LOG} of `caviar panda`, but {file} cannot be read ({error.strerror}). Pass the folder that "
@@ -177,3 +188,8 @@ def read_log(path: str | Path) -> PandaLog:
             f"Expected {file} to be a log of `caviar panda`, but {place} is wrong ({first['msg']}). It was changed "
             f"by hand or written by another version: pass another one."
         ) from error
+    if log.wrong:
+        raise RunError(
+            f"Expected {log.wrong}, in {file}. It was changed by hand or written by another version: pass another one."
+        )
+    return log

@@ -184,7 +184,7 @@ class Panda:
         seeds and folds, and scored on rows that were held out.
 
         Args:
-            seeds: Trainings of each on every fold, three of them in each repeat of the folds.
+            seeds: Trainings of each on every fold, up to three of them in each repeat of the folds.
             folds: Folds of the cross-validation.
             rope: Smallest difference that counts, in the metric's unit; 2 % of the way from no skill to the better of
                 the two if not given.

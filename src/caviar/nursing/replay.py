@@ -34,7 +34,7 @@ from caviar.run.studies import Part, TableFacts
 
 REPLAY = "replay.json"
 SEEDS, FOLDS = 30, 5
-# As many seeds on every fold tell what seeds alone do; all others are better spent on new splits.
+# At most so many seeds share a split, or every fold would get more than asked for; new splits tell more than seeds.
 _ON_A_FOLD = 3
 # Seeds that were watched are at most a hundred; those of a replay begin far behind them.
 _FAR = 1_000_000
@@ -111,7 +111,7 @@ class Asked:
     """How a log is replayed.
 
     Attributes:
-        seeds: Trainings of each arm on every fold, three of them in each repeat of the folds.
+        seeds: Trainings of each arm on every fold, up to three of them in each repeat of the folds.
         folds: Folds.
         rope: Smallest difference that counts; found if None.
         seed: Where seeds begin; far from those that were watched if None.
@@ -146,13 +146,14 @@ def replay_log(material: Material, log: PandaLog, asked: Asked, clock: Clock, vo
             "setting from its first epoch to its last. Change something, or choose a branch where that was done."
         )
     seed = material.seed + _FAR if asked.seed is None else asked.seed
-    each = asked.seeds if material.dataset.time is not None else min(_ON_A_FOLD, asked.seeds)
-    repeats = math.ceil(asked.seeds / each)
-    splits = make_splits(material.dataset, asked.folds, repeats, seed)
+    each = seeds = int(asked.seeds)  # there is one split in order of time
+    if material.dataset.time is None:
+        each = max(some for some in range(1, _ON_A_FOLD + 1) if seeds % some == 0)
+    splits = make_splits(material.dataset, asked.folds, seeds // each, seed)
     bench = Bench(material.dataset, splits, material.metric, (), seed)
     trainings = each * len(splits)
     voice.say(
-        f"Replaying {log.at} epochs of both: {trainings:,} trainings each, {each * repeats} on every one of "
+        f"Replaying {log.at} epochs of both: {trainings:,} trainings each, {seeds} on every one of "
         f"{asked.folds} folds."
     )
     try:

@@ -90,13 +90,30 @@ def check(values: Mapping[str, Any], rows: int) -> dict[str, float]:
         )
     if not given:
         raise OptionError(f"Expected something to set, got nothing. Set one of {', '.join(NAMES)}.")
+    if wrong := out_of_bounds(given, rows):
+        raise OptionError(f"Expected {wrong}. Choose another value.")
+    if "batch_size" in given:
+        given["batch_size"] = int(given["batch_size"])
+    return given
+
+
+def out_of_bounds(given: Mapping[str, Any], rows: int) -> str:
+    """What the first setting that means nothing should be, and is; empty where all mean something.
+
+    Args:
+        given: By name.
+        rows: Rows that a network trains on.
+
+    >>> out_of_bounds({"dropout": 4.0, "batch_size": 32}, rows=100)
+    'dropout to be at least 0 and below 1, got 4'
+    """
     for name, value in given.items():
         if (
             isinstance(value, bool)
             or not isinstance(value, int | float)
             or not abs(value) <= sys.float_info.max
         ):
-            raise OptionError(f"Expected {name} to be a finite number, got {value!r}. Write one such as 0.1.")
+            return f"{name} to be a finite number, got {value!r}"
     for name, fits, wanted in (
         ("learning_rate", lambda x: x > 0, "above 0"),
         ("dropout", lambda x: 0 <= x < 1, "at least 0 and below 1"),
@@ -108,10 +125,8 @@ def check(values: Mapping[str, Any], rows: int) -> dict[str, float]:
         ),
     ):
         if name in given and not fits(given[name]):
-            raise OptionError(f"Expected {name} to be {wanted}, got {given[name]:g}. Choose another value.")
-    if "batch_size" in given:
-        given["batch_size"] = int(given["batch_size"])
-    return given
+            return f"{name} to be {wanted}, got {given[name]:g}"
+    return ""
 
 
 def set_into(recipe: Recipe, settings: Settings) -> Recipe:

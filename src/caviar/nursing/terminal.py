@@ -34,6 +34,7 @@ class Lines:
 
     def __init__(self, source: IO[str]) -> None:
         self._source = source
+        self._asked: list[Request | None] = []
 
     def serve(self, live: Live, said: Callable[[str], None]) -> None:
         """Ask what the lines say until there are no more, in a thread of its own; refusals are said.
@@ -46,22 +47,31 @@ class Lines:
         def read() -> None:
             with listening:
                 for line in self._source:
-                    ask(live, line, said, is_scripted=True)
+                    if line.strip():
+                        self._asked.append(request := read_request(line, said, is_scripted=True))
+                        if request is not None:
+                            live.ask(request)
                     begun.set()
             begun.set()
 
         threading.Thread(target=read, daemon=True, name="caviar-lines").start()
         begun.wait(_FIRST_LINE_SECONDS)
 
+    def left_undone(self) -> list[str]:
+        """How many lines were not carried out, in a sentence; none where all were."""
+        asked = list(self._asked)
+        undone = sum(one is None or one.refused or not one.wait(0) for one in asked)
+        verb = "was" if undone == 1 else "were"
+        return [f"{undone} of {len(asked)} lines {verb} not carried out."] if undone else []
 
-def ask(live: Live, line: str, said: Callable[[str], None], *, is_scripted: bool) -> None:
-    """Ask for what a line says, or say why nobody can."""
-    if not line.strip():
-        return
+
+def read_request(line: str, said: Callable[[str], None], *, is_scripted: bool) -> Request | None:
+    """What a line asks for; None where nobody can do that, and it is said why."""
     try:
-        live.ask(Request(read_line(line), is_scripted))
+        return Request(read_line(line), is_scripted)
     except OptionError as error:
         said(str(error))
+        return None
 
 
 class Prompt:
@@ -124,7 +134,10 @@ class Prompt:
         for letter in keys.decode("utf-8", "ignore"):
             if letter in "\r\n":
                 self._notes = []
-                ask(self._live, self._typed, self.say, is_scripted=False)
+                if self._typed.strip():
+                    request = read_request(self._typed, self.say, is_scripted=False)
+                    if request is not None:
+                        self._live.ask(request)
                 self._typed = ""
             elif letter in "\x7f\b":
                 self._typed = self._typed[:-1]

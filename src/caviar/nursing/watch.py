@@ -53,6 +53,7 @@ def watch(course: Course, folder: Path, *, page: bool, port: int, seconds: float
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     is_typed = sys.stdin is not None and sys.stdin.isatty() and console.is_terminal
     screen: list[Prompt] = []
+    script = None if is_typed or sys.stdin is None else Lines(sys.stdin)
 
     def said(text: str) -> None:
         if screen:
@@ -67,11 +68,11 @@ def watch(course: Course, folder: Path, *, page: bool, port: int, seconds: float
         shown=lambda: screen[0].show() if screen else None,
     )
     has_ended, is_used_up = False, threading.Event()
+    server = Server(live, _page(course, folder), port) if page else None  # refused: nothing to keep
     try:
         with ExitStack() as stack:
             address = ""
-            if page:
-                server = Server(live, _page(course, folder), port)
+            if server is not None:
                 stack.enter_context(server.serving())
                 address = server.address
                 console.print(f"Watch and steer at {address}", markup=False)
@@ -80,13 +81,15 @@ def watch(course: Course, folder: Path, *, page: bool, port: int, seconds: float
             if is_typed:
                 screen.append(Prompt(Console(stderr=True, highlight=False), address))
                 stack.enter_context(screen[0].serve(live))
-            elif sys.stdin is not None:
-                Lines(sys.stdin).serve(live, said)
+            elif script is not None:
+                script.serve(live, said)
             with keras_speaks_plainly():
                 live.run()
         has_ended = not interrupted.is_set()
     finally:  # whatever ended it, what was trained is kept
-        lines = ["The time given was used up (--minutes)."] * is_used_up.is_set() + _kept(course, folder)
+        lines = ["The time given was used up (--minutes)."] * is_used_up.is_set()
+        lines += [] if script is None else script.left_undone()
+        lines += _kept(course, folder)
         if not has_ended:
             for line in lines:
                 console.print(line, markup=False)

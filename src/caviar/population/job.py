@@ -20,6 +20,9 @@ from caviar.population.template import Build, Template
 MemberValues = tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]
 """One member's values of trainable, non-trainable and optimizer variables."""
 
+MOST_EPOCHS = 10_000_000
+"""Logs and rates of all epochs have room in memory from the first one on: with more, that alone may take minutes."""
+
 
 @dataclass(frozen=True, eq=False)
 class Ended:

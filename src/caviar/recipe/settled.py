@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from caviar.errors import CaviarError, ModelError
+from caviar.population.job import MOST_EPOCHS
 from caviar.population.template import call_builder, sketching
 from caviar.recipe.builder import Builder, build_of, call_with
 from caviar.recipe.callbacks import read_callbacks, without_writers
@@ -143,6 +144,10 @@ class Searched:
                     f"Expected {name} to be a whole number of at least 1, got {value!r}. Correct it, or the function "
                     f"of hp that gives it."
                 )
+        if given["epochs"] > MOST_EPOCHS:
+            raise ModelError(
+                f"Expected epochs to be at most {MOST_EPOCHS:,}, got {given['epochs']:,}. Choose a smaller number."
+            )
         if not isinstance(given["shuffle"], bool):
             raise ModelError(
                 f"Expected shuffle to be True or False, got {given['shuffle']!r}. Correct it, or the function of hp "
