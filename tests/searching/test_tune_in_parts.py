@@ -118,6 +118,28 @@ def test_population_based_training_finds_a_schedule_that_can_be_trained_again(tm
     assert np.isfinite(said).all()
 
 
+@pytest.mark.parametrize("epochs", [1, 3])
+def test_settings_that_came_too_late_for_an_epoch_are_no_part_of_a_schedule(epochs, tmp_path):
+    """A quarter of one or three epochs may be none: a changed copy then is what it was copied from."""
+    settings = {"search": "pbt", "trials": 3, "epochs": epochs, "folds": 2}
+    found = tuned(rated, folder=tmp_path / "study", **settings)
+    assert len(found.lines) == 12
+    for line in found.lines:
+        ends = [until for _, until in line.stages]
+        assert ends == sorted(set(ends))
+        assert all(1 <= end <= line.epochs for end in ends)
+    copied = [line for line in found.lines if not line.has_own_epochs]
+    assert copied
+    for line in copied:
+        assert line.score == pytest.approx(found.lines[line.source].score, rel=1e-4)
+    assert not set(found.record.ties) & {line.number for line in copied}
+    assert found.lines[found.record.best].has_own_epochs
+    said = found.model(copied[-1].number).models[0].predict(X, verbose=0)
+    assert np.isfinite(said).all()
+    again = tuned(rated, folder=tmp_path / "study", **settings)
+    assert again.record.sentence == found.record.sentence
+
+
 @pytest.mark.thorough
 def test_a_dropout_rate_that_arrives_at_0_or_leaves_it_costs_no_trial(tmp_path):
     def dropping(hp):
