@@ -184,6 +184,8 @@ def test_an_option_that_the_search_does_not_have_is_refused(tmp_path):
     [
         ("halving", {"eta": 2.5}, "eta as a whole number, got 2.5"),
         ("hyperband", {"eta": "4"}, "eta as a whole number, got '4'"),
+        ("hyperband", search_options(["eta=foo"]), "eta as a whole number, got 'foo'"),
+        ("hyperband", search_options(["eta=2,3"]), r"eta as a whole number, got \('2', '3'\)"),
         ("pbt", {"generations": 2.5}, "generations as a whole number"),
         ("pbt", {"explored": 0.5}, "explored as names, got 0.5"),
         ("pbt", {"explored": "rate"}, "explored as names, got 'rate'"),
@@ -197,6 +199,17 @@ def test_an_option_of_another_kind_is_refused_before_anything_is_written(tmp_pat
     with pytest.raises(OptionError, match=what):
         tuned(folder=tmp_path / "study", search=search, options=options)
     assert not (tmp_path / "study").exists()
+
+
+def test_a_search_with_options_of_any_type_is_gone_on_with(tmp_path):
+    """On disk, numbers and names are those of JSON."""
+    given = {"search": "pbt", "trials": 2, "epochs": 1, "folds": 2}
+    options = {"explored": ("rate",), "generations": np.int64(1), "stride": np.float32(0.5)}
+    found = tuned(rated, folder=tmp_path / "study", options=options, **given)
+    again = tuned(rated, folder=tmp_path / "study", options=options | {"explored": ["rate"]}, **given)
+    assert again.record.sentence == found.record.sentence
+    with pytest.raises(OptionError, match="options with which the search in this folder began"):
+        tuned(rated, folder=tmp_path / "study", options={"generations": 1}, **given)
 
 
 @pytest.mark.parametrize("said", ["eta", "eta=", "=4", "eta=nan"])

@@ -93,7 +93,7 @@ def read_arrays(
         sample_weight: Weight of each row (row,).
 
     Raises:
-        OptionError: They are no rows: without columns, of different lengths, or not numbers.
+        OptionError: They are no rows: without columns, of different lengths, or not numbers; or no weights of them.
     """
     inputs, raw = _numbers(x, "x"), _numbers(y, "y")
     if inputs.ndim < 2 or 0 in inputs.shape:
@@ -133,15 +133,27 @@ def read_arrays(
         classes=target.classes,
         row_shape=row_shape,
     )
-    weight = None if sample_weight is None else _numbers(sample_weight, "sample_weight").reshape(-1)
-    if weight is not None and (len(weight) != len(inputs) or (weight < 0).any()):
-        raise OptionError(
-            f"Expected sample_weight with a number of at least 0 for each of the {len(inputs):,} rows, got "
-            f"{len(weight):,}. Pass one per row."
-        )
+    weight = None if sample_weight is None else _weights(sample_weight, len(inputs))
     # What is not finite would spoil every training: it is counted, told, and filled with the column's median.
     inputs = np.where(np.isfinite(inputs), inputs, np.nan)
     return Dataset("arrays", inputs, target.values, schema, weight=weight, given=raw), target
+
+
+def _weights(values: Any, rows: int) -> np.ndarray:  # noqa: ANN401
+    """Weights of so many rows (row,)."""
+    weight = _numbers(values, "sample_weight").reshape(-1)
+    if len(weight) != rows:
+        raise OptionError(
+            f"Expected sample_weight with a number for each of the {rows:,} rows, got {len(weight):,}. Pass one for "
+            f"each."
+        )
+    bad = weight[~(np.isfinite(weight) & (weight >= 0))]
+    if len(bad):
+        raise OptionError(
+            f"Expected sample_weight to be finite and not below 0, got {len(bad):,} that are otherwise, such as "
+            f"{bad[0]:g}. Correct them."
+        )
+    return weight
 
 
 def _numbers(values: Any, name: str) -> np.ndarray:  # noqa: ANN401

@@ -72,7 +72,7 @@ class SearchRecord(BaseModel):
 
     Attributes:
         created: When.
-        seconds: What it took, where it was gone on with without the time before.
+        seconds: What it took; where it was gone on with, what earlier trials and the last call took.
         versions: Caviar's version.
         search: How settings were asked for.
         objectives: Names of the scores, the one that decides first.
