@@ -527,6 +527,19 @@ def test_a_table_has_a_space_of_its_own_whose_default_is_the_table_network(tmp_p
         tune_table(rows, "y", batch_size=8, quiet=True, out=tmp_path / "other")
 
 
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"options": 3}, "options as a dict of names and values, got 3"),
+        ({"metric": ["log-loss", "auc", "log-loss"], "search": "tpe"}, "objectives, got log-loss twice"),
+    ],
+)
+def test_what_the_search_of_a_table_cannot_be_asked_for_is_one_sentence(tmp_path, given, words):
+    with pytest.raises(OptionError, match=words):
+        tune_table((X, Y), quiet=True, out=tmp_path / "study", **given)
+    assert not (tmp_path / "study").exists()
+
+
 def for_five_columns(hp):
     model = keras.Sequential([keras.Input((5,)), L.Dense(1, "sigmoid")])
     model.compile(keras.optimizers.Adam(hp.Float("rate", 1e-4, 1e-1)), "binary_crossentropy")
@@ -552,6 +565,15 @@ BAD = [
     ({"callbacks": 3}, "Keras callbacks, got int"),
     ({"objective": 3}, "objective's name"),
     ({"folds": None}, "folds"),
+    ({"options": 3}, "options as a dict of names and values, got 3"),
+    ({"options": None}, "options as a dict of names and values, got None"),
+    (
+        {"search": "tpe", "objective": ["val_loss", "auc", "log-loss"]},
+        "different objectives, got log-loss twice",
+    ),
+    ({"sample_weight": [1.0] * 89}, "a number for each of the 90 rows, got 89"),
+    ({"sample_weight": [float("nan")] + [1.0] * 89}, "not below 0, got 1 that are otherwise, such as nan"),
+    ({"sample_weight": [-1.0, float("inf")] + [1.0] * 88}, "got 2 that are otherwise, such as -1"),
     ({"builder": keras.Sequential([keras.Input((3,)), L.Dense(1)])}, "function that builds and compiles"),
 ]
 

@@ -118,6 +118,28 @@ def test_population_based_training_finds_a_schedule_that_can_be_trained_again(tm
     assert np.isfinite(said).all()
 
 
+@pytest.mark.parametrize("epochs", [1, 3])
+def test_settings_that_came_too_late_for_an_epoch_are_no_part_of_a_schedule(epochs, tmp_path):
+    """A quarter of one or three epochs may be none: a changed copy then is what it was copied from."""
+    settings = {"search": "pbt", "trials": 3, "epochs": epochs, "folds": 2}
+    found = tuned(rated, folder=tmp_path / "study", **settings)
+    assert len(found.lines) == 12
+    for line in found.lines:
+        ends = [until for _, until in line.stages]
+        assert ends == sorted(set(ends))
+        assert all(1 <= end <= line.epochs for end in ends)
+    copied = [line for line in found.lines if not line.has_own_epochs]
+    assert copied
+    for line in copied:
+        assert line.score == pytest.approx(found.lines[line.source].score, rel=1e-4)
+    assert not set(found.record.ties) & {line.number for line in copied}
+    assert found.lines[found.record.best].has_own_epochs
+    said = found.model(copied[-1].number).models[0].predict(X, verbose=0)
+    assert np.isfinite(said).all()
+    again = tuned(rated, folder=tmp_path / "study", **settings)
+    assert again.record.sentence == found.record.sentence
+
+
 @pytest.mark.thorough
 def test_a_dropout_rate_that_arrives_at_0_or_leaves_it_costs_no_trial(tmp_path):
     def dropping(hp):
@@ -162,6 +184,8 @@ def test_an_option_that_the_search_does_not_have_is_refused(tmp_path):
     [
         ("halving", {"eta": 2.5}, "eta as a whole number, got 2.5"),
         ("hyperband", {"eta": "4"}, "eta as a whole number, got '4'"),
+        ("hyperband", search_options(["eta=foo"]), "eta as a whole number, got 'foo'"),
+        ("hyperband", search_options(["eta=2,3"]), r"eta as a whole number, got \('2', '3'\)"),
         ("pbt", {"generations": 2.5}, "generations as a whole number"),
         ("pbt", {"explored": 0.5}, "explored as names, got 0.5"),
         ("pbt", {"explored": "rate"}, "explored as names, got 'rate'"),
@@ -175,6 +199,17 @@ def test_an_option_of_another_kind_is_refused_before_anything_is_written(tmp_pat
     with pytest.raises(OptionError, match=what):
         tuned(folder=tmp_path / "study", search=search, options=options)
     assert not (tmp_path / "study").exists()
+
+
+def test_a_search_with_options_of_any_type_is_gone_on_with(tmp_path):
+    """On disk, numbers and names are those of JSON."""
+    given = {"search": "pbt", "trials": 2, "epochs": 1, "folds": 2}
+    options = {"explored": ("rate",), "generations": np.int64(1), "stride": np.float32(0.5)}
+    found = tuned(rated, folder=tmp_path / "study", options=options, **given)
+    again = tuned(rated, folder=tmp_path / "study", options=options | {"explored": ["rate"]}, **given)
+    assert again.record.sentence == found.record.sentence
+    with pytest.raises(OptionError, match="options with which the search in this folder began"):
+        tuned(rated, folder=tmp_path / "study", options={"generations": 1}, **given)
 
 
 @pytest.mark.parametrize("said", ["eta", "eta=", "=4", "eta=nan"])

@@ -13,18 +13,19 @@ from caviar.data.prepare import PreparationPlan
 from caviar.data.split import make_splits
 from caviar.evaluate.metrics import find_metric
 from caviar.improving.finish import finish
-from caviar.measuring.measure import Bench, measure, measure_all, try_building
+from caviar.measuring.measure import Bench, measure, measure_all, seats_for, try_building
 from caviar.measuring.whole import fit_all
 from caviar.model.finished import load_finished
 from caviar.population import devices
 from caviar.population.job import Enough, Monitor
 from caviar.population.keep import Keep
 from caviar.recipe.heads import link_of, predictions
-from caviar.recipe.recipe import Recipe
+from caviar.recipe.recipe import Recipe, Stage
 from caviar.remedies.contract import NotApplicable
 from caviar.remedies.table import REMEDIES
 from caviar.run.folder import MODEL, make_run_folder
 from caviar.run.record import Record
+from caviar.training.fitting import make_fitting
 
 devices.start()
 import keras  # noqa: E402 - only once JAX is its backend
@@ -106,6 +107,28 @@ def by_hand(bench: Bench, recipe: Recipe, y: np.ndarray) -> np.ndarray:
         means = np.mean([predictions(outputs, link) for outputs in taken.said], axis=0)
         said[split.held_out, : means.shape[1]] = means
     return said[:, : means.shape[1]]
+
+
+@pytest.mark.parametrize(
+    ("ends", "expected"),
+    [
+        ((1, 2), [(0, 1, 1), (1, 2, 2), (2, 3, 8)]),
+        ((0,), [(0, 3, 8)]),
+        ((2, 2), [(0, 2, 1), (2, 3, 8)]),
+        ((1, 3), [(0, 1, 1), (1, 3, 2)]),
+        ((4,), [(0, 4, 1)]),
+    ],
+)
+def test_a_stage_without_an_epoch_is_none(ends, expected):
+    """Not even the last one, whose batches have 8 rows and which ends with the third epoch."""
+    stages = tuple(Stage(replace(recipe_of(), batch_size=1 + i, epochs=9), end) for i, end in enumerate(ends))
+    recipe, bench = recipe_of(epochs=3, stages=stages), bench_of(planted())
+    seats, places = seats_for(bench, recipe, [1, 1])
+    inputs, prepared = bench.inputs(recipe.preparation), bench.prepared(recipe.preparation)
+    fitting = make_fitting(recipe, bench.dataset, inputs, prepared, seats, places, ask_fit=True, show=False)
+    jobs = fitting.stages
+    assert [(job.initial_epoch, job.epochs, job.batch_size) for job in jobs] == expected
+    assert [job.ask for job in jobs] == [False] * (len(jobs) - 1) + [True]
 
 
 @pytest.mark.thorough

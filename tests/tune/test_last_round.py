@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from caviar.errors import ModelError
+from caviar.errors import ModelError, OptionError
 from caviar.tune.draws import random_search
 from caviar.tune.importance import importances
 from caviar.tune.last_round import TRIALS, LastRound, first_of, pair_of, with_last_round
@@ -95,6 +95,17 @@ def test_few_trials_and_spaces_without_the_two_are_left_as_they_are():
     other = discover(lambda hp: (hp.Float("lr", 1e-4, 1e-1), hp.Int("width", 4, 8)))
     assert pair_of(other) is None
     assert not isinstance(made(space=other), LastRound)
+
+
+@pytest.mark.parametrize("trials", [100_001, 100_009])
+def test_what_is_too_much_is_the_number_that_was_given(trials):
+    """And not what is left of it without the last round."""
+    with pytest.raises(OptionError, match=rf"at most 100,000 trials, got {trials:,}"):
+        made(trials=trials)
+
+
+def test_as_many_trials_as_anybody_may_ask_for_have_a_last_round():
+    assert made(trials=100_000).first == 100_000 - TRIALS
 
 
 def test_a_batch_size_that_nobody_uses_has_no_last_round():

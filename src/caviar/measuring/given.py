@@ -96,7 +96,7 @@ def read_arrays(
         sample_weight: Weight of each row (row,).
 
     Raises:
-        OptionError: They are no rows: without columns, of different lengths, or not numbers.
+        OptionError: They are no rows: without columns, of different lengths, or not numbers; or no weights of them.
     """
     _require_one("x", x, y)
     _require_one("y", y, x)
@@ -138,12 +138,7 @@ def read_arrays(
         classes=target.classes,
         row_shape=row_shape,
     )
-    weight = None if sample_weight is None else _numbers(sample_weight, "sample_weight").reshape(-1)
-    if weight is not None and (len(weight) != len(inputs) or (weight < 0).any()):
-        raise OptionError(
-            f"Expected sample_weight with a number of at least 0 for each of the {len(inputs):,} rows, got "
-            f"{len(weight):,}. Pass one per row."
-        )
+    weight = None if sample_weight is None else _weights(sample_weight, len(inputs))
     # What is not finite would spoil every training: it is counted, told, and filled with the column's median.
     inputs = np.where(np.isfinite(inputs), inputs, np.nan)
     return Dataset("arrays", inputs, target.values, schema, weight=weight, given=raw), target
@@ -158,6 +153,23 @@ def _require_one(name: str, given: Any, other: Any) -> None:  # noqa: ANN401 - t
             f"Expected {name} as one array, got {len(given)} of them. Put them side by side, and take them apart in "
             f"the model; caviar.fit trains models of several inputs and outputs as they are."
         )
+
+
+def _weights(values: Any, rows: int) -> np.ndarray:  # noqa: ANN401
+    """Weights of so many rows (row,)."""
+    weight = _numbers(values, "sample_weight").reshape(-1)
+    if len(weight) != rows:
+        raise OptionError(
+            f"Expected sample_weight with a number for each of the {rows:,} rows, got {len(weight):,}. Pass one for "
+            f"each."
+        )
+    bad = weight[~(np.isfinite(weight) & (weight >= 0))]
+    if len(bad):
+        raise OptionError(
+            f"Expected sample_weight to be finite and not below 0, got {len(bad):,} that are otherwise, such as "
+            f"{bad[0]:g}. Correct them."
+        )
+    return weight
 
 
 def _numbers(values: Any, name: str) -> np.ndarray:  # noqa: ANN401

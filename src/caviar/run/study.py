@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -60,13 +61,18 @@ class TrialLine(BaseModel):
     source: int | None = None
     stages: list[tuple[dict[str, Any], int]] = []
 
+    @property
+    def has_own_epochs(self) -> bool:
+        """Whether it trained with its settings at all; where a part is less than an epoch, changed copies did not."""
+        return not self.stages or self.epochs > self.stages[-1][1]
+
 
 class SearchRecord(BaseModel):
     """What a search came to.
 
     Attributes:
         created: When.
-        seconds: What it took, where it was gone on with without the time before.
+        seconds: What it took; where it was gone on with, what earlier trials and the last call took.
         versions: Caviar's version.
         search: How settings were asked for.
         objectives: Names of the scores, the one that decides first.
@@ -149,17 +155,21 @@ class _Plan(BaseModel):
 
 
 def complete(lines: Sequence[TrialLine]) -> list[TrialLine]:
-    """Trials with a score, of which no training failed; where trials are trained in parts, those that came furthest."""
-    sound = [line for line in lines if np.isfinite(line.score).all()]
+    """Trials with a score, of which no training failed; where trials are trained in parts, those that came furthest.
+
+    What trained with the settings of others alone says nothing of its own.
+    """
+    sound = [line for line in lines if np.isfinite(line.score).all() and line.has_own_epochs]
     furthest = max((line.share for line in sound), default=0.0)
     return [line for line in sound if line.share == furthest]
 
 
 def alike(lines: Sequence[TrialLine]) -> list[TrialLine]:
     """Trials that can be laid beside each other: those of the share of a whole trial that most of them had."""
-    shares = Counter(line.share for line in lines if np.isfinite(line.score).all())
+    own = [line for line in lines if line.has_own_epochs]
+    shares = Counter(line.share for line in own if np.isfinite(line.score).all())
     most = max(shares, key=lambda share: (shares[share], share), default=1.0)
-    return [line for line in lines if line.share == most]
+    return [line for line in own if line.share == most]
 
 
 @dataclass(frozen=True)
@@ -249,22 +259,28 @@ class StudyFolder:
             mend: Take away what was being written when the process was killed; a reader leaves files as they are.
 
         Raises:
-            RunError: A line was changed.
+            RunError: A line was changed, or stands there twice.
         """
         path = self.path / TRIALS
         if not path.exists():
             return []
-        text = path.read_text(encoding="utf-8")
-        whole, _, rest = text.rpartition("\n")
-        if rest and mend:
-            write_text(path, f"{whole}\n" if whole else "")
         try:
+            whole, end, rest = path.read_bytes().rpartition(b"\n")
             found = [TrialLine.model_validate_json(line) for line in whole.splitlines()]
-            return sorted(found, key=lambda line: line.number)
-        except ValueError as error:
+        except (OSError, ValueError) as error:
             raise RunError(
                 f"Expected {path} to hold a trial in each line, but one cannot be read. Search anew in another folder."
             ) from error
+        lines = sorted(found, key=lambda line: line.number)
+        for one, other in pairwise(lines):
+            if one.number == other.number:
+                raise RunError(
+                    f"Expected {path} to hold each trial once, but trial {one.number} stands there twice. Search anew "
+                    f"in another folder."
+                )
+        if rest and mend:
+            write_with(path, lambda temporary: temporary.write_bytes(whole + end))
+        return lines
 
     def oof(self, line: TrialLine) -> np.ndarray:
         """Out-of-fold predictions of a trial (repeat, row, class or output).

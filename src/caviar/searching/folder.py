@@ -52,6 +52,10 @@ def method_of(search: str, objectives: int, options: Mapping[str, Any]) -> Metho
         OptionError: It does not, or there is none.
     """
     method = search_named(search)
+    if not isinstance(options, Mapping):
+        raise OptionError(
+            f"Expected options as a dict of names and values, got {options!r}. Write one, such as {{'eta': 4}}."
+        )
     own = inspect.signature(method.make).parameters.values()
     known = [one.name for one in own if one.kind is one.KEYWORD_ONLY and one.name not in _GIVEN]
     hints = get_type_hints(getattr(method.make, "func", method.make))  # of what is partial, the whole
@@ -121,7 +125,16 @@ def _check_option(name: str, value: Any, hint: Any) -> None:  # noqa: ANN401 - a
             and all(isinstance(one, str) for one in value)
         )
     if not suits:
+        if isinstance(value, tuple) and len(value) == 1:  # what the command line takes for a single name
+            (value,) = value
         raise OptionError(f"Expected {name} as {what}, got {value!r}. Correct it, or leave it out.")
+
+
+def _as_json(value: Any) -> Any:  # noqa: ANN401 - an option
+    """An option of a search as a file gives it back."""
+    if isinstance(value, np.generic):
+        return value.item()
+    return list(value) if isinstance(value, Sequence) else value
 
 
 def _search(
@@ -136,6 +149,7 @@ def _search(
 ) -> tuple[Recipe, SearchRecord, Path, list[TrialLine]]:
     before = study.folder.plan()
     first = [study.space.default()]
+    options = {name: _as_json(value) for name, value in options.items()}
 
     def begin() -> Search:
         return make_search(study, method, most, first, options)
@@ -150,7 +164,7 @@ def _search(
         )
         first += [one.settings for one in begun]
         most, options = _bounded(study, method, trials, first, options)
-        going, plan = begin(), _plan(study, method.name, most, first) | {"options": dict(options)}
+        going, plan = begin(), _plan(study, method.name, most, first) | {"options": options}
         _require_trainable(study, method, is_new=before is None)
         if before is not None:
             _require_same(study.space, before, plan)
@@ -160,7 +174,8 @@ def _search(
         raise
     plan |= data or {}
     if call is not None:
-        plan["call"] = {"arguments": written(call), "files": files(call)}
+        given = call | ({"options": options} if options else {})
+        plan["call"] = {"arguments": written(given), "files": files(call)}
     plan["sources"] = {one.source: one.settings for one in begun if one.source}
     for one in begun:
         if one.sentence:
@@ -202,8 +217,8 @@ def _bounded(
     method: Method,
     trials: int | None,
     start: Sequence[dict[str, Any]],
-    options: Mapping[str, Any],
-) -> tuple[int, Mapping[str, Any]]:
+    options: dict[str, Any],
+) -> tuple[int, dict[str, Any]]:
     """How many trials there are at most, and the options: of a whole grid, where no number is given."""
     if trials is not None:
         return trials, options

@@ -398,7 +398,7 @@ def _assignment(study: Study, one: Candidate, source: TrialLine | None, states: 
     if study.apart is None:
         return Assignment(study.settled(one.settings, one.number), None, 0, folds)
     stages = [] if source is None else list(source.stages)
-    if source is not None and source.settings != one.settings:
+    if source is not None and source.settings != one.settings and source.has_own_epochs:
         stages.append((source.settings, source.epochs))
     recipe, stop = study.settled(one.settings, one.number, stages), one.folds or folds
     until = max(1, math.ceil(one.epochs * recipe.epochs - _ROUNDING))

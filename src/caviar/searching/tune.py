@@ -395,8 +395,6 @@ def tune_table(
         CaviarError: One sentence on what was expected, what was seen, and what to do.
     """
     call = {k: v for k, v in {**locals(), **reading}.items() if k in (*_CALL, *reading) and v is not None}
-    if options:
-        call["options"] = dict(options)
     if rates is not None:
         rates = read_rate_range(rates)
         call["rates"] = f"{rates[0]!r},{rates[1]!r}"  # it may be gone on with when the folder is gone
@@ -466,7 +464,9 @@ def study_of_table(
     between = RATES if rates is None else read_rate_range(rates)
     dataset = load(source, target, **reading)
     wanted = [metric] if isinstance(metric, str) else metric or []
-    metrics = [find_metric(name, dataset.task) for name in wanted] or [default_metric(dataset.task)]
+    metrics = _each_once(
+        [find_metric(name, dataset.task) for name in wanted] or [default_metric(dataset.task)]
+    )
     absolute = metrics[0].name == "mae"
     if model is None:
         if batch_size is not None:
@@ -487,7 +487,7 @@ def study_of_table(
     searched, base = searched_of_table(dataset, model, epochs, batch_size, absolute=absolute, rates=between)
     method = method_of(search, len(metrics), options)
     splits, apart = searched_rows(dataset, folds, repeats, seed, keep_apart=bool(method.parts))
-    bench = Bench(dataset, splits, metrics[0], tuple(metrics[1:]), seed)
+    bench = Bench(dataset, splits, metrics[0], metrics[1:], seed)
     space = space_of(searched, bench.inputs(base.preparation).shape[2], dataset.n_outputs, voice.note)
     if model is not None:
         for name, value in {"batch_size": batch_size, "epochs": epochs}.items():
@@ -546,7 +546,16 @@ def _objectives(
             f"The model's own loss, {loss}, is none of the scores that trials are ranked by: it is {own.title} in its "
             f"place. Name another one as objective."
         )
-    return tuple(own if name is None else find_metric(name, dataset.task) for name in plain)
+    return _each_once([own if name is None else find_metric(name, dataset.task) for name in plain])
+
+
+def _each_once(metrics: Sequence[Metric]) -> tuple[Metric, ...]:
+    """Objectives, of which two that are the same are refused."""
+    names = [metric.name for metric in metrics]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise OptionError(f"Expected different objectives, got {twice} twice. Name each of them once.")
+    return tuple(metrics)
 
 
 def _folder(wanted: str | Path | None, name: str) -> Path:

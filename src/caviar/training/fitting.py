@@ -22,7 +22,7 @@ from caviar.recipe.heads import (
     output_width,
     predictions,
 )
-from caviar.recipe.recipe import Recipe
+from caviar.recipe.recipe import Recipe, Stage
 from caviar.recipe.snapshots import mean_outputs
 
 _ONE_BATCH = 4096
@@ -105,6 +105,8 @@ def make_fitting(
     Raises:
         ModelError: The model does not fit the table.
     """
+    *before, last = _trained_with(recipe)
+    recipe = replace(last.recipe, epochs=last.until)
     n_inputs, row = x.shape[2], dataset.schema.row_shape or x.shape[2]
     x = dataset.schema.shaped(x)
     build = recipe.build(n_inputs, dataset.n_outputs)
@@ -142,7 +144,7 @@ def make_fitting(
     )
     if probe:
         job = replace(job, probe=seldom_enough([job]))
-    earlier = _earlier(recipe, job, n_inputs, dataset.n_outputs)
+    earlier = _earlier(before, job, n_inputs, dataset.n_outputs)
     if earlier:
         job = replace(job, initial_epoch=earlier[-1].epochs)
     return Fitting(
@@ -152,10 +154,19 @@ def make_fitting(
     )
 
 
-def _earlier(recipe: Recipe, job: Job, n_inputs: int, n_outputs: int) -> tuple[Job, ...]:
+def _trained_with(recipe: Recipe) -> list[Stage]:
+    """The stages of a recipe's training, itself as the last one, but for those that have no epoch."""
+    stages: list[Stage] = []
+    for stage in (*recipe.stages, Stage(recipe, recipe.epochs)):
+        if stage.until > (stages[-1].until if stages else 0):
+            stages.append(stage)
+    return stages
+
+
+def _earlier(stages: Sequence[Stage], job: Job, n_inputs: int, n_outputs: int) -> tuple[Job, ...]:
     """The same members under the recipes before this one: nobody asks what they say."""
     jobs: list[Job] = []
-    for stage in recipe.stages:
+    for stage in stages:
         jobs.append(
             replace(
                 job,

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from caviar.errors import CaviarError
 from caviar.tune.parameter import Parameter
-from caviar.tune.search import Candidate, Outcome, Search, ranked
+from caviar.tune.search import Candidate, Outcome, Search, check_trials, ranked
 from caviar.tune.space import Space
 
 BATCH_NAMES, RATE_NAMES = ("batch_size", "batch"), ("learning_rate", "lr", "rate")
@@ -62,7 +62,11 @@ def with_last_round(
         space: What may be set.
         trials: How many candidates at most.
         rows_of: Rows per gradient step with some settings: a batch size that is asked for may be used by nobody.
+
+    Raises:
+        OptionError: No trials are allowed, or more than anybody could train.
     """
+    check_trials(trials)
     pair, first = pair_of(space), first_of(space, trials, rows_of)
     if pair is None or first == trials:
         return make(trials)

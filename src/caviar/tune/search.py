@@ -234,12 +234,11 @@ def ranked(outcomes: Sequence[Outcome]) -> list[Outcome]:
     return sorted((one for one in outcomes if not one.failed), key=lambda one: (one.score[0], one.number))
 
 
-def settled(space: Space, trials: int, start: Sequence[Settings]) -> list[dict[str, Any]]:
-    """What a search begins with: the settings to start from, each once.
+def check_trials(trials: int) -> None:
+    """Refuse a number of trials that is none, or more than anybody could train.
 
     Raises:
-        OptionError: No trials are allowed, fewer than there are to start from, or more than anybody could train; or
-            some settings are outside the space.
+        OptionError: It is that.
     """
     if trials < 1:
         raise OptionError(f"Expected at least one trial, got {trials}. Allow more.")
@@ -248,6 +247,16 @@ def settled(space: Space, trials: int, start: Sequence[Settings]) -> list[dict[s
             f"Expected at most {MOST_TRIALS:,} trials, got {trials:,}. Allow fewer; a bound on the minutes ends a "
             f"search before that."
         )
+
+
+def settled(space: Space, trials: int, start: Sequence[Settings]) -> list[dict[str, Any]]:
+    """What a search begins with: the settings to start from, each once.
+
+    Raises:
+        OptionError: No trials are allowed, fewer than there are to start from, or more than anybody could train; or
+            some settings are outside the space.
+    """
+    check_trials(trials)
     first = list({space.key(one): one for one in map(space.settle, start)}.values())
     if len(first) > trials:
         raise OptionError(
