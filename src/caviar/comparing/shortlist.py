@@ -65,7 +65,7 @@ def shortlist(
     sign = -1 if higher_is_better else 1
     failed = {_training(line) for line in lines if not np.isfinite(line.score).all()}
     furthest: dict[str, TrialLine] = {}
-    sound = [line for line in lines if _training(line) not in failed]
+    sound = [line for line in lines if _training(line) not in failed and line.has_own_epochs]
     for line in sorted(sound, key=lambda line: (-line.share, sign * line.score[0], line.number)):
         furthest.setdefault(_training(line), line)
     own = _key(defaults)

@@ -64,7 +64,7 @@ class TrialLine(BaseModel):
     @property
     def has_own_epochs(self) -> bool:
         """Whether it trained with its settings at all; where a part is less than an epoch, changed copies did not."""
-        return not self.stages or self.epochs > self.stages[-1][1]
+        return not self.stages or not self.epochs or self.epochs > self.stages[-1][1]
 
 
 class SearchRecord(BaseModel):
