@@ -245,7 +245,7 @@ def score_of_loss(model: keras.Model, dataset: Dataset) -> tuple[Metric, str]:
 
     >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     >>> model.compile(loss="huber")
-    >>> metric, loss = score_of_loss(model, read_arrays(np.eye(20)[:, :2], np.linspace(0, 1, 20))[0])
+    >>> metric, loss = score_of_loss(model, read_arrays(np.eye(20)[:, :2], np.linspace(0, 1, 20), None)[0])
     >>> metric.name, loss
     ('mae', 'huber')
     """
