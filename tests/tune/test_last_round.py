@@ -153,4 +153,5 @@ def test_settings_that_the_last_round_does_not_vary_seem_to_count_unless_it_is_l
 def test_a_search_without_a_last_round_draws_all_of_its_trials():
     assert first_of(SPACE, 23, rows_of) == 23
     assert first_of(SPACE, 24, rows_of) == 16
+    assert [first_of(SPACE, 24, rows_of, begun=n) for n in (16, 17)] == [16, 24]
     assert first_of(discover(lambda hp: hp.Float("lr", 1e-4, 1e-1)), 40, rows_of) == 40

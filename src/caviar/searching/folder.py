@@ -205,7 +205,7 @@ def _search(
         study.voice.say(f"  Stopped. {again[0].upper()}{again[1:]} goes on with it.")
         raise
     winner = conclude(study, lines, judge)
-    drawn = _drawn(study, method, most, lines)
+    drawn = _drawn(study, method, most, len(first), lines)
     record = _recorded(study, method.name, winner, lines, drawn, earlier)
     study.folder.finish(record)
     write_search(study.folder.path, record, lines, study.space)
@@ -244,7 +244,7 @@ def make_search(
         return method.make(study.space, count, study.bench.seed, start, **more)
 
     if _refines(study, method):
-        return with_last_round(make, study.space, trials, partial(_batch_size, study))
+        return with_last_round(make, study.space, trials, partial(_batch_size, study), begun=len(start))
     return make(trials)
 
 
@@ -258,18 +258,21 @@ def _refines(study: Study, method: Method) -> bool:
     return method.refines and len(study.objectives) == 1
 
 
-def _drawn(study: Study, method: Method, trials: int, lines: Sequence[TrialLine]) -> list[TrialLine]:
+def _drawn(
+    study: Study, method: Method, trials: int, begun: int, lines: Sequence[TrialLine]
+) -> list[TrialLine]:
     """Trials without those of a last round, which are good and alike in all settings but two.
 
     Args:
         study: What was searched.
         method: How.
         trials: How many settings it might try.
+        begun: With how many it began.
         lines: All trials.
     """
     if not _refines(study, method):
         return list(lines)
-    first = first_of(study.space, trials, partial(_batch_size, study))
+    first = first_of(study.space, trials, partial(_batch_size, study), begun=begun)
     return [line for line in lines if line.number < first]
 
 

@@ -38,22 +38,28 @@ def pair_of(space: Space) -> tuple[Parameter, Parameter] | None:
     return None if batch is None or rate is None else (batch, rate)
 
 
-def first_of(space: Space, trials: int, rows_of: Callable[[dict[str, Any]], int]) -> int:
+def first_of(space: Space, trials: int, rows_of: Callable[[dict[str, Any]], int], *, begun: int = 0) -> int:
     """Number of the last round's first candidate: before it are those that the search itself draws.
 
     Args:
         space: What may be set.
         trials: How many candidates at most; there is no last round where this is the number.
         rows_of: Rows per gradient step with some settings: a batch size that is asked for may be used by nobody.
+        begun: How many settings the search begins with: these come first.
     """
     pair = pair_of(space)
-    if pair is None or trials < _FEWEST or not _is_used(pair[0], space, rows_of):
+    if pair is None or trials < max(_FEWEST, begun + TRIALS) or not _is_used(pair[0], space, rows_of):
         return trials
     return trials - TRIALS
 
 
 def with_last_round(
-    make: Callable[[int], Search], space: Space, trials: int, rows_of: Callable[[dict[str, Any]], int]
+    make: Callable[[int], Search],
+    space: Space,
+    trials: int,
+    rows_of: Callable[[dict[str, Any]], int],
+    *,
+    begun: int = 0,
 ) -> Search:
     """A search whose last trials are kept for batch size and rate, where it asks for both and has trials enough.
 
@@ -62,12 +68,13 @@ def with_last_round(
         space: What may be set.
         trials: How many candidates at most.
         rows_of: Rows per gradient step with some settings: a batch size that is asked for may be used by nobody.
+        begun: How many settings the search begins with.
 
     Raises:
         OptionError: No trials are allowed, or more than anybody could train.
     """
     check_trials(trials)
-    pair, first = pair_of(space), first_of(space, trials, rows_of)
+    pair, first = pair_of(space), first_of(space, trials, rows_of, begun=begun)
     if pair is None or first == trials:
         return make(trials)
     return LastRound(make(first), space, *pair, first=first)
