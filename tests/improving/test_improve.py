@@ -218,9 +218,9 @@ def test_rows_without_a_header_are_predicted_with_and_without_the_target(improve
 @pytest.mark.thorough
 def test_a_short_budget_bounds_the_run_and_says_what_was_not_tried(improve):
     """The trial would take minutes; the budget leaves it some seconds."""
-    rows = numbers(400).select("a", "b", "label")
+    rows = numbers(2000).select("a", "b", "label")
     run = improve(
-        rows, "label", remedies=REMEDIES, model=binary, epochs=150, batch_size=4, folds=3, minutes=0.4
+        rows, "label", remedies=REMEDIES, model=binary, epochs=1500, batch_size=4, folds=3, minutes=0.4
     )
     assert run.record.status == "finished"
     skipped = [remedy for remedy in run.record.trial.skipped if "--minutes" in remedy.why]
