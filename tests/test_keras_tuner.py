@@ -8,8 +8,8 @@ gives; and, of the guide on tailoring a space, `hyperparameters` and `tune_new_e
 `test_images.py`.
 
 What of it is refused on purpose, in a sentence: a `fit` that scales x, trains in a loop of its own or returns a score
-of its own; `run_trial`, where a tuner is subclassed; `keras_tuner.applications`; and objectives that are not in the
-table of scores, such as a metric of one's own.
+of its own; `run_trial` and other methods that KerasTuner calls in a subclass; `reload`; `keras_tuner.applications`; and
+objectives that are not in the table of scores, such as a metric of one's own.
 """
 
 import numpy as np

@@ -185,7 +185,7 @@ class _Tuner:
             _refuse(next(iter(others)), "is not carried out here")
         for name in _OVERRIDDEN:
             if hasattr(self, name):
-                _refuse(f"a {name} of its own", "nobody would call: trials train as one population here")
+                _refuse(f"{name} in a subclass", "nobody would call: trials train as one population here")
         if not isinstance(hyperparameters, HyperParameters | None):
             raise OptionError(
                 f"Expected hyperparameters as HyperParameters, got {type(hyperparameters).__name__}. Ask an empty one "
