@@ -276,6 +276,19 @@ def test_a_search_in_parts_is_rechecked_with_its_defaults_and_never_says_that_th
 
 
 @pytest.mark.thorough
+def test_callbacks_that_read_validation_logs_find_them_in_a_recheck_too(tmp_path):
+    import keras
+
+    reading = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: logs["val_loss"] + epoch)
+    given = {"epochs": 2, "batch_size": 16, "callbacks": [reading]}
+    made = {"trials": 2, "folder": tmp_path / "s", "verbose": 0, "validation_data": arrays(40, 2)}
+    caviar.tune(asking, *arrays(100, 0), **given, **made)
+    plan = {"folds": 3, "repeats": 1, "quiet": True}
+    found = caviar.recheck(tmp_path / "s", arrays(100, 1), model=asking, callbacks=[reading], **plan)
+    assert np.isfinite([one.score.value for one in found.record.recipes]).all()
+
+
+@pytest.mark.thorough
 def test_images_are_rechecked_and_their_pixels_are_no_columns(tmp_path):
     def of_images(hp):
         import keras

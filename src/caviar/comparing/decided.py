@@ -323,7 +323,7 @@ def _arrays_trials_again(
     most: int,
 ) -> Candidates:
     devices.start()  # the person's file may import keras: on JAX, by then
-    searched = Searched(read_searched(model), **fit)
+    searched = Searched(read_searched(model), **fit, rows=tuple(plan["arrays"].get("rows", ())))
     data = bench.dataset
     n_inputs, n_outputs = data.features.shape[1], data.n_outputs
 

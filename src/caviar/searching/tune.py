@@ -286,6 +286,7 @@ def tune(
             # What Python alone knows is to be given again; that there was something is noted.
             "fit": {name: value for name, value in fit.items() if _is_plain(value)},
             "given": [name for name, value in fit.items() if not _is_plain(value)],
+            "rows": list(searched.rows),
         }
         found = search_in_folder(study, method, trials, start, options, storage, data={"arrays": arrays})
         return Tuned(*found, study)
